@@ -1,0 +1,10 @@
+"""rankscale: scaling studies of neural ranking models.
+
+`decompose` is the metric on plain arrays; every stage of the workflow is `python -m rankscale.<stage>`.
+"""
+
+from rankscale.decomposition import Decomposition, decompose, pseudo_values
+from rankscale.errors import StudyError
+
+__all__ = ["Decomposition", "StudyError", "decompose", "pseudo_values"]
+__version__ = "0.1.0"

@@ -1,0 +1,69 @@
+"""What every stage's command line shares: arguments, log, progress, and how an error reads."""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rankscale.errors import StudyError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+log = logging.getLogger("rankscale")
+
+
+def parser(stage: str, doc: str) -> argparse.ArgumentParser:
+    """An argument parser for `python -m rankscale.{stage}`, with the options that all stages have."""
+    made = argparse.ArgumentParser(
+        prog=f"python -m rankscale.{stage}",
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--log", type=Path, help="also write the log to this file")
+    return made
+
+
+def run(stage: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
+    """Parse the command line, run the stage, and end with one clear line if the user can mend what failed."""
+    args = arguments.parse_args()
+    name = arguments.prog.rsplit(".", 1)[1]
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if args.log:
+        args.log.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(args.log, mode="w", encoding="utf-8"))
+    logging.basicConfig(level=logging.INFO, format=f"{name}: %(message)s", handlers=handlers)
+    # Libraries speak at warning level only; their chatter would bury the one line that matters.
+    logging.getLogger().setLevel(logging.WARNING)
+    log.setLevel(logging.INFO)
+    start = time.monotonic()
+    try:
+        stage(args)
+    except StudyError as error:
+        log.error("%s", error)
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        log.error("%s: %s", error.filename or "output", error.strerror or error)
+        sys.exit(1)
+    log.info("done in %.1f s", time.monotonic() - start)
+
+
+def progress(items: Iterable, doing: str, unit: str) -> Iterator:
+    """Iterate with a bar (rate and time left) on a terminal; silent in a log file."""
+    return iter(_bar(doing, unit, iterable=items))
+
+
+def bar(total: int, doing: str, unit: str) -> "tqdm":
+    """The same bar for a loop that moves it by hand."""
+    return _bar(doing, unit, total=total)
+
+
+def _bar(doing: str, unit: str, **how: object) -> "tqdm":
+    from tqdm import tqdm
+
+    return tqdm(desc=doing, unit=unit, disable=None, leave=False, mininterval=0.5, **how)

@@ -1,0 +1,127 @@
+"""The embedded collection: docstrings of installed, pinned packages; no download, nothing redistributed.
+
+A query is a docstring's first sentence, its one relevant passage the name, signature and rest of that docstring.
+"""
+
+import ast
+import importlib.metadata
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from rankscale.command import progress
+from rankscale.errors import StudyError
+
+# Fixed, and the same for every lock: the collection must not change with the machine. So nothing of the
+# standard library (it differs by Python version) and not torch (its CPU and GPU builds differ).
+PACKAGES = (
+    "fonttools",
+    "huggingface-hub",
+    "matplotlib",
+    "narwhals",
+    "networkx",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "scipy",
+    "SQLAlchemy",
+    "statsmodels",
+)
+QUERY_WORDS = range(4, 31)
+PASSAGE_WORDS = 15
+# Sources are parsed as this version's grammar, whichever Python runs.
+GRAMMAR = (3, 11)
+SENTENCE = re.compile(r".+?(?:[.!?](?=\s|$)|\n\s*\n)", re.DOTALL)
+
+
+class Pair(NamedTuple):
+    """One query and the passage that answers it; `name` is unique and says where it stands."""
+
+    name: str
+    query: str
+    passage: str
+
+
+def versions() -> dict[str, str]:
+    """The installed version of each package. Raises StudyError if one is not installed."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            raise StudyError(
+                f"collection docstrings: package {package} is not installed; run `make environment`"
+            ) from None
+    return found
+
+
+def harvest() -> list[Pair]:
+    """All pairs in a fixed order (package, file, line), the first of equal queries or equal passages kept."""
+    queries, passages, names, pairs = set(), set(), set(), []
+    for package in progress(PACKAGES, "collect docstrings", "package"):
+        for pair in _of_package(package):
+            query, passage = pair.query.casefold(), pair.passage.casefold()
+            if query in queries or passage in passages:
+                continue
+            queries.add(query)
+            passages.add(passage)
+            # Overloads and property setters share a qualified name.
+            name, n = pair.name, 1
+            while name in names:
+                n += 1
+                name = f"{pair.name}#{n}"
+            names.add(name)
+            pairs.append(pair._replace(name=name))
+    return pairs
+
+
+def _of_package(package: str) -> Iterator[Pair]:
+    files = importlib.metadata.distribution(package).files or []
+    for file in sorted(files, key=str):
+        if file.suffix != ".py" or {"tests", "testing", "test"} & set(file.parts):
+            continue
+        try:
+            source = file.locate().read_text(encoding="utf-8")
+            # Most files without a docstring are found out faster by text than by parsing.
+            if '"""' not in source and "'''" not in source:
+                continue
+            tree = ast.parse(source, feature_version=GRAMMAR)
+        except (SyntaxError, UnicodeDecodeError, ValueError):
+            continue  # a template or test data, not a module
+        module = ".".join(file.with_suffix("").parts)
+        yield from _of_body(tree, module)
+
+
+def _of_body(node: ast.AST, scope: str) -> Iterator[Pair]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            name = f"{scope}.{child.name}"
+            doc = ast.get_docstring(child)
+            if doc and (pair := _split(name, _signature(child), doc)):
+                yield pair
+            yield from _of_body(child, name)
+        elif isinstance(child, ast.If | ast.Try):
+            yield from _of_body(child, scope)
+
+
+def _split(name: str, signature: str, doc: str) -> Pair | None:
+    first = SENTENCE.match(doc)
+    if not first:
+        return None
+    query = " ".join(first.group().split())
+    passage = f"{signature} {' '.join(doc[first.end() :].split())}"
+    if len(query.split()) not in QUERY_WORDS or len(passage.split()) < PASSAGE_WORDS:
+        return None
+    return Pair(name, query, passage)
+
+
+def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> str:
+    # Names only: how defaults and annotations are printed differs between Python versions.
+    if isinstance(node, ast.ClassDef):
+        return f"class {node.name}"
+    a = node.args
+    names = [arg.arg for arg in (*a.posonlyargs, *a.args)]
+    names += [f"*{a.vararg.arg}"] if a.vararg else []
+    names += [arg.arg for arg in a.kwonlyargs]
+    names += [f"**{a.kwarg.arg}"] if a.kwarg else []
+    return f"{node.name}({', '.join(names)})"

@@ -1,0 +1,50 @@
+"""Gather the scores of a study's checkpoints, with the facts of their training, into metrics.parquet."""
+
+import argparse
+from pathlib import Path
+
+import pyarrow as pa
+
+from rankscale import command, tables
+from rankscale.command import log
+from rankscale.errors import StudyError
+
+
+def main(args: argparse.Namespace) -> None:
+    """Write one row per checkpoint, split and kind of candidates."""
+    rows = []
+    for path in args.runs:
+        for checkpoint in tables.read("checkpoints", path).to_pylist():
+            key = {k: checkpoint[k] for k in ("model", "train_queries", "seed", "step")}
+            place = Path(key["model"], checkpoint["subset"], str(key["seed"]), f"{checkpoint['checkpoint']}.parquet")
+            for row in tables.read("scores", args.scores / place).to_pylist():
+                wrong = [k for k in key if row[k] != key[k]]
+                if wrong:
+                    raise StudyError(
+                        f"{args.scores / place}: {wrong[0]} is {row[wrong[0]]}, {path} says {key[wrong[0]]}"
+                    )
+                rows.append({"study": args.study, "collection": args.collection, **checkpoint, **row})
+    wanted = tables.SCHEMAS["metrics"]
+    tables.write("metrics", pa.Table.from_pylist(rows, schema=wanted), args.output)
+    flagged = sum(row["below_chance"] for row in rows), sum(row["too_few_queries"] for row in rows)
+    log.info(
+        "%d rows of %d runs; %d not above chance, %d with too few queries",
+        len(rows),
+        len(args.runs),
+        *flagged,
+    )
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    made = command.parser("gather", __doc__)
+    made.add_argument("--study", required=True)
+    made.add_argument("--collection", required=True)
+    made.add_argument("--runs", type=Path, nargs="+", required=True, help="checkpoints.parquet of each run")
+    made.add_argument("--scores", type=Path, required=True, help="folder of the scores of all checkpoints")
+    made.add_argument("--output", type=Path, required=True)
+    return made
+
+
+if __name__ == "__main__":
+    command.run(main, arguments())

@@ -1,0 +1,139 @@
+"""Score one checkpoint: decompose its observations, and measure its run with pytrec_eval."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rankscale import command, tables
+from rankscale.command import log
+from rankscale.decomposition import CORRECTIONS, TIES, decompose
+from rankscale.errors import StudyError
+
+KEYS = ("model", "train_queries", "seed", "step")
+CUT = 10
+
+
+def measure(observations: pa.Table, ties: str, correction: str) -> list[dict[str, object]]:
+    """One row of the scores table, without the full-retrieval metrics, per split and kind of candidates."""
+    rows = []
+    for key, part in groups(observations, ["split", "candidates"]):
+        sizes = pc.unique(part["n_candidates"]).to_pylist()
+        if len(sizes) != 1:
+            raise StudyError(f"{key}: observations over {sizes} candidates are mixed; evaluate the checkpoint again")
+        loss, above, tied = (part[c].to_numpy() for c in ("loss", "above", "tied"))
+        found = decompose(loss, above, tied, n_candidates=sizes[0], ties=ties, correction=correction)
+        row = {
+            **{k: part[k][0].as_py() for k in KEYS},
+            **key,
+            "n_candidates": sizes[0],
+            "n_queries": len(part),
+        }
+        row |= {p: getattr(found, p) for p in (*tables.PARTS, "mrr")}
+        row |= {f"{p}_plugin": getattr(found, f"{p}_plugin") for p in tables.PARTS[1:]}
+        for name in (*tables.PARTS, "mrr"):
+            row[f"{name}_low"], row[f"{name}_high"] = found.interval(name)
+        row |= {"below_chance": found.below_chance, "too_few_queries": found.too_few_queries}
+        rows.append(row)
+    return rows
+
+
+def groups(table: pa.Table, keys: list[str]) -> list[tuple[dict[str, object], pa.Table]]:
+    """The parts of a table with equal `keys`, in order of first appearance."""
+    parts = []
+    for key in table.group_by(keys, use_threads=False).aggregate([]).to_pylist():
+        part = table
+        for name, value in key.items():
+            part = part.filter(pc.equal(part[name], value))
+        parts.append((key, part))
+    return parts
+
+
+def full_retrieval(run: pa.Table, qrels: pa.Table) -> dict[str, float]:
+    """mrr_10, ndcg_10, recall_100, recall_1000 (where the run is that deep) and map of one split's run.
+
+    Means over all judged queries: one that the run lacks counts 0. Raises StudyError for empty judgments or
+    a query nobody judged.
+    """
+    import pytrec_eval
+
+    judged: dict[str, dict[str, int]] = {}
+    for query, document, grade in zip(*(qrels[c].to_pylist() for c in ("query_id", "doc_id", "grade")), strict=True):
+        judged.setdefault(query, {})[document] = grade
+    judged = {q: grades for q, grades in judged.items() if max(grades.values()) > 0}
+    if not judged:
+        raise StudyError("no query has a positive judgment; full retrieval cannot be measured")
+    names = run["query_id"].combine_chunks().dictionary_encode()
+    order = np.lexsort((run["rank"].to_numpy(), names.indices.to_numpy()))
+    documents, ranks = run["doc_id"].to_pylist(), run["rank"].to_numpy()
+    if (np.diff(order) != 1).any():
+        documents, ranks = [documents[i] for i in order], ranks[order]
+    starts = np.append(np.flatnonzero(np.diff(names.indices.to_numpy()[order], prepend=-1)), len(run))
+    # trec_eval orders by score and breaks ties by name; the run's own order is kept by scoring it by rank.
+    points = (-ranks).astype(float).tolist()
+    found = {
+        query: dict(zip(documents[a:b], points[a:b], strict=True))
+        for query, a, b in zip(names.dictionary.to_pylist(), starts[:-1], starts[1:], strict=True)
+    }
+    unknown = sorted(set(found) - set(judged))
+    if unknown:
+        raise StudyError(f"the run has query {unknown[0]}, which nobody judged")
+    if len(found) < len(judged):
+        log.info("%d judged queries have no results and count 0", len(judged) - len(found))
+    deep = pytrec_eval.RelevanceEvaluator(judged, {"ndcg_cut_10", "recall_100,1000", "map"}).evaluate(found)
+    # recip_rank knows no cut-off, so the run is cut first.
+    short = {q: dict(list(d.items())[:CUT]) for q, d in found.items()}
+    top = pytrec_eval.RelevanceEvaluator(judged, {"recip_rank"}).evaluate(short)
+
+    def mean(values: dict, name: str) -> float:
+        return sum(v[name] for v in values.values()) / len(judged)
+
+    return {
+        "mrr_10": mean(top, "recip_rank"),
+        "ndcg_10": mean(deep, "ndcg_cut_10"),
+        "recall_100": mean(deep, "recall_100"),
+        "recall_1000": mean(deep, "recall_1000") if ranks.max() >= 1000 else None,
+        "map": mean(deep, "map"),
+    }
+
+
+def main(args: argparse.Namespace) -> None:
+    """Write one row per split and kind of candidates of one checkpoint."""
+    observations = tables.read("observations", args.observations)
+    rows = measure(observations, args.ties, args.correction)
+    missing = dict.fromkeys(tables.FULL)
+    measured: dict[str, dict] = {}
+    if args.run:
+        run = tables.read("runs", args.run, ["split", "query_id", "doc_id", "rank"])
+        qrels = tables.read("qrels", args.qrels)
+        for split in pc.unique(run["split"]).to_pylist():
+            of_split = [t.filter(pc.equal(t["split"], split)) for t in (run, qrels)]
+            measured[split] = full_retrieval(*of_split)
+    rows = [row | measured.get(row["split"], missing) for row in rows]
+    for row in rows:
+        log.info(
+            "%s %s: cross-entropy %.3f = rank-entropy %.3f + alignment %.3f + uncertainty %.3f; MRR %.3f",
+            row["split"],
+            row["candidates"],
+            *(row[p] for p in tables.PARTS),
+            row["mrr"],
+        )
+    tables.write("scores", {name: [row[name] for row in rows] for name in tables.SCHEMAS["scores"].names}, args.output)
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    made = command.parser("score", __doc__)
+    made.add_argument("--observations", type=Path, required=True)
+    made.add_argument("--run", type=Path, help="the full-collection run")
+    made.add_argument("--qrels", type=Path, help="judgments, needed with --run")
+    made.add_argument("--ties", choices=TIES, default="expected")
+    made.add_argument("--correction", choices=CORRECTIONS, default="jackknife")
+    made.add_argument("--output", type=Path, required=True)
+    return made
+
+
+if __name__ == "__main__":
+    command.run(main, arguments())

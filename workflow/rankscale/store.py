@@ -1,0 +1,106 @@
+"""Token ids of a collection's texts, ready for a model: read once, cut and framed on the fly."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from rankscale import tables
+from rankscale.errors import StudyError
+
+
+class Special(NamedTuple):
+    """What a tokenizer puts before and after a text, and what fills a batch."""
+
+    before: list[int]
+    after: list[int]
+    pad: int
+    vocabulary: int
+
+
+class Tokens:
+    """Texts as token ids: `flat` int32 [tokens], `offsets` int64 [n + 1], each cut to `longest` when read.
+
+    `longest` counts the special tokens. Raises StudyError if nothing but those would be left.
+    """
+
+    def __init__(self, ids: pa.Array, lists: pa.ListArray, special: Special, longest: int) -> None:
+        self.ids = ids
+        self.special = special
+        self.flat = lists.values.to_numpy()
+        offsets = lists.offsets.to_numpy().astype(np.int64)
+        room = longest - len(special.before) - len(special.after)
+        if room < 1:
+            raise StudyError(f"a length of {longest} tokens leaves no room between the special tokens")
+        self.starts = offsets[:-1]
+        self.inner = np.minimum(np.diff(offsets), room)
+        self.lengths = self.inner + len(special.before) + len(special.after)
+
+    @classmethod
+    def read(cls, folder: Path, unit: str, longest: int) -> "Tokens":
+        """The `documents` or `queries` that the tokenize stage wrote to `folder`."""
+        table = tables.read("tokens", folder / f"{unit}.parquet")
+        try:
+            special = Special(**json.loads((folder / "special.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise StudyError(f"{folder}/special.json: cannot be read ({error}); remake it with tokenize") from error
+        return cls(table["id"].combine_chunks(), table["ids"].combine_chunks(), special, longest)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Framed ids int64 [n, width] of the texts `rows`, padded to their longest, and lengths int64 [n]."""
+        before, after, lengths, inner = (
+            self.special.before,
+            self.special.after,
+            self.lengths[rows],
+            self.inner[rows],
+        )
+        out = np.full((len(rows), int(lengths.max())), self.special.pad, dtype=np.int64)
+        column = np.arange(int(inner.max()))
+        inside = column < inner[:, None]
+        body = out[:, len(before) : len(before) + len(column)]
+        body[inside] = self.flat[(self.starts[rows, None] + column)[inside]]
+        out[:, : len(before)] = before
+        for i, token in enumerate(after):
+            out[np.arange(len(rows)), len(before) + inner + i] = token
+        return out, lengths
+
+    def unique(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of `rows`, one per distinct text as the model sees it, and for each row which of those it is.
+
+        Equal texts must get equal vectors, to the bit: whether their scores tie is a result.
+        """
+        longest = int(self.inner[rows].max(initial=0))
+        weights = np.random.Generator(np.random.Philox(0)).integers(1, 2**63, longest + 1, dtype=np.uint64)
+        sums = np.empty(len(rows), np.uint64)
+        for start in range(0, len(rows), 1 << 16):
+            some = rows[start : start + (1 << 16)]
+            column = np.arange(int(self.inner[some].max()))
+            inside = column < self.inner[some, None]
+            ids = np.zeros(inside.shape, np.uint64)
+            ids[inside] = self.flat[(self.starts[some, None] + column)[inside]].astype(np.uint64) + 1
+            sums[start : start + len(some)] = (ids * weights[: len(column)]).sum(1, dtype=np.uint64)
+        _, first, which = np.unique(sums, return_index=True, return_inverse=True)
+        for i in np.flatnonzero(first[which] != np.arange(len(rows))):
+            a, b = rows[i], rows[first[which[i]]]
+            if not np.array_equal(self.text(a), self.text(b)):  # a clash of sums: keep it as a text of its own
+                first, which[i] = np.append(first, i), len(first)
+        return rows[first], which
+
+    def text(self, row: int) -> np.ndarray:
+        """Ids int32 of one text as cut, without special tokens."""
+        return self.flat[self.starts[row] : self.starts[row] + self.inner[row]]
+
+    def length_sorted(self, rows: np.ndarray, budget: int) -> list[np.ndarray]:
+        """`rows` in batches of like length, longest first, each of at most `budget` tokens (one text at least)."""
+        rows = rows[np.argsort(-self.lengths[rows], kind="stable")]
+        batches, start = [], 0
+        while start < len(rows):
+            size = max(1, budget // int(self.lengths[rows[start]]))
+            batches.append(rows[start : start + size])
+            start += size
+        return batches
