@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,19 +44,16 @@ def main(args: argparse.Namespace) -> None:
     """Write the three tables and the manifest of one collection to a folder."""
     log.info("collecting %s into %s: every later stage reads these tables", args.source, args.output)
     made = collect_docstrings(args.seed, args.test_queries, args.dev_queries, args.sample)
-    manifest = {"settings": json.loads(args.settings), "versions": docstrings.versions(), "files": {}}
+    files = {}
     for name, columns in made.items():
         path = args.output / f"{name}.parquet"
         tables.write(name, columns, path)
-        manifest["files"][path.name] = {
-            "rows": len(columns["text" if name != "qrels" else "doc_id"]),
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }
+        rows = len(next(iter(columns.values())))
+        files[path.name] = {"rows": rows, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     splits = made["queries"]["split"]
-    manifest["queries"] = {s: splits.count(s) for s in sorted(set(splits))}
-    with tables.whole(args.output / "manifest.json") as beside:
-        beside.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    log.info("%d documents; queries: %s", len(splits), manifest["queries"])
+    queries = {s: splits.count(s) for s in sorted(set(splits))}
+    command.write_manifest(args, args.output, versions=docstrings.versions(), files=files, queries=queries)
+    log.info("%d documents; queries: %s", files["documents.parquet"]["rows"], queries)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -68,7 +64,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--test-queries", type=int, default=1500)
     made.add_argument("--dev-queries", type=int, default=500, help="kept apart for tuning")
     made.add_argument("--sample", type=int, help="keep a seeded sample of so many pairs")
-    made.add_argument("--settings", default="{}", help="JSON kept in the manifest: what the collection was made with")
+    command.add_manifest(made)
     made.add_argument("--output", type=Path, required=True, help="folder of the three tables")
     return made
 

@@ -1,6 +1,7 @@
 """What every stage's command line shares: arguments, log, progress, and how an error reads."""
 
 import argparse
+import json
 import logging
 import sys
 import time
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rankscale import tables
 from rankscale.errors import StudyError
 
 if TYPE_CHECKING:
@@ -51,6 +53,19 @@ def run(stage: Callable[[argparse.Namespace], None], arguments: argparse.Argumen
         log.error("%s: %s", error.filename or "output", error.strerror or error)
         sys.exit(1)
     log.info("done in %.1f s", time.monotonic() - start)
+
+
+def add_manifest(arguments: argparse.ArgumentParser) -> None:
+    """The options of a stage whose output folder several studies may share."""
+    arguments.add_argument("--study", default="", help="kept in the manifest: which study made the folder")
+    arguments.add_argument("--settings", type=json.loads, default="{}", help="kept too, JSON: what it was made with")
+
+
+def write_manifest(args: argparse.Namespace, folder: Path, **facts: object) -> None:
+    """Write a shared folder's manifest: by which study and with which settings it was made, and `facts`."""
+    manifest = {"study": args.study, "settings": args.settings, **facts}
+    with tables.whole(folder / "manifest.json") as beside:
+        beside.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def progress(items: Iterable, doing: str, unit: str) -> Iterator:

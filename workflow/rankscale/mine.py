@@ -104,6 +104,7 @@ def main(args: argparse.Namespace) -> None:
     lists = [pa.ListArray.from_arrays(offsets, a.reshape(-1)) for a in (rows, scores)]
     table = pa.table([names, known["split"].combine_chunks(), *lists], schema=tables.SCHEMAS["negatives"])
     tables.write("negatives", table, args.output)
+    command.write_manifest(args, args.output.parent)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -114,6 +115,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--queries", type=Path, nargs="+", required=True, help="vectors, shards in order")
     made.add_argument("--top-k", type=int, required=True, help="kept per query after positives are removed")
     made.add_argument("--threads", type=int, default=1)
+    command.add_manifest(made)
     made.add_argument("--output", type=Path, required=True)
     return made
 

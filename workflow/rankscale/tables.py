@@ -17,9 +17,6 @@ import pyarrow.parquet as pq
 
 from rankscale.errors import StudyError
 
-# Arrow's own allocators give memory back page by page; short-lived stages spent more time there than at work.
-pa.set_memory_pool(pa.system_memory_pool())
-
 
 def schema(key: str, nullable: str = "", **columns: pa.DataType) -> pa.Schema:
     """A schema whose `key` columns identify a row and whose columns refuse nulls unless named in `nullable`."""

@@ -90,6 +90,7 @@ def main(args: argparse.Namespace) -> None:
         log.info("%d %s, %.1f tokens on average", len(ids), unit, len(ids.values) / max(len(ids), 1))
     with tables.whole(args.output / "special.json") as beside:
         beside.write_text(json.dumps(frame(tokenizer)._asdict()) + "\n", encoding="utf-8")
+    command.write_manifest(args, args.output)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -98,6 +99,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--collection", type=Path, required=True, help="folder of documents and queries")
     made.add_argument("--tokenizer", help="hub id or folder; without it a vocabulary is trained")
     made.add_argument("--vocabulary", type=int, default=8000, help="size of the vocabulary to train")
+    command.add_manifest(made)
     made.add_argument("--output", type=Path, required=True, help="folder for ids and tokenizer")
     return made
 

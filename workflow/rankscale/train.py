@@ -76,7 +76,7 @@ class Run:
         self.args = args
         self.examples = Examples(
             args.collection,
-            args.mined,
+            args.mined[0] if args.mined else None,
             args.split,
             args.train_queries,
             args.subsets,
@@ -264,7 +264,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--checkpoint", help="instead: hub id or folder to start from")
     made.add_argument("--collection", type=Path, required=True, help="folder of queries, documents, qrels")
     made.add_argument("--tokens", type=Path, required=True, help="folder of token ids")
-    made.add_argument("--mined", type=Path, help="table of mined negatives")
+    made.add_argument("--mined", type=Path, nargs="*", help="table of mined negatives, if the objective needs it")
     made.add_argument("--split", default="train")
     made.add_argument("--train-queries", type=lambda v: None if v == "all" else int(v), default=None)
     made.add_argument("--subsets", choices=["nested", "first"], default="nested")

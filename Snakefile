@@ -1,0 +1,69 @@
+"""A scaling study of neural ranking models, from a collection to laws and forecasts."""
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+# Stages are `python -m rankscale.<stage>`, with the Python that runs Snakemake unless a conda environment is used.
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")]))
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+# A study file is complete in itself: Snakemake would merge this one's keys into it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/collection.smk"
+include: "workflow/rules/negatives.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/laws.smk"
+
+
+report: "workflow/report/study.rst"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.fit.output,
+        rules.draw.output,
+        rules.summarize.output,
+
+
+rule collection:
+    input:
+        rules.collect.output,
+
+
+rule negatives:
+    input:
+        rules.mine.output,
+
+
+rule models:
+    input:
+        checkpoints,
+
+
+rule metrics:
+    input:
+        rules.gather.output,
+
+
+rule fits:
+    input:
+        rules.fit.output,
+
+
+rule figures:
+    input:
+        rules.draw.output,

@@ -1,0 +1,13 @@
+"""The recipe number of each costly stage, a parameter of its rule.
+
+Raise a stage's number when its results change, and its jobs and all that follow run again. A change that leaves
+the results alone (a comment, a faster loop) leaves the number alone, and nothing is redone. tests/unit/
+test_recipes.py fails when the code behind a number changes, and says which of the two to do.
+"""
+
+COLLECT = 1
+TOKENIZE = 1
+ENCODE = 1
+MINE = 1
+TRAIN = 1
+RETRIEVE = 1

@@ -1,0 +1,102 @@
+# From metrics to laws, forecasts, figures and the report.
+
+FIGURES = ("model_scale", "data_scale", "compute_scale", "metric_vs_mrr", "training", "shares", "forecast")
+FORMATS = ("svg", "pdf", "png")
+FINALS = [checkpoint for checkpoint in CHECKPOINTS if checkpoint.endswith("/final")]
+
+
+rule fit:
+    input:
+        metrics=rules.gather.output,
+        observations=expand(f"{RESULTS}/observations/{{checkpoint}}.parquet", checkpoint=FINALS),
+    output:
+        fits=f"{RESULTS}/fits.parquet",
+        forecasts=f"{RESULTS}/forecasts.parquet",
+        curves=f"{RESULTS}/curves.parquet",
+    params:
+        code=code("fit"),
+        options=flags(
+            {
+                "hold_out_models": STUDY["laws"]["hold_out"]["models"],
+                "hold_out_train_queries": STUDY["laws"]["hold_out"]["train_queries"],
+                "bootstrap": STUDY["laws"]["bootstrap"],
+                "seed": STUDY["laws"]["seed"],
+                "ties": EVALUATION["ties"],
+            }
+        ),
+    log:
+        f"{RESULTS}/logs/fit.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fit.tsv"
+    message:
+        "Fitting laws and forecasting the sizes held out"
+    shell:
+        "python -m rankscale.fit {params.options} --log {log} "
+        f"--observations {RESULTS}/observations "
+        "--metrics {input.metrics} --fits {output.fits} --forecasts {output.forecasts} --curves {output.curves}"
+
+
+rule draw:
+    input:
+        metrics=rules.gather.output,
+        fits=rules.fit.output.fits,
+        forecasts=rules.fit.output.forecasts,
+        curves=rules.fit.output.curves,
+    output:
+        [
+            report(
+                f"{RESULTS}/figures/{figure}.svg",
+                category="Figures",
+                caption=f"../report/{figure}.rst",
+                labels={"figure": figure.replace("_", " ")},
+            )
+            for figure in FIGURES
+        ],
+        [f"{RESULTS}/figures/{figure}.{suffix}" for figure in FIGURES for suffix in FORMATS[1:]],
+    params:
+        code=code("draw"),
+        figures=" ".join(FIGURES),
+    log:
+        f"{RESULTS}/logs/draw.log",
+    message:
+        "Drawing {params.figures}"
+    shell:
+        "python -m rankscale.draw --log {log} --metrics {input.metrics} --fits {input.fits} "
+        "--forecasts {input.forecasts} --curves {input.curves} "
+        f"--output {RESULTS}/figures "
+        "--figures {params.figures}"
+
+
+TABLES = ("summary", "metrics", "fits", "forecasts")
+
+
+rule summarize:
+    input:
+        metrics=rules.gather.output,
+        fits=rules.fit.output.fits,
+        forecasts=rules.fit.output.forecasts,
+        manifest=f"{SHARED}/manifest.json",
+    output:
+        [
+            report(
+                f"{RESULTS}/tables/{table}.html",
+                category="Summary" if table == "summary" else "Tables",
+                caption=f"../report/{table}.rst",
+                labels={"table": table},
+            )
+            for table in TABLES
+        ],
+        summary=f"{RESULTS}/summary.md",
+        provenance=f"{RESULTS}/provenance.json",
+    params:
+        code=code("summarize"),
+        config=flags({"config": json.dumps(STUDY, sort_keys=True)}),
+    log:
+        f"{RESULTS}/logs/summarize.log",
+    message:
+        "Saying what the study shows, and what it was made with"
+    shell:
+        "python -m rankscale.summarize --log {log} {params.config} --metrics {input.metrics} --fits {input.fits} "
+        "--forecasts {input.forecasts} --manifest {input.manifest} "
+        f"--benchmarks {RESULTS}/benchmarks {SHARED}/benchmarks {MINED}/benchmarks --tables {RESULTS}/tables "
+        "--summary {output.summary} --provenance {output.provenance}"
