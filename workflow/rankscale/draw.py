@@ -1,1 +1,37 @@
-"""x"""
+"""Draw a study's figures as SVG, PDF and PNG."""
+
+import argparse
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from rankscale import command, tables
+from rankscale.command import log, progress
+from rankscale.figures import FIGURES, Study
+
+
+def main(args: argparse.Namespace) -> None:
+    """Draw the chosen figures in three formats each."""
+    study = Study(*(tables.read(n, getattr(args, n)).to_pandas() for n in ("metrics", "fits", "forecasts", "curves")))
+    log.info("drawing %d figures", len(args.figures))
+    for name in progress(args.figures, "draw", "figure"):
+        figure = FIGURES[name](study)
+        for suffix, dated in (("svg", "Date"), ("pdf", "CreationDate"), ("png", None)):
+            # Without the date, equal results give equal files.
+            with tables.whole(args.output / f"{name}.{suffix}") as beside:
+                figure.savefig(beside, format=suffix, metadata={dated: None} if dated else None)
+        plt.close(figure)
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    made = command.parser("draw", __doc__)
+    for name in ("metrics", "fits", "forecasts", "curves"):
+        made.add_argument(f"--{name}", type=Path, required=True)
+    made.add_argument("--figures", nargs="+", choices=FIGURES, default=list(FIGURES))
+    made.add_argument("--output", type=Path, required=True, help="folder of the figures")
+    return made
+
+
+if __name__ == "__main__":
+    command.run(main, arguments())

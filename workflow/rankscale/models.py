@@ -1,7 +1,6 @@
 """The ranking model: a transformer encoder, pooled, a linear head; scores are inner products."""
 
 import json
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +10,23 @@ from safetensors.torch import save_file
 from torch import nn
 
 from rankscale import tables
+from rankscale.bert import Bert, BertShape
 from rankscale.command import log, progress
 from rankscale.errors import StudyError
 from rankscale.store import Tokens
 
-# Transformers reports every weight that it does not load; a fresh pooler or head is the rule here.
-logging.getLogger("transformers").setLevel(logging.ERROR)
+
+class Pretrained(nn.Module):
+    """Any transformers encoder, called as `Bert` is."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self.config = model, model.config
+
+    def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """States float [n, width, hidden] of ids int64 [n, width]."""
+        inside = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+        return self.model(input_ids=ids, attention_mask=inside.long()).last_hidden_state
 
 
 class BiEncoder(nn.Module):
@@ -30,14 +40,11 @@ class BiEncoder(nn.Module):
 
     def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Vectors of padded `ids` int64 [n, width] of `lengths` int64 [n]."""
-        inside = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-        # A mask costs attention its fastest path, so there is one only where something is masked.
-        mask = None if bool(inside.all()) else inside.long()
-        states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+        states = self.encoder(ids, lengths)
         if self.pooling == "cls":
             return self.head(states[:, 0])
-        weight = inside.unsqueeze(-1).to(states.dtype)
-        return self.head((states * weight).sum(1) / weight.sum(1))
+        inside = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+        return self.head((states * inside.unsqueeze(-1)).sum(1) / lengths[:, None])
 
     def parameters_by_part(self) -> dict[str, int]:
         """How many parameters the encoder (without embeddings), the head and the embeddings have.
@@ -53,44 +60,49 @@ class BiEncoder(nn.Module):
         }
 
 
-def from_scratch(layers: int, hidden: int, heads: int, vocabulary: int, longest: int) -> nn.Module:
+def from_scratch(layers: int, hidden: int, heads: int, vocabulary: int, longest: int) -> Bert:
     """A BERT encoder of the usual proportions (4 H wide inside), without dropout, randomly initialised."""
-    from transformers.models.bert.modeling_bert import BertConfig, BertModel
-
-    config = BertConfig(
-        vocab_size=vocabulary,
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        intermediate_size=4 * hidden,
-        max_position_embeddings=longest,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
-    return BertModel(config, add_pooling_layer=False)
+    return Bert(BertShape(vocabulary, hidden, layers, heads, 4 * hidden, longest))
 
 
 def pretrained(name: str) -> nn.Module:
     """The encoder of a hub id or local folder, dropout switched off. Raises StudyError if it cannot be had."""
     from transformers import AutoConfig, AutoModel
+    from transformers.utils import logging
 
-    if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
+    # Transformers reports every weight that it does not load; a fresh pooler or head is the rule here.
+    logging.set_verbosity_error()
+    folder = Path(name).expanduser()
+    if name.startswith((".", "/", "~")) and not folder.is_dir():
         raise StudyError(f"checkpoint {name}: there is no such folder")
+    place = str(folder) if folder.is_dir() else name
     try:
-        config = AutoConfig.from_pretrained(str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name)
+        config = AutoConfig.from_pretrained(place)
         for key in vars(config):
             if "dropout" in key and isinstance(getattr(config, key), float):
                 setattr(config, key, 0.0)
-        extra = {"add_pooling_layer": False} if config.model_type in {"bert", "roberta"} else {}
-        return AutoModel.from_pretrained(config._name_or_path, config=config, **extra).float()
+        model = AutoModel.from_pretrained(place, config=config).float()
     except (OSError, ValueError) as error:
         raise StudyError(f"checkpoint {name}: cannot be loaded ({str(error).splitlines()[0]})") from error
+    return as_bert(model) or Pretrained(model)
+
+
+def as_bert(model: nn.Module) -> Bert | None:
+    """The same encoder without padding, if it is a BERT of the usual kind."""
+    config = model.config.to_dict()
+    if config["model_type"] != "bert" or config["hidden_act"] != "gelu" or config.get("is_decoder"):
+        return None
+    encoder = Bert(BertShape(**{k: config[k] for k in BertShape._fields}))
+    encoder.load_state_dict({k: v for k, v in model.state_dict().items() if k in encoder.state_dict()})
+    return encoder
 
 
 def save(model: BiEncoder, path: Path, facts: dict[str, object]) -> None:
     """Write weights and what is needed to use them (`facts`, and the encoder's config) as one safetensors file."""
+    config = model.encoder.config
+    config = config._asdict() if isinstance(config, BertShape) else config.to_dict()
     metadata = {
-        "encoder": json.dumps(model.encoder.config.to_dict(), sort_keys=True, default=str),
+        "encoder": json.dumps(config, sort_keys=True, default=str),
         "facts": json.dumps(facts, sort_keys=True),
     }
     weights = {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in model.state_dict().items()}
@@ -100,8 +112,6 @@ def save(model: BiEncoder, path: Path, facts: dict[str, object]) -> None:
 
 def load(path: Path) -> tuple[BiEncoder, dict]:
     """The model that `save` wrote, and its facts. Raises StudyError if the file is missing or damaged."""
-    from transformers import AutoConfig, AutoModel
-
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
@@ -111,12 +121,12 @@ def load(path: Path) -> tuple[BiEncoder, dict]:
     except Exception as error:  # safetensors has an error class of its own, without a public name
         raise StudyError(f"{path}: not a whole safetensors file ({error}); delete it and run again") from error
     facts, config = json.loads(metadata["facts"]), json.loads(metadata["encoder"])
-    if config["model_type"] == "bert":
-        from transformers.models.bert.modeling_bert import BertConfig, BertModel
-
-        encoder = BertModel(BertConfig.from_dict(config), add_pooling_layer=False)
+    if set(config) == set(BertShape._fields):
+        encoder: nn.Module = Bert(BertShape(**config))
     else:
-        encoder = AutoModel.from_config(AutoConfig.for_model(**config))
+        from transformers import AutoConfig, AutoModel
+
+        encoder = Pretrained(AutoModel.from_config(AutoConfig.for_model(**config)))
     model = BiEncoder(encoder, facts["output_dim"], facts["pooling"])
     model.load_state_dict(weights)
     return model.eval(), facts

@@ -1,1 +1,228 @@
-"""x"""
+"""Say what a study shows, in words and tables, and record what it was made with."""
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import platform
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+from markdown_it import MarkdownIt
+
+from rankscale import command, tables
+from rankscale.command import log
+from rankscale.decomposition import ENOUGH, PARTS
+from rankscale.findings import AXES, FOLLOWS, Finding, claim, findings, fixed_of, headline_of
+from rankscale.fit import NO_CHANGE
+
+NAMES = dict(zip(PARTS, ("Cross-entropy", "Rank-Entropy", "Rank-Score-Alignment", "Score-Uncertainty"), strict=True))
+PACKAGES = (
+    *("faiss-cpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier", "safetensors", "scikit-learn"),
+    *("scipy", "snakemake", "statsmodels", "tokenizers", "torch", "transformers"),
+)
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+body {{ font: 14px/1.5 system-ui, sans-serif; margin: 1.5em; max-width: 75em; color: #111; background: #fff }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .8em 0 }}
+th, td {{ padding: .2em .7em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }}
+th:first-child, td:first-child {{ text-align: left }}
+th {{ border-bottom: 2px solid #888; position: sticky; top: 0; background: #fff }}
+td:last-child {{ white-space: normal; text-align: left }}
+</style></head><body>{body}</body></html>
+"""
+
+
+def _interval(value: float | None, low: float | None, high: float | None, digits: int = 3) -> str:
+    if value is None:
+        return "-"
+    ends = "" if low is None or high is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{value:.{digits}f}{ends}"
+
+
+def headline_table(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The end of training of each model on the largest subset: the four with their intervals, and MRR."""
+    finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
+    finals = finals[finals.train_queries == finals.train_queries.max()].sort_values(["encoder_parameters", "seed"])
+    rows = []
+    for row in finals.to_dict("records"):
+        cells = {"model": row["model"], "N": f"{row['encoder_parameters']:,}", "seed": row["seed"]}
+        for name, title in (*NAMES.items(), ("mrr", "MRR")):
+            cells[title] = _interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
+        if pd.notna(row["ndcg_10"]):
+            cells["nDCG@10, all documents"] = f"{row['ndcg_10']:.3f}"
+        rows.append(cells)
+    return pd.DataFrame(rows)
+
+
+def scaling_table(found: list[Finding]) -> pd.DataFrame:
+    """One row per axis and metric: the law's slope, its fit, and what it forecast."""
+    rows = []
+    for f in found:
+        best = {law: f"{f.errors[law]:.1%}" for law in ("line", "floor", "trend", NO_CHANGE) if law in f.errors}
+        rows.append(
+            {
+                "axis": f"{f.axis} ({f.fixed.replace('=', ' ')})",
+                "metric": NAMES[f.metric],
+                "slope": ("b " if f.law == "trend" else "alpha ") + _interval(f.slope, f.low, f.high),
+                "R²": "-" if f.r2 is None else f"{f.r2:.3f}",
+                "floor": "-" if f.floor is None else _interval(*f.floor, digits=2),
+                "held-out error": ", ".join(f"{k} {v}" for k, v in best.items()) or "-",
+                "verdict": f.verdict,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def warnings(metrics: pd.DataFrame, fits: pd.DataFrame) -> list[str]:
+    """What a reader must know before believing the rest."""
+    said = []
+    lost = metrics[metrics.below_chance & (metrics.checkpoint == "final")]
+    if len(lost):
+        names = ", ".join(sorted({f"{r.model} on {r.train_queries}" for r in lost.itertuples()}))
+        said.append(f"{len(lost)} final rows do not rank above chance; their Rank-Entropy says little: {names}.")
+    few = metrics[metrics.too_few_queries]
+    if len(few):
+        said.append(
+            f"{len(few)} of {len(metrics)} rows have fewer than {ENOUGH} queries per observed rank; "
+            "their intervals of Rank-Score-Alignment and Score-Uncertainty are too narrow."
+        )
+    stopped = metrics[metrics.status != "finished"]
+    if len(stopped):
+        said.append(f"Left out of all fits: {', '.join(sorted(set(stopped.model + '/' + stopped.subset)))}.")
+    failed = fits[~fits.converged]
+    if len(failed):
+        reasons = failed.note.str.split(":").str[0].value_counts()
+        said.append("Fits without a result: " + "; ".join(f"{n} {reason}" for reason, n in reasons.items()) + ".")
+    if metrics.seed.nunique() == 1:
+        said.append("One seed: run-to-run noise is judged from the residuals of the fits alone.")
+    return said or ["None."]
+
+
+def summary(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame) -> str:
+    """The study's findings as Markdown."""
+    found = findings(metrics, fits, forecasts)
+    finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
+    first = finals.iloc[0]
+    claims = "\n".join(f"- {axis} axis ({fixed_of(axis, finals)}): {claim(found, axis)}." for axis in AXES)
+    cautions = "\n".join(f"- {line}" for line in warnings(metrics, fits))
+    return f"""# Study {first.study}: {first.collection}
+
+{finals.model.nunique()} models on {finals.train_queries.nunique()} subsets, {finals.seed.nunique()} seed(s); \
+{first.n_queries} {first.split} queries, each against {first.n_candidates} {first.candidates} candidates. \
+Losses in nats, 95 % intervals in brackets.
+
+## On the largest subset ({finals.train_queries.max():,} training queries)
+
+{headline_table(metrics).to_markdown(index=False, disable_numparse=True)}
+
+## Which metric scales
+
+A metric scales here if its slope falls beyond the interval, a law follows it (R² of {FOLLOWS} or more), and that law, \
+fitted to the smaller sizes, forecasts the held-out largest ones with less error than assuming no change. Slopes: \
+metric ~ size^-alpha; for Score-Uncertainty, which may be negative, b nats per e-fold of size. The compute axis has no \
+held-out check, and its lower envelope keeps each metric's best cells.
+
+{scaling_table(found).to_markdown(index=False, disable_numparse=True)}
+
+The claim "only Rank-Entropy scales":
+
+{claims}
+
+## Cautions
+
+{cautions}
+"""
+
+
+def page(title: str, table: pd.DataFrame) -> str:
+    """A table as an HTML page of its own."""
+    shown = table.dropna(axis=1, how="all")
+    body = shown.to_html(index=False, na_rep="", border=0, float_format=lambda v: f"{v:.4g}")
+    return PAGE.format(title=title, body=f"<h1>{title}</h1>{body}")
+
+
+def hours(folders: list[Path]) -> dict[str, float]:
+    """Hours by stage, summed over the jobs' own records."""
+    total: dict[str, float] = {}
+    for folder in folders:
+        for file in sorted(folder.rglob("*.tsv")):
+            stage = file.relative_to(folder).parts[0].removesuffix(".tsv")
+            seconds = pd.read_csv(file, sep="\t")["s"].sum()
+            total[stage] = total.get(stage, 0) + float(seconds) / 3600
+    return {stage: round(value, 5) for stage, value in sorted(total.items())}
+
+
+def provenance(args: argparse.Namespace) -> dict[str, object]:
+    """Versions, commit, config and its hash, collection, hardware, and hours by stage."""
+
+    def git(*command: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", *command], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+            )
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return done.stdout.strip()
+
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None
+    status = git("status", "--porcelain")
+    return {
+        "rankscale": importlib.metadata.version("rankscale"),
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": None if status is None else bool(status),
+        "python": platform.python_version(),
+        "versions": versions,
+        "config": args.config,
+        "config_sha256": hashlib.sha256(json.dumps(args.config, sort_keys=True).encode()).hexdigest(),
+        "collection": json.loads(args.manifest.read_text(encoding="utf-8")),
+        "hardware": {"machine": platform.machine(), "processor": _processor(), "system": platform.system()},
+        "hours": hours(args.benchmarks),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} x {names[0]}" if names else platform.processor()
+
+
+def main(args: argparse.Namespace) -> None:
+    """Write summary.md, the report's tables, and provenance.json."""
+    log.info("saying what the study shows")
+    read = {n: tables.read(n, getattr(args, n)).to_pandas() for n in ("metrics", "fits", "forecasts")}
+    text = summary(**read)
+    pages = {name: page(name.capitalize(), table) for name, table in read.items()}
+    pages["summary"] = PAGE.format(title="Summary", body=MarkdownIt("commonmark").enable("table").render(text))
+    written = {args.tables / f"{name}.html": made for name, made in pages.items()}
+    written[args.summary] = text
+    written[args.provenance] = json.dumps(provenance(args), indent=2, sort_keys=True) + "\n"
+    for path, made in written.items():
+        with tables.whole(path) as beside:
+            beside.write_text(made, encoding="utf-8")
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    made = command.parser("summarize", __doc__)
+    for name in ("metrics", "fits", "forecasts"):
+        made.add_argument(f"--{name}", type=Path, required=True)
+    made.add_argument("--manifest", type=Path, required=True, help="of the collection")
+    made.add_argument("--config", type=json.loads, required=True, help="of the study, as JSON")
+    made.add_argument("--benchmarks", type=Path, nargs="*", default=[], help="folders of the jobs' own records")
+    made.add_argument("--tables", type=Path, required=True, help="output: folder of the report's tables")
+    made.add_argument("--summary", type=Path, required=True, help="output")
+    made.add_argument("--provenance", type=Path, required=True, help="output")
+    return made
+
+
+if __name__ == "__main__":
+    command.run(main, arguments())

@@ -1,0 +1,277 @@
+"""The figures of a study: legible in print, without colour, and to the colour-blind."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+
+from rankscale.decomposition import PARTS
+from rankscale.findings import fixed_of, headline_of
+from rankscale.fit import NO_CHANGE, sizes
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+plt.rcParams.update(
+    {
+        "figure.constrained_layout.use": True,
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.alpha": 0.25,
+        "legend.frameon": False,
+        "legend.fontsize": 7.5,
+        "svg.hashsalt": "rankscale",
+        "svg.fonttype": "none",
+        "pdf.fonttype": 42,
+        "savefig.dpi": 200,
+    }
+)
+
+NAMES = {
+    "cross_entropy": "Cross-entropy",
+    "rank_entropy": "Rank-Entropy",
+    "rank_score_alignment": "Rank-Score-Alignment",
+    "score_uncertainty": "Score-Uncertainty",
+}
+AXES = {
+    "model": "Encoder parameters N",
+    "data": "Training queries D",
+    "compute": "Training compute (FLOPs)",
+}
+# Okabe and Ito's colours, told apart by every kind of colour vision; shapes repeat what they say.
+COLOURS = {"line": "#0072B2", "floor": "#D55E00", "trend": "#009E73", NO_CHANGE: "#777777"}
+PART_COLOURS = {"rank_entropy": "#0072B2", "rank_score_alignment": "#E69F00", "score_uncertainty": "#999999"}
+CANDIDATES = {"hard": "#0072B2", "random": "#E69F00"}
+MARKERS = "osD^vP*XhpdH<>8"
+
+
+class Study(NamedTuple):
+    """The tables that the figures show."""
+
+    metrics: pd.DataFrame
+    fits: pd.DataFrame
+    forecasts: pd.DataFrame
+    curves: pd.DataFrame
+
+    def headline(self) -> "Study":
+        """What the findings speak of: one test set, one kind of candidates."""
+        return Study(*(headline_of(table, self.metrics) for table in self))
+
+    def finals(self) -> pd.DataFrame:
+        """The ends of training."""
+        return self.metrics[self.metrics.checkpoint == "final"]
+
+
+def _panels(columns: int = 2, rows: int = 2, width: float = 8, height: float = 6) -> tuple:
+    figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
+    return figure, axes.ravel()
+
+
+def _subtitle(study: Study) -> str:
+    row = study.metrics.iloc[0]
+    return f"{row.study}: {row.n_queries} {row.split} queries, {row.n_candidates} {row.candidates} candidates"
+
+
+def _points(
+    ax: plt.Axes, rows: pd.DataFrame, metric: str, x: np.ndarray, colour: tuple, marker: str, label: str
+) -> None:
+    y = rows[metric].to_numpy()
+    errors = np.abs(rows[[f"{metric}_low", f"{metric}_high"]].to_numpy().T - y)
+    ax.errorbar(x, y, errors, fmt=marker, color=colour, ms=4, lw=0.8, label=label, alpha=0.9, zorder=3)
+
+
+def _curves(ax: plt.Axes, study: Study, metric: str, axis: str, fixed: str) -> None:
+    curves = study.curves[(study.curves.metric == metric) & (study.curves.axis == axis) & (study.curves.fixed == fixed)]
+    fits = study.fits[(study.fits.metric == metric) & (study.fits.axis == axis) & (study.fits.fixed == fixed)]
+    # A trend is drawn where a power law cannot be; a floor only where it is one.
+    laws = ("trend",) if metric == "score_uncertainty" else ("line", "floor")
+    said = []
+    for law in laws:
+        curve, of_law = curves[curves.law == law], fits[fits.law == law]
+        if of_law.empty:
+            continue
+        if not of_law.converged.iloc[0]:
+            said.append(f"{law}: {of_law.note.iloc[0].split(':')[0]}")
+            continue
+        r2 = of_law.r2.iloc[0]
+        said.append(f"{law}: R² {r2:.3f}" if pd.notna(r2) else law)
+        ax.plot(curve.x, curve.y, color=COLOURS[law], ls="--" if law == "line" else "-", lw=1.3, zorder=2)
+        ax.fill_between(curve.x, curve.low, curve.high, color=COLOURS[law], alpha=0.12, lw=0, zorder=1)
+    ax.text(0.02, 0.02, "\n".join(said), transform=ax.transAxes, fontsize=7.5, va="bottom")
+
+
+def _scale(study: Study, axis: str, by: str, label: Callable) -> plt.Figure:
+    """Four panels over one axis: points by `by`, and the laws of the headline's points."""
+    finals = study.finals()
+    fixed = fixed_of(axis, finals)
+    figure, axes = _panels()
+    groups = sorted(finals[by].unique())
+    colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(groups)))
+    for ax, metric in zip(axes, PARTS, strict=True):
+        for i, group in enumerate(groups):
+            rows = finals[finals[by] == group]
+            _points(ax, rows, metric, sizes(rows, axis), colours[i], MARKERS[i % len(MARKERS)], label(rows.iloc[0]))
+        _curves(ax, study, metric, axis, fixed)
+        ax.set_xscale("log")
+        if metric != "score_uncertainty" and (finals[metric] > 0).all():
+            ax.set_yscale("log")
+            plain = mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}")
+            ax.yaxis.set_major_formatter(plain)
+            # Few labels between the powers of ten where the axis spans more than one of them.
+            low, high = ax.get_ylim()
+            ax.yaxis.set_minor_locator(mpl.ticker.LogLocator(subs=(2, 5) if high > 4 * low else "all"))
+            ax.yaxis.set_minor_formatter(plain)
+        ax.set_title(NAMES[metric], fontsize=9.5)
+        ax.set_xlabel(AXES[axis])
+        ax.set_ylabel("nats")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center")
+    figure.suptitle(
+        f"{_subtitle(study)}; laws of {fixed.replace('train_queries=', 'D = ').replace('=', ' ')}", fontsize=9
+    )
+    return figure
+
+
+def model_scale(study: Study) -> plt.Figure:
+    """The four over model size, by subset."""
+    headline = study.headline()
+    return _scale(headline, "model", "train_queries", lambda r: f"D = {r.train_queries:,}")
+
+
+def data_scale(study: Study) -> plt.Figure:
+    """The four over training queries, by model."""
+    headline = study.headline()
+    return _scale(headline, "data", "encoder_parameters", lambda r: f"{r.model}\n{r.encoder_parameters:,}")
+
+
+def compute_scale(study: Study) -> plt.Figure:
+    """The four over training compute, by model."""
+    return _scale(study.headline(), "compute", "encoder_parameters", lambda r: r.model)
+
+
+def metric_vs_mrr(study: Study) -> plt.Figure:
+    """Each of the four against MRR over the same candidates."""
+    headline = study.headline()
+    finals = headline.finals()
+    figure, axes = _panels()
+    models = finals.sort_values("encoder_parameters").model.unique()
+    colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(models)))
+    for ax, metric in zip(axes, PARTS, strict=True):
+        for i, model in enumerate(models):
+            rows = finals[finals.model == model]
+            ax.scatter(rows[metric], rows.mrr, color=colours[i], marker=MARKERS[i % len(MARKERS)], s=22, label=model)
+        if len(finals) > 2:
+            rank = finals[metric].corr(finals.mrr, method="spearman")
+            ax.text(0.03, 0.03, f"Spearman {rank:.3f}", transform=ax.transAxes, fontsize=8)
+        n = int(finals.n_candidates.iloc[0])
+        ax.axhline((1 / np.arange(1, n + 2)).mean(), color="k", ls=":", lw=0.8)
+        ax.set_xlabel(f"{NAMES[metric]} (nats)")
+        ax.set_ylabel("MRR over the candidates")
+    axes[0].text(0.98, 0.02, "dotted: chance", transform=axes[0].transAxes, ha="right", fontsize=7.5)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center")
+    figure.suptitle(_subtitle(headline), fontsize=9)
+    return figure
+
+
+def training(study: Study) -> plt.Figure:
+    """The four and MRR over the steps of the runs with snapshots."""
+    split = study.metrics.split.iloc[0]
+    rows = study.metrics[study.metrics.split == split]
+    keys = ["model", "train_queries", "seed"]
+    several = rows.groupby(keys).step.nunique()
+    several = several[several > 1]
+    figure, axes = _panels(3, 2, 9, 5.5)
+    for n, key in enumerate(several.index):
+        of_run = rows[(rows[keys] == list(key)).all(axis=1)].sort_values("step")
+        for kind, seen in of_run.groupby("candidates"):
+            label = f"{key[0]}, {kind}"
+            style = {"color": CANDIDATES[kind], "ls": ["-", "--", ":", "-."][n % 4], "marker": MARKERS[n], "ms": 3.5}
+            for ax, metric in zip(axes, (*PARTS, "mrr"), strict=False):
+                ax.plot(seen.step, seen[metric], lw=1.2, label=label, **style)
+                ax.fill_between(
+                    seen.step, seen[f"{metric}_low"], seen[f"{metric}_high"], color=style["color"], alpha=0.15, lw=0
+                )
+    for ax, metric in zip(axes, (*PARTS, "mrr"), strict=False):
+        ax.set_xscale("log")
+        ax.set_title(NAMES.get(metric, "MRR over the candidates"), fontsize=9.5)
+        ax.set_xlabel("Step")
+        ax.set_ylabel("nats" if metric in NAMES else "MRR")
+    axes[5].axis("off")
+    if several.empty:
+        axes[5].text(0, 0.5, "no run of this study\nhas snapshots")
+    else:
+        axes[5].legend(*axes[0].get_legend_handles_labels(), loc="center")
+    runs = ", ".join(f"{model} on {queries:,} queries" for model, queries, _ in several.index)
+    figure.suptitle(f"{rows.study.iloc[0]}: {runs}", fontsize=9)
+    return figure
+
+
+def shares(study: Study) -> plt.Figure:
+    """The parts as signed shares of the cross-entropy, by model, on the largest subset."""
+    split = study.metrics.split.iloc[0]
+    finals = study.finals()
+    finals = finals[(finals.split == split) & (finals.train_queries == finals.train_queries.max())]
+    kinds = sorted(finals.candidates.unique())
+    figure, axes = _panels(len(kinds), 1, 4.2 * len(kinds), 3.6)
+    for ax, kind in zip(axes, kinds, strict=True):
+        mean = (
+            finals[finals.candidates == kind].groupby(["encoder_parameters", "model"])[list(PARTS)].mean().reset_index()
+        )
+        up, down = np.zeros(len(mean)), np.zeros(len(mean))
+        for part, hatch in zip(PARTS[1:], ("", "//", ".."), strict=True):
+            share = (mean[part] / mean.cross_entropy).to_numpy()
+            # Positive shares stack upwards, negative ones downwards: the sum stays 1.
+            base = np.where(share >= 0, up, down)
+            ax.bar(mean.model, share, bottom=base, color=PART_COLOURS[part], hatch=hatch, ec="white", label=NAMES[part])
+            up, down = up + np.maximum(share, 0), down + np.minimum(share, 0)
+        ax.axhline(0, color="k", lw=0.8)
+        ax.axhline(1, color="k", lw=0.8, ls=":")
+        ax.tick_params(axis="x", rotation=60)
+        ax.set_ylabel("Signed share of the cross-entropy")
+        ax.set_title(f"{kind} candidates, D = {finals.train_queries.max():,}", fontsize=9.5)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def forecast(study: Study) -> plt.Figure:
+    """Held-out sizes and subsets: what was forecast from the others, and what came."""
+    headline = study.headline()
+    ahead, finals = headline.forecasts, headline.finals()
+    shown = ahead[ahead.fixed.isin([fixed_of("model", finals), fixed_of("data", finals)])]
+    figure, axes = _panels()
+    laws = [law for law in COLOURS if law in set(shown.law)]
+    for ax, metric in zip(axes, PARTS, strict=True):
+        rows = shown[shown.metric == metric]
+        points = list(dict.fromkeys(zip(rows.axis, rows.model, rows.train_queries, rows.seed, strict=True)))
+        for i, (axis, model, queries, seed) in enumerate(points):
+            at = (rows.axis == axis) & (rows.model == model) & (rows.train_queries == queries) & (rows.seed == seed)
+            here = rows[at]
+            ax.plot(i - 0.3, here.observed.iloc[0], "k*", ms=8, label="observed" if not i else None, zorder=4)
+            for n, law in enumerate(laws):
+                for row in here[here.law == law].itertuples():
+                    bounds = None if pd.isna(row.low) else [[row.predicted - row.low], [row.high - row.predicted]]
+                    x = i - 0.15 + 0.15 * n
+                    style = {"color": COLOURS[law], "fmt": MARKERS[n], "ms": 5, "capsize": 2}
+                    ax.errorbar(x, row.predicted, bounds, label=law if not i else None, **style)
+        names = [
+            f"{model}\nfrom smaller" if axis == "model" else f"D = {q:,}\nfrom less" for axis, model, q, _ in points
+        ]
+        ax.set_xticks(range(len(points)), names, fontsize=7.5)
+        ax.set_xlim(-0.6, len(points) - 0.4)
+        ax.set_title(NAMES[metric], fontsize=9.5)
+        ax.set_ylabel("nats")
+    if len(shown):
+        named = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=5)
+    else:
+        axes[0].text(0.5, 0.5, "nothing was held out", transform=axes[0].transAxes, ha="center")
+    figure.suptitle(f"{_subtitle(headline)}; bars: 95 % prediction intervals", fontsize=9)
+    return figure
+
+
+FIGURES = {f.__name__: f for f in (model_scale, data_scale, compute_scale, metric_vs_mrr, training, shares, forecast)}
