@@ -47,6 +47,8 @@ lock: $(VENV)/.made
 	$(uv) envs/requirements.in | grep -vE '^(torch|triton|nvidia-|cuda-)' >envs/lock.txt
 	grep '^torch==' envs/requirements.in >>envs/lock.txt
 	$(uv) envs/requirements-test.in --constraint envs/lock.txt >envs/lock-test.txt
+	{ cat envs/conda.head; sed 's/^/      - /' envs/lock.txt; } >envs/cpu.yaml
+	sed 's/faiss-cpu/faiss-gpu/' envs/cpu.yaml >envs/gpu.yaml
 
 clean:
 	rm -rf $(VENV) results .snakemake

@@ -1,6 +1,5 @@
 """A scaling study of neural ranking models, from a collection to laws and forecasts."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -9,10 +8,7 @@ from snakemake.utils import min_version
 
 min_version("9.19")
 
-# Stages are `python -m rankscale.<stage>`, with the Python that runs Snakemake unless a conda environment is used.
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")]))
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 # A study file is complete in itself: Snakemake would merge this one's keys into it.
 if not workflow.overwrite_configfiles:

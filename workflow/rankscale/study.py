@@ -5,6 +5,8 @@ Read by the Snakefile, which every cluster job parses: nothing heavy is imported
 
 import difflib
 import json
+import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from functools import cache
@@ -139,6 +141,14 @@ def refuse_clashes(study: dict[str, Any], results: Path) -> None:
                 f"{path.parent}: study {other} made it with {odd}={settings.get(odd)}, study {study['study']} wants "
                 f"{odd}={wanted.get(odd)}; give yours another name, or make it anew for both with --config remake=true"
             )
+
+
+def use_this_python() -> None:
+    """Let jobs find this project and, unless conda gives them another, the Python that runs Snakemake."""
+    here, python = str(Path(__file__).parents[1]), str(Path(sys.executable).parent)
+    for name, first in (("PYTHONPATH", here), ("PATH", python)):
+        rest = os.environ.get(name)
+        os.environ[name] = f"{first}{os.pathsep}{rest}" if rest else first
 
 
 def refuse_unwritable(results: Path) -> None:

@@ -8,6 +8,7 @@ from rankscale import study as studies
 from rankscale.errors import StudyError
 from rankscale.sources import digest as code
 
+studies.use_this_python()
 try:
     STUDY = studies.check(config)
     studies.refuse_clashes(STUDY, Path("results"))
@@ -22,13 +23,20 @@ MINED = f"{SHARED}/{STUDY['miner']['name']}"
 MODELS = {model["name"]: model for model in STUDY["models"]}
 RUNS = list(studies.runs(STUDY))
 SNAPSHOTS = studies.snapshots(STUDY)
+TOKENIZERS = dict(studies.tokenizer_of(STUDY, model) for model in STUDY["models"])
 CHECKPOINTS = [f"{run}/{name}" for run in RUNS for name in [*SNAPSHOTS.get(run, []), "final"]]
-# What every costly stage is told besides its recipe. The device is no parameter, nor is the study's name in a
-# manifest: they go into commands by way of the config, which Snakemake does not compare, so that another device
-# retrains nothing and a second study over the same collection reuses it.
+RECIPE = (
+    *("subsets", "negatives", "negatives_per_query", "batch_size", "epochs", "schedule", "warmup", "weight_decay"),
+    *("clip", "temperature", "query_length", "passage_length", "output_dim"),
+)
+# What every costly stage is told besides its recipe. The device and, in manifests, the study's name are resources,
+# not params: Snakemake does not compare them, so that another device retrains nothing and a second study over the
+# same collection reuses it.
 MACHINE = {"threads": STUDY["machine"]["threads"]}
-GPU = 1 if STUDY["machine"]["device"] == "cuda" else 0
-config.update(STUDY)
+DEVICE = STUDY["machine"]["device"]
+GPU = 1 if DEVICE == "cuda" else 0
+ENVIRONMENT = f"../../envs/{'gpu' if GPU else 'cpu'}.yaml"
+config.update(STUDY)  # the report shows the defaults too
 
 
 wildcard_constraints:
@@ -59,3 +67,33 @@ def tokens_of(wildcards):
     """The token ids that a model reads."""
     folder, _ = studies.tokenizer_of(STUDY, MODELS[wildcards.model])
     return multiext(f"{SHARED}/tokens/{folder}/", "documents.parquet", "queries.parquet", "special.json")
+
+
+def tokenizer_arguments(wildcards):
+    """A tokenizer's source, or the size of the vocabulary to train, and what its manifest keeps."""
+    source = TOKENIZERS.get(wildcards.tokenizer)
+    if source:
+        kept = json.dumps({"tokenizer": source})
+        return flags({"tokenizer": source, "settings": kept})
+    chosen = flags({"vocabulary": STUDY["tokenizer"]["vocabulary"]})
+    return f"{chosen} {settings(f'{COLLECTION}/tokens/{wildcards.tokenizer}')}"
+
+
+def training_arguments(wildcards):
+    """The model and the recipe of one run."""
+    model, training = MODELS[wildcards.model], STUDY["training"]
+    rate = training["learning_rate"]
+    return flags(
+        {
+            **{k: model.get(k) for k in ("layers", "hidden", "heads", "checkpoint")},
+            "split": STUDY["collection"]["splits"]["train"],
+            **{k: training[k] for k in RECIPE},
+            "learning_rate": rate[wildcards.model] if isinstance(rate, dict) else rate,
+            **MACHINE,
+        }
+    )
+
+
+def checkpoints(wildcards):
+    """Every checkpoint that the study declares."""
+    return [f"{RESULTS}/models/{checkpoint}.safetensors" for checkpoint in CHECKPOINTS]

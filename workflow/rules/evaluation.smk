@@ -12,6 +12,10 @@ rule sample:
         mined=rules.mine.output.negatives,
     output:
         f"{RESULTS}/candidates.parquet",
+    log:
+        f"{RESULTS}/logs/sample.log",
+    conda:
+        ENVIRONMENT
     params:
         code=code("sample"),
         options=flags(
@@ -22,8 +26,6 @@ rule sample:
                 "splits": SPLITS,
             }
         ),
-    log:
-        f"{RESULTS}/logs/sample.log",
     message:
         "Fixing the candidates that every checkpoint is scored on"
     shell:
@@ -38,24 +40,27 @@ rule retrieve:
         tokens=tokens_of,
         candidates=rules.sample.output,
     output:
-        observations=f"{RESULTS}/observations/{CHECKPOINT}.parquet",
         **({"run": f"{RESULTS}/runs/{CHECKPOINT}.parquet"} if DEPTH else {}),
-    params:
-        recipe=recipes.RETRIEVE,
-        options=flags({"top_k": DEPTH, **MACHINE}),
-        run=f"--run {RESULTS}/runs/{CHECKPOINT}.parquet" if DEPTH else "",
+        observations=f"{RESULTS}/observations/{CHECKPOINT}.parquet",
     log:
         f"{RESULTS}/logs/retrieve/{CHECKPOINT}.log",
     benchmark:
         f"{RESULTS}/benchmarks/retrieve/{CHECKPOINT}.tsv"
+    conda:
+        ENVIRONMENT
     resources:
         gpu=GPU,
+        device=DEVICE,
+    params:
+        recipe=recipes.RETRIEVE,
+        options=flags({"top_k": DEPTH, **MACHINE}),
+        run=f"--run {RESULTS}/runs/{CHECKPOINT}.parquet" if DEPTH else "",
     message:
         "Evaluating {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
         "step {wildcards.checkpoint}"
     shell:
         "python -m rankscale.retrieve {params.options} --log {log} "
-        "--device {config[machine][device]} "
+        "--device {resources.device} "
         "--checkpoint {input.checkpoint} --tokens $(dirname {input.tokens[0]}) --candidates {input.candidates} "
         "--observations {output.observations} {params.run}"
 
@@ -66,12 +71,14 @@ rule score:
         qrels=f"{SHARED}/qrels.parquet",
     output:
         f"{RESULTS}/scores/{CHECKPOINT}.parquet",
+    log:
+        f"{RESULTS}/logs/score/{CHECKPOINT}.log",
+    conda:
+        ENVIRONMENT
     params:
         code=code("score"),
         options=flags({"ties": EVALUATION["ties"], "correction": EVALUATION["correction"]}),
         run=f"--run {RESULTS}/runs/{CHECKPOINT}.parquet" if DEPTH else "",
-    log:
-        f"{RESULTS}/logs/score/{CHECKPOINT}.log",
     message:
         "Scoring {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
         "step {wildcards.checkpoint}"
@@ -86,10 +93,12 @@ rule gather:
         scores=expand(f"{RESULTS}/scores/{{checkpoint}}.parquet", checkpoint=CHECKPOINTS),
     output:
         f"{RESULTS}/metrics.parquet",
-    params:
-        code=code("gather"),
     log:
         f"{RESULTS}/logs/gather.log",
+    conda:
+        ENVIRONMENT
+    params:
+        code=code("gather"),
     message:
         f"Gathering the scores of {len(CHECKPOINTS)} checkpoints"
     shell:

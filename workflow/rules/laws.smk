@@ -2,7 +2,7 @@
 
 FIGURES = ("model_scale", "data_scale", "compute_scale", "metric_vs_mrr", "training", "shares", "forecast")
 FORMATS = ("svg", "pdf", "png")
-FINALS = [checkpoint for checkpoint in CHECKPOINTS if checkpoint.endswith("/final")]
+FINALS = expand("{run}/final", run=RUNS)
 
 
 rule fit:
@@ -13,6 +13,12 @@ rule fit:
         fits=f"{RESULTS}/fits.parquet",
         forecasts=f"{RESULTS}/forecasts.parquet",
         curves=f"{RESULTS}/curves.parquet",
+    log:
+        f"{RESULTS}/logs/fit.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fit.tsv"
+    conda:
+        ENVIRONMENT
     params:
         code=code("fit"),
         options=flags(
@@ -24,10 +30,6 @@ rule fit:
                 "ties": EVALUATION["ties"],
             }
         ),
-    log:
-        f"{RESULTS}/logs/fit.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/fit.tsv"
     message:
         "Fitting laws and forecasting the sizes held out"
     shell:
@@ -53,11 +55,13 @@ rule draw:
             for figure in FIGURES
         ],
         [f"{RESULTS}/figures/{figure}.{suffix}" for figure in FIGURES for suffix in FORMATS[1:]],
+    log:
+        f"{RESULTS}/logs/draw.log",
+    conda:
+        ENVIRONMENT
     params:
         code=code("draw"),
         figures=" ".join(FIGURES),
-    log:
-        f"{RESULTS}/logs/draw.log",
     message:
         "Drawing {params.figures}"
     shell:
@@ -88,11 +92,13 @@ rule summarize:
         ],
         summary=f"{RESULTS}/summary.md",
         provenance=f"{RESULTS}/provenance.json",
+    log:
+        f"{RESULTS}/logs/summarize.log",
+    conda:
+        ENVIRONMENT
     params:
         code=code("summarize"),
         config=flags({"config": json.dumps(STUDY, sort_keys=True)}),
-    log:
-        f"{RESULTS}/logs/summarize.log",
     message:
         "Saying what the study shows, and what it was made with"
     shell:

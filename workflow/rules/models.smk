@@ -2,30 +2,6 @@
 
 RUN = f"{RESULTS}/models/{{model}}/{{train_queries}}/{{seed}}"
 TRAINED = ["final.safetensors", "checkpoints.parquet", "training.parquet", "times.parquet"]
-RECIPE = (
-    *("subsets", "negatives", "negatives_per_query", "batch_size", "epochs", "schedule", "warmup", "weight_decay"),
-    *("clip", "temperature", "query_length", "passage_length", "output_dim"),
-)
-
-
-def training_arguments(wildcards):
-    """The model and the recipe of one run."""
-    model, training = MODELS[wildcards.model], STUDY["training"]
-    rate = training["learning_rate"]
-    return flags(
-        {
-            **{k: model.get(k) for k in ("layers", "hidden", "heads", "checkpoint")},
-            "split": STUDY["collection"]["splits"]["train"],
-            **{k: training[k] for k in RECIPE},
-            "learning_rate": rate[wildcards.model] if isinstance(rate, dict) else rate,
-            **MACHINE,
-        }
-    )
-
-
-def checkpoints(wildcards):
-    """Every checkpoint that the study declares."""
-    return [f"{RESULTS}/models/{checkpoint}.safetensors" for checkpoint in CHECKPOINTS]
 
 
 rule train:
@@ -35,22 +11,25 @@ rule train:
         mined=[] if STUDY["training"]["negatives"] == "random" else rules.mine.output.negatives,
     output:
         multiext(f"{RUN}/", *TRAINED),
-    params:
-        recipe=recipes.TRAIN,
-        options=training_arguments,
-        snapshots="",
     log:
         f"{RESULTS}/logs/train/{{model}}/{{train_queries}}/{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/{{model}}/{{train_queries}}/{{seed}}.tsv"
+    conda:
+        ENVIRONMENT
     resources:
         gpu=GPU,
+        device=DEVICE,
+    params:
+        recipe=recipes.TRAIN,
+        options=training_arguments,
+        snapshots="",
     message:
         "Training {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}"
     shell:
         "python -m rankscale.train --model {wildcards.model} --train-queries {wildcards.train_queries} "
         "--seed {wildcards.seed} {params.options} {params.snapshots} --log {log} "
-        "--device {config[machine][device]} "
+        "--device {resources.device} "
         f"--collection {SHARED} "
         "--tokens $(dirname {input.tokens[0]}) --mined {input.mined} "
         f"--scratch {RESULTS}/scratch/{{wildcards.model}}/{{wildcards.train_queries}}/{{wildcards.seed}} "
@@ -62,11 +41,11 @@ if SNAPSHOTS:
     STEPS = next(iter(SNAPSHOTS.values()))
 
     use rule train as train_with_snapshots with:
+        output:
+            multiext(f"{RUN}/", *TRAINED, *[f"{step}.safetensors" for step in STEPS]),
         wildcard_constraints:
             model="|".join({re.escape(run.model) for run in SNAPSHOTS}),
             train_queries="|".join({run.subset for run in SNAPSHOTS}),
-        output:
-            multiext(f"{RUN}/", *TRAINED, *[f"{step}.safetensors" for step in STEPS]),
         params:
             recipe=recipes.TRAIN,
             options=training_arguments,

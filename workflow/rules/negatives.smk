@@ -10,20 +10,23 @@ rule encode:
     output:
         documents=f"{MINED}/documents/{{shard}}.parquet",
         queries=f"{MINED}/queries/{{shard}}.parquet",
-    params:
-        recipe=recipes.ENCODE,
-        options=flags({**{k: STUDY["miner"][k] for k in (*ENCODING, "shards")}, **MACHINE}),
     log:
         f"{MINED}/logs/encode/{{shard}}.log",
     benchmark:
         f"{MINED}/benchmarks/encode/{{shard}}.tsv"
+    conda:
+        ENVIRONMENT
     resources:
         gpu=GPU,
+        device=DEVICE,
+    params:
+        recipe=recipes.ENCODE,
+        options=flags({**{k: STUDY["miner"][k] for k in (*ENCODING, "shards")}, **MACHINE}),
     message:
         f"Encoding shard {{wildcards.shard}} of the collection with the miner {STUDY['miner']['encoder']}"
     shell:
         "python -m rankscale.encode {params.options} --shard {wildcards.shard} --log {log} "
-        "--device {config[machine][device]} "
+        "--device {resources.device} "
         f"--collection {SHARED} "
         "--documents {output.documents} --queries {output.queries}"
 
@@ -36,17 +39,21 @@ rule mine:
     output:
         negatives=f"{MINED}/negatives.parquet",
         manifest=f"{MINED}/manifest.json",
-    params:
-        recipe=recipes.MINE,
-        options=flags({"top_k": STUDY["miner"]["top_k"], **MACHINE}),
-        settings=settings(f"{COLLECTION}/{STUDY['miner']['name']}"),
     log:
         f"{MINED}/logs/mine.log",
     benchmark:
         f"{MINED}/benchmarks/mine.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        study=NAME,
+    params:
+        recipe=recipes.MINE,
+        options=flags({"top_k": STUDY["miner"]["top_k"], **MACHINE}),
+        settings=settings(f"{COLLECTION}/{STUDY['miner']['name']}"),
     message:
         "Mining {params.options} hard negatives per query by exact search"
     shell:
-        "python -m rankscale.mine {params.options} {params.settings} --study {config[study]} --log {log} "
+        "python -m rankscale.mine {params.options} {params.settings} --study {resources.study} --log {log} "
         f"--collection {SHARED} "
         "--documents {input.documents} --queries {input.queries} --output {output.negatives}"
