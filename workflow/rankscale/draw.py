@@ -16,6 +16,9 @@ def main(args: argparse.Namespace) -> None:
     log.info("drawing %d figures", len(args.figures))
     for name in progress(args.figures, "draw", "figure"):
         figure = FIGURES[name](study)
+        # The layout is found once, not once per format.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
         for suffix, dated in (("svg", "Date"), ("pdf", "CreationDate"), ("png", None)):
             # Without the date, equal results give equal files.
             with tables.whole(args.output / f"{name}.{suffix}") as beside:

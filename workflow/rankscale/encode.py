@@ -37,7 +37,7 @@ def transformer(args: argparse.Namespace, texts: list[str], unit: str) -> np.nda
     """Vectors float32 [n, hidden] of `texts` by a frozen transformer encoder."""
     from rankscale import models
     from rankscale.store import Tokens
-    from rankscale.tokenize import frame, ids_of, load
+    from rankscale.tokenizer import frame, ids_of, load
 
     device = models.set_up(args.device, args.threads)
     tokenizer = load(args.encoder)

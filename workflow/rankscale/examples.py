@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from rankscale import tables
 from rankscale.errors import StudyError
-from rankscale.mine import positives_of
+from rankscale.judgments import positives_of
 from rankscale.seeds import generator
 
 

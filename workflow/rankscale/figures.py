@@ -7,9 +7,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
+from rankscale.axes import sizes
 from rankscale.decomposition import PARTS
 from rankscale.findings import fixed_of, headline_of
-from rankscale.fit import NO_CHANGE, sizes
+from rankscale.laws import NO_CHANGE
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from rankscale.decomposition import PARTS
-from rankscale.fit import NO_CHANGE
+from rankscale.laws import NO_CHANGE
 
+NAMES = dict(zip(PARTS, ("Cross-entropy", "Rank-Entropy", "Rank-Score-Alignment", "Score-Uncertainty"), strict=True))
 AXES = ("model", "data", "compute")
 FOLLOWS = 0.9  # R^2 from which a metric is said to follow a law
 
@@ -78,8 +79,8 @@ def _finding(metric: str, axis: str, fixed: str, fits: pd.DataFrame, forecasts: 
     best = min((e for name, e in errors.items() if name != NO_CHANGE), default=None)
     useful = best is not None and best < errors[NO_CHANGE]
     fit = max((v for v in rows.r2.dropna()), default=0.0)
-    if axis == "compute" and len(rows) and rows.n_points.max() == 1:
-        verdict = "does not scale: no larger budget does better than the smallest"
+    if axis == "compute" and slope is None and len(rows) and rows.n_points.max() < 3:
+        verdict = "does not scale: hardly any larger budget does better than the smallest"
     elif slope is None:
         note = rows.note.iloc[0] if len(rows) else "no fit"
         verdict = f"cannot be told: {note}"
@@ -128,3 +129,44 @@ def claim(found: list[Finding], axis: str) -> str:
         return "does not hold here: Rank-Entropy itself does not scale"
     others = ", ".join(m.replace("_", "-") for m in scaling if m != "rank_entropy")
     return f"does not hold here as stated: besides Rank-Entropy, {others} scales too by these checks"
+
+
+def _interval(value: float | None, low: float | None, high: float | None, digits: int = 3) -> str:
+    if value is None:
+        return "-"
+    ends = "" if low is None or high is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{value:.{digits}f}{ends}"
+
+
+def headline_table(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The end of training of each model on the largest subset: the four with their intervals, and MRR."""
+    finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
+    finals = finals[finals.train_queries == finals.train_queries.max()].sort_values(["encoder_parameters", "seed"])
+    rows = []
+    for row in finals.to_dict("records"):
+        cells = {"model": row["model"], "N": f"{row['encoder_parameters']:,}", "seed": row["seed"]}
+        for name, title in (*NAMES.items(), ("mrr", "MRR")):
+            cells[title] = _interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
+        if pd.notna(row["ndcg_10"]):
+            cells["nDCG@10, all documents"] = f"{row['ndcg_10']:.3f}"
+        rows.append(cells)
+    return pd.DataFrame(rows)
+
+
+def scaling_table(found: list[Finding]) -> pd.DataFrame:
+    """One row per axis and metric: the law's slope, its fit, and what it forecast."""
+    rows = []
+    for f in found:
+        best = {law: f"{f.errors[law]:.1%}" for law in ("line", "floor", "trend", NO_CHANGE) if law in f.errors}
+        rows.append(
+            {
+                "axis": f"{f.axis} ({f.fixed.replace('=', ' ')})",
+                "metric": NAMES[f.metric],
+                "slope": ("b " if f.law == "trend" else "alpha ") + _interval(f.slope, f.low, f.high),
+                "R²": "-" if f.r2 is None else f"{f.r2:.3f}",
+                "floor": "-" if f.floor is None else _interval(*f.floor, digits=2),
+                "held-out error": ", ".join(f"{k} {v}" for k, v in best.items()) or "-",
+                "verdict": f.verdict,
+            }
+        )
+    return pd.DataFrame(rows)

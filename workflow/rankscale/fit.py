@@ -3,68 +3,18 @@
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from rankscale import command, laws, tables
+from rankscale.axes import Points, envelope, held_out, law_names, scales
 from rankscale.command import log, progress
 from rankscale.decomposition import PARTS, TIES, pseudo_values
 from rankscale.errors import StudyError
 from rankscale.seeds import generator
 
-METRICS = PARTS
 GRID = 60
-NO_CHANGE = "no change"
-
-
-class Points(NamedTuple):
-    """The points of one fit: metrics rows, and where each lies on the axis."""
-
-    axis: str
-    fixed: str
-    rows: pd.DataFrame
-    x: np.ndarray
-
-
-def sizes(rows: pd.DataFrame, axis: str) -> np.ndarray:
-    """Where rows of the metrics table lie on an axis, float64 [n].
-
-    `model` is encoder parameters, `model_with_head` those and the head's; `data` is training queries; `compute`
-    counted training FLOPs, `compute_proxy` encoder parameters times training queries, as published.
-    """
-    columns = {
-        "model": lambda: rows.encoder_parameters,
-        "model_with_head": lambda: rows.encoder_parameters + rows.head_parameters,
-        "data": lambda: rows.train_queries,
-        "compute": lambda: rows.train_flops,
-        "compute_proxy": lambda: rows.encoder_parameters * rows.train_queries,
-    }
-    return columns[axis]().to_numpy(float)
-
-
-def scales(rows: pd.DataFrame) -> Iterator[Points]:
-    """Every set of points that a law is fitted to but for the compute envelope, the headline of each axis last."""
-    for queries, some in rows.groupby("train_queries"):
-        yield Points("model", f"train_queries={queries}", some, sizes(some, "model"))
-    largest = rows[rows.train_queries == rows.train_queries.max()]
-    yield Points(
-        "model_with_head", f"train_queries={largest.train_queries.max()}", largest, sizes(largest, "model_with_head")
-    )
-    for _, some in rows.groupby("encoder_parameters"):
-        for model, of_model in some.groupby("model"):
-            yield Points("data", f"model={model}", of_model, sizes(of_model, "data"))
-    for axis in ("compute", "compute_proxy"):
-        yield Points(axis, "all cells", rows, sizes(rows, axis))
-
-
-def envelope(points: Points, metric: str) -> Points:
-    """The cells that no cheaper cell beats on `metric`: what the best use of each budget gives."""
-    order = np.argsort(points.x, kind="stable")
-    values = points.rows[metric].to_numpy()[order]
-    kept = order[values <= np.minimum.accumulate(values)]
-    return Points(points.axis, "lower envelope", points.rows.iloc[kept], points.x[kept])
 
 
 class Noise:
@@ -87,24 +37,11 @@ class Noise:
 
     def covariance(self, rows: pd.DataFrame, metric: str, law: str) -> np.ndarray:
         """[n, n], in the law's space (relative for a power law)."""
-        column = METRICS.index(metric)
+        column = PARTS.index(metric)
         values = np.stack([self.of[i][:, column] for i in rows.index])
         found = np.atleast_2d(np.cov(values)) / values.shape[1]
         scale = np.ones(len(rows)) if law == "trend" else rows[metric].to_numpy()
         return found / np.outer(scale, scale)
-
-
-def held_out(points: Points, hold: dict[str, int]) -> np.ndarray | None:
-    """Which points are the largest sizes (subsets) to forecast, bool [n]; None where too few would be left."""
-    distinct = np.unique(points.x)
-    if not hold[points.axis] or len(distinct) - hold[points.axis] < 2:
-        return None
-    return points.x > distinct[-hold[points.axis] - 1]
-
-
-def law_names(metric: str) -> tuple[str, ...]:
-    """The laws of a metric: a power law needs one that cannot be negative."""
-    return ("trend",) if metric == "score_uncertainty" else ("line", "floor", "trend")
 
 
 def fit_rows(made: laws.Fit, what: dict[str, str]) -> Iterator[dict[str, object]]:
@@ -126,9 +63,9 @@ def forecasts(points: Points, metric: str, noise: Noise, hold: dict, draws: int,
     seen, unseen = order[~out[order]], order[out[order]]
     rows, x, y = points.rows, points.x, points.rows[metric].to_numpy()
     names = ("trend",) if metric == "score_uncertainty" else ("line", "floor")
-    for law in (*names, NO_CHANGE):
+    for law in (*names, laws.NO_CHANGE):
         predicted, low, high = np.full(len(unseen), y[seen[x[seen] == x[seen].max()]].mean()), None, None
-        if law != NO_CHANGE:
+        if law != laws.NO_CHANGE:
             made = laws.fit(law, x[seen], y[seen])
             if not made.converged:
                 continue
@@ -159,7 +96,7 @@ def fit_all(metrics: pd.DataFrame, args: argparse.Namespace) -> tuple[list[dict]
         noise = Noise(rows, args.observations, args.ties)
         work = [
             (metric, points)
-            for metric in METRICS
+            for metric in PARTS
             for all_points in scales(rows)
             for points in [all_points, *([envelope(all_points, metric)] if "compute" in all_points.axis else [])]
         ]

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from rankscale import tables
 from rankscale.errors import StudyError
-from rankscale.findings import AXES, claim, findings
-from rankscale.summarize import headline_table
+from rankscale.findings import AXES, claim, findings, headline_table
 
 
 def main(folder: Path) -> None:

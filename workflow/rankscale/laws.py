@@ -13,6 +13,7 @@ import numpy as np
 
 PARAMETERS = {"line": ("a", "alpha"), "floor": ("A", "alpha", "delta"), "trend": ("a", "b")}
 HUBER = 1e-3
+NO_CHANGE = "no change"  # the forecast that a law must beat: the largest size that was fitted, again
 STARTS = np.array([0.0, 0.3, 0.6, 0.8, 0.9, 0.97, 0.995])
 ITERATIONS = 400
 

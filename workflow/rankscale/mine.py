@@ -7,41 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from rankscale import command, tables
-from rankscale.command import log, progress
+from rankscale.command import log
 from rankscale.errors import StudyError
-
-BLOCK = 512
-
-
-def search(documents: np.ndarray, queries: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
-    """The best `depth` documents of each query by inner product, ties by row: scores float32 and rows int64.
-
-    FAISS scans; what it keeps is scored anew in double precision, so that equal vectors tie exactly and the
-    order does not hang on how the scan was split.
-    """
-    import faiss
-
-    depth = min(depth, len(documents))
-    index = faiss.IndexFlatIP(documents.shape[1])
-    index.add(documents)
-    scores = np.empty((len(queries), depth), np.float32)
-    rows = np.empty((len(queries), depth), np.int64)
-    for start in progress(range(0, len(queries), BLOCK), "mine", "block of queries"):
-        some = queries[start : start + BLOCK]
-        # A few more than asked: the scan's last places may be swapped by its rounding.
-        margin = min(depth + 16, len(documents))
-        while True:
-            found = np.sort(index.search(some, margin)[1], axis=1)
-            exact = np.einsum("qd,qkd->qk", some.astype(np.float64), documents[found]).astype(np.float32)
-            order = np.argsort(-exact, axis=1, kind="stable")
-            exact = np.take_along_axis(exact, order, 1)
-            # A tie that reaches past what was kept could hide an earlier document: look further.
-            if margin == len(documents) or not (exact[:, -1] >= exact[:, depth - 1]).any():
-                break
-            margin = min(2 * margin, len(documents))
-        scores[start : start + len(some)] = exact[:, :depth]
-        rows[start : start + len(some)] = np.take_along_axis(found, order, 1)[:, :depth]
-    return scores, rows
+from rankscale.judgments import positives_of
+from rankscale.search import search
 
 
 def without_positives(
@@ -62,19 +31,6 @@ def without_positives(
             )
         kept_scores[i], kept_rows[i] = scores[i, keep], ranked[keep]
     return kept_scores, kept_rows
-
-
-def positives_of(qrels: pa.Table, queries: pa.Array, documents: pa.Array) -> list[np.ndarray]:
-    """Rows int64 of the positive documents of each query. Raises StudyError for an id that is not there."""
-    place = dict(zip(documents.to_pylist(), range(len(documents)), strict=True))
-    found: dict[str, list[int]] = {}
-    for query, document, grade in zip(*(qrels[c].to_pylist() for c in ("query_id", "doc_id", "grade")), strict=True):
-        if grade <= 0:
-            continue
-        if document not in place:
-            raise StudyError(f"qrels name document {document}, which the collection lacks")
-        found.setdefault(query, []).append(place[document])
-    return [np.array(found.get(q, []), np.int64) for q in queries.to_pylist()]
 
 
 def main(args: argparse.Namespace) -> None:

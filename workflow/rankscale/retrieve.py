@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from rankscale import command, tables
 from rankscale.command import log
 from rankscale.errors import StudyError
+from rankscale.search import scores_of, search
 
 BLOCK = 256
 
@@ -24,15 +25,13 @@ def observe(
     """Loss (float64, nats), and how many candidates score above and equal to the positive, of each query.
 
     `queries` [q, d] and `documents` [n, d] float32; `positive` [q] and `candidates` [q, k] rows of documents.
-    Scores are summed in double and rounded to single precision, so that equal vectors tie whatever the order
-    in which a processor adds.
     """
     loss = np.empty(len(queries))
     above, tied = np.empty(len(queries), np.int32), np.empty(len(queries), np.int32)
     for start in range(0, len(queries), BLOCK):
         part = slice(start, start + BLOCK)
         rows = np.column_stack([positive[part], candidates[part]])
-        scores = np.einsum("qd,qkd->qk", queries[part].astype(np.float64), documents[rows]).astype(np.float32)
+        scores = scores_of(queries[part], documents, rows)
         bad = ~np.isfinite(scores)
         if bad.any():
             raise StudyError(f"the score of evaluated query number {start + int(bad.any(1).argmax())} is not finite")
@@ -76,8 +75,6 @@ def contrastive(candidates: pa.Table, place: dict[str, int], vectors: tuple, tem
 
 def full(ids: pa.Array, splits: pa.Array, documents: pa.Array, vectors: tuple, top_k: int) -> dict[str, pa.Array]:
     """The run over the whole collection: the best `top_k` documents of each query, ties by document order."""
-    from rankscale.mine import search
-
     scores, rows = search(vectors[1], vectors[0], top_k)
     n, k = rows.shape
     again = pa.array(np.repeat(np.arange(n), k))

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from rankscale import command, tables
 from rankscale.command import log
 from rankscale.errors import StudyError
-from rankscale.mine import positives_of
+from rankscale.judgments import positives_of
 from rankscale.seeds import generator
 
 

@@ -5,6 +5,7 @@ Read by the Snakefile, which every cluster job parses: nothing heavy is imported
 
 import difflib
 import json
+import math
 import os
 import sys
 import tempfile
@@ -41,6 +42,7 @@ def schema() -> dict[str, Any]:
 
 def check(config: dict[str, Any]) -> dict[str, Any]:
     """The config with every default filled in. Raises StudyError, naming the key, for anything wrong in it."""
+    _refuse_infinite(config, "")
     error = best_match(Draft202012Validator(schema()).iter_errors(config))
     if error:
         raise StudyError(_explain(error))
@@ -159,6 +161,15 @@ def refuse_unwritable(results: Path) -> None:
             pass
     except OSError as error:
         raise StudyError(f"the folder {results} cannot be written to ({error.strerror})") from error
+
+
+def _refuse_infinite(value: Any, key: str) -> None:
+    """YAML has .inf and .nan, which JSON Schema takes for numbers like any other."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise StudyError(f"{key}: is not a finite number")
+    if isinstance(value, dict | list):
+        for name, sub in value.items() if isinstance(value, dict) else enumerate(value):
+            _refuse_infinite(sub, f"{key}.{name}" if key else str(name))
 
 
 def _largest(sizes: list[int | None]) -> int:

@@ -13,11 +13,9 @@ from markdown_it import MarkdownIt
 
 from rankscale import command, tables
 from rankscale.command import log
-from rankscale.decomposition import ENOUGH, PARTS
-from rankscale.findings import AXES, FOLLOWS, Finding, claim, findings, fixed_of, headline_of
-from rankscale.fit import NO_CHANGE
+from rankscale.decomposition import ENOUGH
+from rankscale.findings import AXES, FOLLOWS, claim, findings, fixed_of, headline_of, headline_table, scaling_table
 
-NAMES = dict(zip(PARTS, ("Cross-entropy", "Rank-Entropy", "Rank-Score-Alignment", "Score-Uncertainty"), strict=True))
 PACKAGES = (
     *("faiss-cpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier", "safetensors", "scikit-learn"),
     *("scipy", "snakemake", "statsmodels", "tokenizers", "torch", "transformers"),
@@ -31,47 +29,6 @@ th {{ border-bottom: 2px solid #888; position: sticky; top: 0; background: #fff 
 td:last-child {{ white-space: normal; text-align: left }}
 </style></head><body>{body}</body></html>
 """
-
-
-def _interval(value: float | None, low: float | None, high: float | None, digits: int = 3) -> str:
-    if value is None:
-        return "-"
-    ends = "" if low is None or high is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
-    return f"{value:.{digits}f}{ends}"
-
-
-def headline_table(metrics: pd.DataFrame) -> pd.DataFrame:
-    """The end of training of each model on the largest subset: the four with their intervals, and MRR."""
-    finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
-    finals = finals[finals.train_queries == finals.train_queries.max()].sort_values(["encoder_parameters", "seed"])
-    rows = []
-    for row in finals.to_dict("records"):
-        cells = {"model": row["model"], "N": f"{row['encoder_parameters']:,}", "seed": row["seed"]}
-        for name, title in (*NAMES.items(), ("mrr", "MRR")):
-            cells[title] = _interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
-        if pd.notna(row["ndcg_10"]):
-            cells["nDCG@10, all documents"] = f"{row['ndcg_10']:.3f}"
-        rows.append(cells)
-    return pd.DataFrame(rows)
-
-
-def scaling_table(found: list[Finding]) -> pd.DataFrame:
-    """One row per axis and metric: the law's slope, its fit, and what it forecast."""
-    rows = []
-    for f in found:
-        best = {law: f"{f.errors[law]:.1%}" for law in ("line", "floor", "trend", NO_CHANGE) if law in f.errors}
-        rows.append(
-            {
-                "axis": f"{f.axis} ({f.fixed.replace('=', ' ')})",
-                "metric": NAMES[f.metric],
-                "slope": ("b " if f.law == "trend" else "alpha ") + _interval(f.slope, f.low, f.high),
-                "R²": "-" if f.r2 is None else f"{f.r2:.3f}",
-                "floor": "-" if f.floor is None else _interval(*f.floor, digits=2),
-                "held-out error": ", ".join(f"{k} {v}" for k, v in best.items()) or "-",
-                "verdict": f.verdict,
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def warnings(metrics: pd.DataFrame, fits: pd.DataFrame) -> list[str]:

@@ -1,0 +1,96 @@
+"""What the tests share: a copy of the project to break things in, and one small study that really ran."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMALL = """
+study: demo
+collection: {name: docstrings, source: docstrings, sample: 3000, test_queries: 400, dev_queries: 100}
+tokenizer: {name: wordpiece, vocabulary: 2000}
+miner: {name: lsa, top_k: 50}
+models:
+  - {name: L1H8, layers: 1, hidden: 8, heads: 2}
+  - {name: L1H16, layers: 1, hidden: 16, heads: 2}
+  - {name: L1H32, layers: 1, hidden: 32, heads: 2}
+training:
+  train_queries: [256, 512, 1024]
+  negatives: mined+in_batch
+  learning_rate: 4.0e-3
+  epochs: 2
+  query_length: 16
+  passage_length: 24
+  output_dim: 32
+  snapshots: {models: [L1H16], steps: [1, 20]}
+evaluation: {candidates: {hard: 16, random: 16}, full_retrieval: {top_k: 200}}
+laws: {hold_out: {models: 1, train_queries: 1}, bootstrap: 200, seed: 7}
+"""
+
+
+def run(command, cwd, check=True, **how):
+    """Run a command line with this environment's programs first; its stdout and stderr together."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        shell=isinstance(command, str),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        env={**os.environ, "PATH": path, "NO_COLOR": "1"},
+        **how,
+    )
+    if check:
+        assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}"
+    return done
+
+
+def stage(name, *arguments, check=True):
+    """Run `python -m rankscale.{name}` in a process of its own."""
+    return run([sys.executable, "-m", f"rankscale.{name}", *map(str, arguments)], ROOT, check=check)
+
+
+def clone(folder, config=SMALL):
+    """The project as git would give it, with another config.yaml."""
+    listed = run("git ls-files -z --cached --others --exclude-standard", ROOT).stdout.split("\0")
+    for name in filter(None, listed):
+        if (ROOT / name).exists():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+    (folder / "config.yaml").write_text(config)
+    # The environment in use serves; its stamp says that it is made.
+    made = folder / ".venv"
+    made.mkdir()
+    (made / "bin").symlink_to(Path(sys.executable).parent)
+    for stamp in (".made", ".made-test"):
+        (made / stamp).touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory):
+    """A clone whose small study was begun by `make demo`, killed half-way, and finished by the same command."""
+    from tests.workflow.killed import demo_killed_and_finished
+
+    folder = clone(tmp_path_factory.mktemp("project"))
+    demo_killed_and_finished(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def study(project):
+    """The finished small study's folder."""
+    return project / "results" / "demo"
+
+
+@pytest.fixture(scope="session")
+def shared(project):
+    """The finished small study's collection."""
+    return project / "results" / "shared" / "docstrings"

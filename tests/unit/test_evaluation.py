@@ -1,0 +1,102 @@
+"""Observations, candidates and IR metrics: by hand, and against ir_measures."""
+
+import ir_measures
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from rankscale import retrieve, sample, score, tables
+from rankscale.errors import StudyError
+
+
+def test_observations_by_hand():
+    documents = np.array([[2, 0], [1, 0], [2, 0], [3, 0], [0, 5]], np.float32)
+    queries = np.array([[1, 0], [0, 1]], np.float32)
+    # Query 0: positive 2; candidates 1, 2, 3: one above, one tied. Query 1: positive 5; candidates 0, 0, 0.
+    candidates = np.array([[1, 2, 3], [0, 1, 2]])
+    loss, above, tied = retrieve.observe(queries, documents, np.array([0, 4]), candidates)
+    assert loss == pytest.approx([np.log(np.exp([2.0, 1, 2, 3]).sum()) - 2, np.log(np.exp(5) + 3) - 5])
+    assert (above.tolist(), tied.tolist()) == ([1, 0], [1, 0])
+
+
+def test_equal_vectors_tie_wherever_they_stand():
+    random = np.random.default_rng(0)
+    documents = np.repeat(random.normal(size=(1, 128)), 257, 0).astype(np.float32)
+    queries = random.normal(size=(300, 128)).astype(np.float32)
+    candidates = np.tile(np.arange(1, 257), (300, 1))
+    loss, above, tied = retrieve.observe(queries, documents, np.zeros(300, int), candidates)
+    assert (above == 0).all()
+    assert (tied == 256).all()
+    assert loss == pytest.approx(np.full(300, np.log(257)))
+
+
+def test_a_temperature_divides_the_scores():
+    documents, queries = np.array([[1], [3]], np.float32), np.array([[1]], np.float32)
+    loss, *_ = retrieve.observe(queries, documents, np.array([0]), np.array([[1]]), temperature=2.0)
+    assert loss[0] == pytest.approx(np.log(np.exp(0.5) + np.exp(1.5)) - 0.5)
+
+
+def test_a_score_that_is_not_finite_is_named():
+    documents = np.array([[1], [np.inf]], np.float32)
+    with pytest.raises(StudyError, match="evaluated query number 0 is not finite"):
+        retrieve.observe(np.array([[1]], np.float32), documents, np.array([0]), np.array([[1]]))
+
+
+def test_candidates_are_drawn_without_replacement_and_a_shortage_is_named():
+    mined = np.arange(100)
+    drawn = sample.hard(mined, 64, "q", 7)
+    assert len(set(drawn)) == 64
+    assert np.array_equal(drawn, sample.hard(mined, 64, "q", 7))
+    assert not np.array_equal(drawn, sample.hard(mined, 64, "q", 8))
+    assert not np.array_equal(drawn, sample.hard(mined, 64, "other", 7))
+    with pytest.raises(StudyError, match=r"candidates\.hard: 101 asked for, but query q has 100"):
+        sample.hard(mined, 101, "q", 7)
+    with pytest.raises(StudyError, match="the pool has only 100"):
+        sample.random(mined, 101, "q", 7)
+
+
+def judged_run(seed=0, queries=30, documents=300, depth=200):
+    """Qrels with grades, and a run over most of the judged queries."""
+    random = np.random.default_rng(seed)
+    qrels, run = [], []
+    for q in range(queries):
+        graded = random.choice(documents, 4, replace=False)
+        qrels += [(f"q{q}", f"d{d}", int(g)) for d, g in zip(graded, [2, 1, 1, 0], strict=True)]
+        if q < queries - 3:
+            ranked = random.permutation(documents)[:depth]
+            run += [(f"q{q}", f"d{d}", r + 1, float(-r)) for r, d in enumerate(ranked)]
+    return qrels, run
+
+
+def test_full_retrieval_equals_ir_measures_and_missing_queries_count_0():
+    qrels, run = judged_run()
+    found = score.full_retrieval(
+        pa.table(dict(zip(("query_id", "doc_id", "rank", "score"), map(list, zip(*run, strict=True)), strict=True))),
+        pa.table(dict(zip(("query_id", "doc_id", "grade"), map(list, zip(*qrels, strict=True)), strict=True))),
+    )
+    measures = {"mrr_10": "RR@10", "ndcg_10": "nDCG@10", "recall_100": "R@100", "map": "AP"}
+    peers = ir_measures.calc_aggregate(
+        [ir_measures.parse_measure(m) for m in measures.values()],
+        [ir_measures.Qrel(*row) for row in qrels],
+        [ir_measures.ScoredDoc(q, d, s) for q, d, _, s in run],
+    )
+    for ours, theirs in measures.items():
+        assert found[ours] == pytest.approx(peers[ir_measures.parse_measure(theirs)], abs=1e-6)
+    assert found["recall_1000"] is None  # the run is 200 deep
+
+
+def test_empty_judgments_and_unknown_queries_are_refused():
+    run = pa.table({"query_id": ["x"], "doc_id": ["d"], "rank": [1]})
+    with pytest.raises(StudyError, match="no query has a positive judgment"):
+        score.full_retrieval(run, pa.table({"query_id": ["q"], "doc_id": ["d"], "grade": [0]}))
+    with pytest.raises(StudyError, match="the run has query x, which nobody judged"):
+        score.full_retrieval(run, pa.table({"query_id": ["q"], "doc_id": ["d"], "grade": [1]}))
+
+
+def test_mixed_observations_are_refused():
+    keys = {"model": "m", "train_queries": 1, "seed": 1, "step": 1, "split": "test", "candidates": "hard"}
+    columns = {**keys, "query_id": ["a", "b"], "n_candidates": [64, 32], "loss": [1.0, 1.0], "above": [0, 1], "tied": 0}
+    columns = {k: v if isinstance(v, list) else [v] * 2 for k, v in columns.items()}
+    table = pa.table({n: columns[n] for n in tables.SCHEMAS["observations"].names}).cast(tables.SCHEMAS["observations"])
+    with pytest.raises(StudyError, match=r"\[64, 32\] candidates are mixed"):
+        score.measure(table, "expected", "jackknife")

@@ -1,0 +1,126 @@
+"""The config: what it refuses and how it says so; what it means for each run."""
+
+import copy
+import json
+import re
+
+import pytest
+import yaml
+
+from rankscale import study
+from rankscale.errors import StudyError
+from tests.conftest import ROOT
+
+EMBEDDED = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def changed(path, value):
+    config = copy.deepcopy(EMBEDDED)
+    *way, last = path.split(".")
+    at = config
+    for key in way:
+        at = at[int(key)] if isinstance(at, list) else at[key]
+    at[int(last) if isinstance(at, list) else last] = value
+    return config
+
+
+@pytest.mark.parametrize("path", [ROOT / "config.yaml", *sorted((ROOT / "workflow/studies").glob("*.yaml"))])
+def test_every_study_file_is_accepted(path):
+    study.check(yaml.safe_load(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("training.learing_rate", 1, "training.learing_rate: unknown key; did you mean learning_rate?"),
+        ("colection", {}, "colection: unknown key; did you mean collection?"),
+        ("training.learning_rate", "3e-6", "text, not a number .YAML reads 3e-6 as text; write 3.0e-6"),
+        ("training.learning_rate", 0, "training.learning_rate: 0 is not allowed"),
+        ("training.learning_rate", float("inf"), "training.learning_rate: is not a finite number"),
+        ("training.learning_rate", {"L1H20": 1e-3}, "is a model without a rate"),
+        ("training.train_queries", [], "training.train_queries: .. is not allowed"),
+        ("training.train_queries", 500, "training.train_queries: 500 is not allowed"),
+        ("training.train_queries", [10], "10 is less than one batch of 32"),
+        ("training.snapshots.steps", [1000], "training.snapshots.steps: 1000 is not before the end"),
+        ("training.snapshots.models", ["L9"], "L9 is no model of the ladder"),
+        ("training", None, "training: null is not allowed"),
+        ("models", [], "models: .. is not allowed"),
+        ("models.0.heads", 3, "L1H20: 3 heads do not divide hidden 20"),
+        ("models.0.name", "L1H32", "the name L1H32 stands twice"),
+        ("models.0.checkpoint", "bert", "models.0.*layers, hidden and heads, or a checkpoint"),
+        ("models.0", {"name": "x", "checkpoint": "./nowhere"}, "x: checkpoint ./nowhere: there is no such folder"),
+        ("evaluation.candidates.hard", 500, "500 is more than the 200 negatives that miner.top_k keeps"),
+        ("evaluation.ties", False, "evaluation.ties: false is not allowed.*YAML reads on, off"),
+        ("evaluation.full_retrieval", {"top_k": 5}, "evaluation.full_retrieval"),
+        ("study", "shared", "study: shared is not allowed"),
+        ("study", "a/b", "study: a/b is not allowed"),
+        ("miner.name", "tokens", "miner.name: tokens"),
+        ("miner.shards", 2, "miner.shards: lsa"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_one_line_that_names_it(path, value, said):
+    with pytest.raises(StudyError, match=said) as error:
+        study.check(changed(path, value))
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_section_is_named():
+    config = copy.deepcopy(EMBEDDED)
+    del config["models"]
+    with pytest.raises(StudyError, match="models: is missing"):
+        study.check(config)
+
+
+def test_what_is_left_out_takes_the_schema_s_default():
+    found = study.check(
+        {"study": "s", "models": EMBEDDED["models"], "training": {"train_queries": [64], "learning_rate": 1e-3}}
+    )
+    assert found["evaluation"]["candidates"] == {"hard": 64, "random": 64}
+    assert found["training"]["negatives"] == "mined"
+    assert found["collection"]["splits"] == {"train": "train", "test": ["test"]}
+
+
+def test_every_option_is_described_and_stands_in_config_yaml():
+    text = (ROOT / "config.yaml").read_text()
+
+    def walk(rule, path):
+        for key, sub in rule.get("properties", {}).items():
+            assert "description" in sub or "$ref" in sub or "properties" in sub, f"{path}{key} is not described"
+            if not path.startswith(("models", "miner")) and path + key not in ("remake",):
+                assert re.search(rf"\b{key}:", text), f"{path}{key} is not in config.yaml"
+            walk(sub, f"{path}{key}.")
+
+    walk(study.schema(), "")
+
+
+def test_runs_and_snapshots():
+    found = study.check(EMBEDDED)
+    runs = list(study.runs(found))
+    assert len(runs) == 7 * 5
+    assert str(runs[0]) == "L1H20/500/42"
+    assert study.snapshots(found) == {study.Run("L2H64", "8000", 42): ["1", "10", "30", "100", "300"]}
+    everything = changed("training.train_queries", [500, None])
+    assert [run.subset for run in study.snapshots(study.check(everything))] == ["all"]
+
+
+def test_another_study_s_settings_under_the_same_name_are_refused(tmp_path):
+    mine = study.check(EMBEDDED)
+    folder = tmp_path / "shared" / "docstrings"
+    folder.mkdir(parents=True)
+    settings = dict(study.shared_settings(mine)["docstrings"])
+    manifest = folder / "manifest.json"
+    manifest.write_text(json.dumps({"study": "other", "settings": settings}))
+    study.refuse_clashes(mine, tmp_path)
+    manifest.write_text(json.dumps({"study": "other", "settings": settings | {"test_queries": 9}}))
+    with pytest.raises(StudyError, match="study other made it with test_queries=9, study demo wants test_queries=1500"):
+        study.refuse_clashes(mine, tmp_path)
+    study.refuse_clashes({**mine, "remake": True}, tmp_path)
+    manifest.write_text("{")
+    with pytest.raises(StudyError, match="cannot be read"):
+        study.refuse_clashes(mine, tmp_path)
+
+
+def test_a_results_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "results").write_text("a file")
+    with pytest.raises(StudyError, match="cannot be written to"):
+        study.refuse_unwritable(tmp_path / "results")

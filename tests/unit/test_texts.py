@@ -1,0 +1,129 @@
+"""Token ids, batches and the encoder, against transformers."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from transformers import AutoModel, BertConfig, BertModel, BertTokenizer
+
+from rankscale import models
+from rankscale.errors import StudyError
+from rankscale.store import Special, Tokens
+
+TEXTS = ["the cat sat", "a", "the the the cat cat sat on a mat of the cat", "mat", "the cat sat"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A small BERT and its tokenizer as a checkpoint folder."""
+    folder = tmp_path_factory.mktemp("bert")
+    tokenizers.train_wordpiece(TEXTS * 3, 60, folder)
+    torch.manual_seed(0)
+    shape = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 40}
+    model = BertModel(BertConfig(vocab_size=60, **shape))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tokens(folder):
+    tokenizer = tokenizers.load(folder)
+    return Tokens(pa.array(list("abcde")), tokenizers.ids_of(tokenizer, TEXTS, "texts"), tokenizers.frame(tokenizer), 8)
+
+
+def test_batches_are_what_transformers_makes(folder, tokens):
+    theirs = BertTokenizer.from_pretrained(folder)(TEXTS, truncation=True, max_length=8, padding=True)
+    ids, lengths = tokens.batch(np.arange(5))
+    assert ids.tolist() == theirs["input_ids"]
+    assert lengths.tolist() == [sum(m) for m in theirs["attention_mask"]]
+
+
+def test_no_token_of_a_batch_exceeds_the_budget(tokens):
+    batches = tokens.length_sorted(np.arange(5), 16)
+    assert sorted(np.concatenate(batches)) == list(range(5))
+    assert all(len(b) * tokens.lengths[b].max() <= 16 for b in batches)
+
+
+def test_equal_texts_as_read_are_encoded_once():
+    lists = pa.array(
+        [[1, 2, 3], [1, 2, 4], [1, 2, 3], [9], [1, 2]], pa.list_(pa.field("item", pa.int32(), nullable=False))
+    )
+    cut_at_two = Tokens(pa.array(list("abcde")), lists, Special([7], [8], 0, 10), 4)
+    distinct, which = cut_at_two.unique(np.arange(5))
+    assert len(distinct) == 2
+    assert which[0] == which[1] == which[2] == which[4] != which[3]
+
+
+def test_a_length_without_room_is_refused(tokens):
+    with pytest.raises(StudyError, match="leaves no room"):
+        Tokens(tokens.ids, pa.array([[1]]), tokens.special, 2)
+
+
+def test_the_encoder_is_transformers_bert(folder, tokens):
+    ours = models.pretrained(str(folder))
+    theirs = AutoModel.from_pretrained(folder).eval()
+    ids, lengths = (torch.from_numpy(a) for a in tokens.batch(np.arange(5)))
+    mask = torch.arange(ids.shape[1]) < lengths[:, None]
+    with torch.no_grad():
+        expected = theirs(input_ids=ids, attention_mask=mask.long()).last_hidden_state * mask[..., None]
+        assert torch.allclose(ours(ids, lengths), expected, atol=2e-6)
+
+
+def test_mean_pooling_leaves_padding_out(folder, tokens):
+    torch.manual_seed(1)
+    model = models.BiEncoder(models.pretrained(str(folder)), 6)
+    together = models.encode(model, tokens, np.arange(5), torch.device("cpu"), "")
+    alone = np.concatenate([models.encode(model, tokens, np.array([i]), torch.device("cpu"), "") for i in range(5)])
+    assert np.allclose(together, alone, atol=1e-6)
+    assert np.array_equal(together[0], together[4])  # the same text, to the bit
+
+
+@pytest.mark.parametrize(
+    ("layers", "hidden", "expected"),
+    # Counted by hand for the published BERT miniatures: L (12 H^2 + 13 H).
+    [(2, 128, 396_544), (2, 256, 1_579_520), (2, 512, 6_304_768), (2, 768, 14_175_744), (1, 20, 5_060)],
+)
+def test_parameters_are_counted_as_defined(layers, hidden, expected):
+    model = models.BiEncoder(models.from_scratch(layers, hidden, 2, 100, 16), 32)
+    parts = model.parameters_by_part()
+    assert parts["encoder_parameters"] == expected
+    assert parts["head_parameters"] == hidden * 32 + 32
+    assert sum(parts.values()) == sum(p.numel() for p in model.parameters())
+
+
+def test_a_checkpoint_comes_back(tmp_path, tokens):
+    model = models.BiEncoder(models.from_scratch(1, 16, 2, 60, 16), 8)
+    facts = {"output_dim": 8, "pooling": "mean", "model": "x"}
+    models.save(model, tmp_path / "m.safetensors", facts)
+    again, found = models.load(tmp_path / "m.safetensors")
+    assert found == facts
+    vectors = [models.encode(m, tokens, np.arange(5), torch.device("cpu"), "") for m in (model, again)]
+    assert np.array_equal(*vectors)
+
+
+@pytest.mark.parametrize("harm", [lambda b: b[:50], lambda b: b"", lambda b: b[:-10]])
+def test_a_harmed_checkpoint_is_named(tmp_path, harm):
+    path = tmp_path / "m.safetensors"
+    models.save(models.BiEncoder(models.from_scratch(1, 16, 2, 60, 16), 8), path, {"output_dim": 8, "pooling": "mean"})
+    path.write_bytes(harm(path.read_bytes()))
+    with pytest.raises(StudyError, match=r"m\.safetensors: not a whole safetensors file"):
+        models.load(path)
+
+
+def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(StudyError, match="there is no such folder"):
+        models.pretrained(str(tmp_path / "nowhere"))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "nonsense"}))
+    with pytest.raises(StudyError, match="cannot be loaded"):
+        models.pretrained(str(tmp_path))
+
+
+def test_vectors_that_are_not_finite_stop(tokens):
+    model = models.BiEncoder(models.from_scratch(1, 16, 2, 60, 16), 8)
+    torch.nn.init.constant_(model.head.bias, float("nan"))
+    with pytest.raises(StudyError, match=r"gives [a-e] a vector that is not finite"):
+        models.encode(model, tokens, np.arange(5), torch.device("cpu"), "")

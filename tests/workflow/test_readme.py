@@ -1,0 +1,60 @@
+"""Every command of the README, run as it stands there, in the finished small project."""
+
+import re
+import shutil
+
+import pytest
+
+from tests.conftest import ROOT, SMALL, run
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
+# `make demo` is how the fixture makes the project; `make test` would run these tests again.
+ELSEWHERE = {"make demo", "make test"}
+
+
+@pytest.fixture(scope="module")
+def folder(project, tmp_path_factory):
+    return shutil.copytree(project, tmp_path_factory.mktemp("readme") / "rankscale", symlinks=True)
+
+
+def test_the_two_commands_are_there():
+    assert set(COMMANDS) >= ELSEWHERE
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ELSEWHERE])
+def test_command(command, folder):
+    if "mine.yaml" in command and command.startswith("cp"):
+        (folder / "config.yaml").write_text(SMALL)
+    if "--executor slurm" in command:
+        command += " --dry-run"  # this machine need not be a cluster
+    if command.startswith("source"):
+        assert (folder / command.split()[1]).parent.is_dir()
+        return
+    run(command, folder)
+
+
+def test_the_python_example_runs(tmp_path):
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
+    (tmp_path / "example.py").write_text(code)
+    assert re.match(r"[\d.]+ \([\d.]+, [\d.]+\) [\d.]+\n", run(f"python {tmp_path / 'example.py'}", ROOT).stdout)
+
+
+def test_the_tree_names_what_is_there():
+    tree = re.search(r"## What is where\n\n```\n(.*?)```", README, re.DOTALL)[1]
+    above = ""
+    for line in tree.splitlines():
+        name = line.split()[0]
+        if name == "results/":
+            continue
+        if not line.startswith(" "):
+            above = name if name.endswith("/") else ""
+        assert (ROOT / (above if line.startswith(" ") else "") / name).exists(), line
+
+
+def test_every_stage_has_help():
+    for stage in re.findall(r"`(\w+)`", re.search(r"\| stage \| leaves.*?\n\n", README, re.DOTALL)[0]):
+        module = ROOT / f"workflow/rankscale/{stage}.py"
+        if module.exists():
+            assert "usage: python -m rankscale" in run(f"python -m rankscale.{stage} --help", ROOT).stdout

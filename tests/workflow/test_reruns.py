@@ -1,0 +1,156 @@
+"""What runs again after a change, read off the real dry run."""
+
+import re
+import shutil
+
+import pytest
+
+from tests.conftest import SMALL, run
+
+
+@pytest.fixture
+def finished(project, tmp_path):
+    """A copy of the finished project, timestamps and Snakemake's records included."""
+    return shutil.copytree(project, tmp_path / "copy", symlinks=True)
+
+
+def jobs(folder, *more):
+    """How many jobs of each rule a dry run plans."""
+    said = run(f"snakemake --cores 1 -n {' '.join(more)}", folder).stdout
+    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", said, re.DOTALL)
+    return {} if not table else {k: int(v) for k, v in (line.split() for line in table[1].splitlines())}
+
+
+def edit(folder, before, after):
+    (folder / "config.yaml").write_text(SMALL.replace(before, after))
+    assert before in SMALL
+
+
+LAST = {"fit": 1, "draw": 1, "summarize": 1, "all": 1}
+
+
+def test_nothing_after_success_nor_after_a_fresh_checkout(finished):
+    assert jobs(finished) == {}
+    for file in finished.rglob("workflow/**/*.py"):
+        file.touch()
+    (finished / "config.yaml").touch()
+    assert jobs(finished) == {}
+
+
+def test_one_more_size_trains_that_size_alone(finished):
+    edit(finished, "models:\n", "models:\n  - {name: L1H12, layers: 1, hidden: 12, heads: 2}\n")
+    assert jobs(finished) == {"train": 3, "retrieve": 3, "score": 3, "gather": 1, **LAST}
+
+
+def test_one_more_subset_trains_that_subset_alone(finished):
+    edit(finished, "[256, 512, 1024]", "[256, 384, 512, 1024]")
+    assert jobs(finished) == {"train": 3, "retrieve": 3, "score": 3, "gather": 1, **LAST}
+
+
+def test_another_evaluation_seed_trains_nothing(finished):
+    edit(finished, "evaluation: {", "evaluation: {seed: 8, ")
+    assert jobs(finished) == {"sample": 1, "retrieve": 11, "score": 11, "gather": 1, **LAST}
+
+
+def test_another_number_of_draws_refits_alone(finished):
+    edit(finished, "bootstrap: 200", "bootstrap: 201")
+    assert jobs(finished) == LAST
+
+
+def test_another_correction_scores_anew(finished):
+    edit(finished, "evaluation: {", "evaluation: {correction: none, ")
+    assert jobs(finished) == {"score": 11, "gather": 1, **LAST}
+
+
+def test_another_device_changes_nothing_but_the_record(finished):
+    (finished / "config.yaml").write_text(SMALL + "machine: {device: cpu}\n")
+    assert jobs(finished) == {"summarize": 1, "all": 1}
+
+
+def test_an_edited_cheap_stage_runs_again_and_what_follows(finished):
+    module = finished / "workflow/rankscale/gather.py"
+    module.write_text(module.read_text().replace("%d rows of %d runs", "%d rows, %d runs"))
+    assert jobs(finished) == {"gather": 1, **LAST}
+
+
+def test_a_comment_changes_nothing(finished):
+    module = finished / "workflow/rankscale/laws.py"
+    module.write_text(module.read_text() + "# a remark\n")
+    assert jobs(finished) == {}
+
+
+def test_a_costly_stage_runs_again_when_its_recipe_number_says_so(finished):
+    module = finished / "workflow/rankscale/recipes.py"
+    module.write_text(
+        module.read_text().replace("RETRIEVE = 1", "RETRIEVE = 9").replace("RETRIEVE = 2", "RETRIEVE = 9")
+    )
+    assert jobs(finished) == {"retrieve": 11, "score": 11, "gather": 1, **LAST}
+
+
+def test_a_deleted_table_is_made_again_with_what_follows(finished):
+    (finished / "results/demo/metrics.parquet").unlink()
+    assert jobs(finished) == {"gather": 1, **LAST}
+
+
+def test_a_second_study_reuses_the_collection(finished):
+    (finished / "two.yaml").write_text(SMALL.replace("study: demo", "study: two"))
+    planned = jobs(finished, "--configfile two.yaml")
+    assert not {"collect", "tokenize", "encode", "mine"} & set(planned)
+    assert planned["train"] + planned["train_with_snapshots"] == 9
+
+
+def test_a_clash_over_a_shared_name_is_refused_and_deletes_nothing(finished):
+    (finished / "two.yaml").write_text(SMALL.replace("study: demo", "study: two").replace("top_k: 50", "top_k: 40"))
+    done = run("snakemake --cores 1 -n --configfile two.yaml", finished, check=False)
+    assert done.returncode == 1
+    assert "study demo made it with top_k=50, study two wants top_k=40" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert (finished / "results/shared/docstrings/lsa/negatives.parquet").exists()
+    assert jobs(finished, "--configfile two.yaml --config remake=true")["mine"] == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("learning_rate", "learing_rate", "training.learing_rate: unknown key; did you mean learning_rate?"),
+        ("hidden: 16, heads: 2", "hidden: 16, heads: 3", "L1H16: 3 heads do not divide hidden 16"),
+        ("[256, 512, 1024]", "[]", "training.train_queries: [] is not allowed"),
+        ("{hard: 16", "{hard: 51", "evaluation.candidates.hard: 51 is more than the 50 negatives"),
+    ],
+)
+def test_a_wrong_config_ends_before_any_job(finished, before, after, said):
+    edit(finished, before, after)
+    done = run("snakemake --cores 1", finished, check=False)
+    assert done.returncode == 1
+    assert f"config.yaml: {said}" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "Job stats" not in done.stdout
+
+
+def test_a_results_folder_that_is_none_ends_before_any_job(finished):
+    shutil.rmtree(finished / "results")
+    (finished / "results").write_text("")
+    done = run("snakemake --cores 1", finished, check=False)
+    assert "the folder results cannot be written to" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_subset_larger_than_the_collection_ends_in_one_line(finished):
+    edit(finished, "[256, 512, 1024]", "[256, 512, 1024, 9999]")
+    target = "results/demo/models/L1H8/9999/42/final.safetensors"
+    done = run(f"snakemake --cores 1 {target}", finished, check=False)
+    assert "a subset of 9999 queries was asked for, but the collection has only 2500" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_corrupted_table_is_named(finished):
+    path = finished / "results/demo/candidates.parquet"
+    path.write_bytes(path.read_bytes()[:-20])
+    done = run(
+        "snakemake --cores 1 --forcerun retrieve -- results/demo/observations/L1H8/256/42/final.parquet",
+        finished,
+        check=False,
+    )
+    assert "results/demo/candidates.parquet: not a whole Parquet table" in done.stdout
+    # What was there before the failure is not there any more, but nothing else was lost.
+    assert (finished / "results/demo/observations/L1H8/512/42/final.parquet").exists()
