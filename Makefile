@@ -14,7 +14,7 @@ environment: $(VENV)/.made
 # pip, not uv: torch comes as whatever build pip is set up to find (CPU builds need no CUDA packages).
 $(VENV)/.made: envs/lock.txt pyproject.toml
 	@echo "rankscale: making $(VENV) from envs/lock.txt (some minutes, once)"
-	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "rankscale: needs CPython 3.11 to 3.13, this is " + sys.version.split()[0] + "; set PYTHON=python3.12, say")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "rankscale: needs CPython 3.11 to 3.13, this is " + sys.version.split()[0] + "; set PYTHON=python3.12, say")'
 	$(PYTHON) -m venv $(VENV)
 	$(bin)/python -m pip install --quiet --requirement envs/lock.txt
 	$(bin)/python -m pip install --quiet --no-deps --no-build-isolation --editable .

@@ -30,6 +30,7 @@ report: "workflow/report/study.rst"
 rule all:
     default_target: True
     input:
+        rules.gather.output,
         rules.fit.output,
         rules.draw.output,
         rules.summarize.output,

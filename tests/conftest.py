@@ -68,7 +68,9 @@ def clone(folder, config=SMALL):
     # The environment in use serves; its stamp says that it is made.
     made = folder / ".venv"
     made.mkdir()
-    (made / "bin").symlink_to(Path(sys.executable).parent)
+    for part in ("bin", "lib"):
+        (made / part).symlink_to(Path(sys.prefix) / part)
+    shutil.copy2(Path(sys.prefix) / "pyvenv.cfg", made)
     for stamp in (".made", ".made-test"):
         (made / stamp).touch()
     return folder

@@ -25,7 +25,7 @@ def test_the_code_behind_a_recipe_number_is_the_recorded_one(stage):
 
 
 def test_a_stage_knows_the_modules_it_is_made_of():
-    assert {"retrieve", "models", "bert", "store", "mine", "tables"} <= set(sources.modules("retrieve"))
+    assert {"retrieve", "models", "bert", "store", "search", "tables"} <= set(sources.modules("retrieve"))
     assert "laws" not in sources.modules("train")
 
 

@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModel, BertConfig, BertModel, BertTokenizer
 
 from rankscale import models
+from rankscale import tokenizer as tokenizers
 from rankscale.errors import StudyError
 from rankscale.store import Special, Tokens
 

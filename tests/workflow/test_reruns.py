@@ -106,14 +106,14 @@ def test_a_clash_over_a_shared_name_is_refused_and_deletes_nothing(finished):
     assert "study demo made it with top_k=50, study two wants top_k=40" in done.stdout
     assert "Traceback" not in done.stdout
     assert (finished / "results/shared/docstrings/lsa/negatives.parquet").exists()
-    assert jobs(finished, "--configfile two.yaml --config remake=true")["mine"] == 1
+    assert jobs(finished, "--configfile two.yaml --config remake=True")["mine"] == 1
 
 
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
         ("learning_rate", "learing_rate", "training.learing_rate: unknown key; did you mean learning_rate?"),
-        ("hidden: 16, heads: 2", "hidden: 16, heads: 3", "L1H16: 3 heads do not divide hidden 16"),
+        ("hidden: 16, heads: 2", "hidden: 16, heads: 3", "models: L1H16: 3 heads do not divide hidden 16"),
         ("[256, 512, 1024]", "[]", "training.train_queries: [] is not allowed"),
         ("{hard: 16", "{hard: 51", "evaluation.candidates.hard: 51 is more than the 50 negatives"),
     ],

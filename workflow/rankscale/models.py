@@ -101,10 +101,8 @@ def save(model: BiEncoder, path: Path, facts: dict[str, object]) -> None:
     """Write weights and what is needed to use them (`facts`, and the encoder's config) as one safetensors file."""
     config = model.encoder.config
     config = config._asdict() if isinstance(config, BertShape) else config.to_dict()
-    metadata = {
-        "encoder": json.dumps(config, sort_keys=True, default=str),
-        "facts": json.dumps(facts, sort_keys=True),
-    }
+    # One entry: safetensors writes several in no fixed order, and equal runs must give equal bytes.
+    metadata = {"rankscale": json.dumps({"encoder": config, "facts": facts}, sort_keys=True, default=str)}
     weights = {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in model.state_dict().items()}
     with tables.whole(path) as beside:
         save_file(weights, beside, metadata)
@@ -120,7 +118,7 @@ def load(path: Path) -> tuple[BiEncoder, dict]:
         raise StudyError(f"{path}: there is no such checkpoint") from None
     except Exception as error:  # safetensors has an error class of its own, without a public name
         raise StudyError(f"{path}: not a whole safetensors file ({error}); delete it and run again") from error
-    facts, config = json.loads(metadata["facts"]), json.loads(metadata["encoder"])
+    facts, config = (json.loads(metadata["rankscale"])[key] for key in ("facts", "encoder"))
     if set(config) == set(BertShape._fields):
         encoder: nn.Module = Bert(BertShape(**config))
     else:

@@ -141,7 +141,7 @@ def refuse_clashes(study: dict[str, Any], results: Path) -> None:
             odd = sorted(k for k in {*settings, *wanted} if settings.get(k) != wanted.get(k))[0]
             raise StudyError(
                 f"{path.parent}: study {other} made it with {odd}={settings.get(odd)}, study {study['study']} wants "
-                f"{odd}={wanted.get(odd)}; give yours another name, or make it anew for both with --config remake=true"
+                f"{odd}={wanted.get(odd)}; give yours another name, or make it anew for both with --config remake=True"
             )
 
 

@@ -21,12 +21,13 @@ PACKAGES = (
     *("scipy", "snakemake", "statsmodels", "tokenizers", "torch", "transformers"),
 )
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 14px/1.5 system-ui, sans-serif; margin: 1.5em; max-width: 75em; color: #111; background: #fff }}
+body {{ font: 14px/1.5 system-ui, sans-serif; margin: 1.5em; color: #111; background: #fff }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .8em 0 }}
 th, td {{ padding: .2em .7em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }}
 th:first-child, td:first-child {{ text-align: left }}
 th {{ border-bottom: 2px solid #888; position: sticky; top: 0; background: #fff }}
-td:last-child {{ white-space: normal; text-align: left }}
+td:last-child {{ white-space: normal; text-align: left; min-width: 9em }}
+p, li {{ max-width: 60em }}
 </style></head><body>{body}</body></html>
 """
 
