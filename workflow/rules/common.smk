@@ -8,7 +8,7 @@ from rankscale import study as studies
 from rankscale.errors import StudyError
 from rankscale.sources import digest as code
 
-studies.use_this_python()
+studies.prepare_environment()
 try:
     STUDY = studies.check(config)
     studies.refuse_clashes(STUDY, Path("results"))

@@ -1,0 +1,57 @@
+"""A study whose models and miner start from a checkpoint folder, as from a hub."""
+
+import shutil
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from rankscale import tables
+from rankscale.tokenizer import train_wordpiece
+from tests.conftest import SMALL, run
+
+
+@pytest.fixture(scope="module")
+def folder(project, tmp_path_factory):
+    """The finished project beside a small BERT, with a study that uses it twice."""
+    folder = shutil.copytree(project, tmp_path_factory.mktemp("pretrained") / "p", symlinks=True)
+    texts = tables.read("documents", folder / "results/shared/docstrings/documents.parquet")["text"].to_pylist()
+    train_wordpiece(texts[:500], 1000, folder / "bert")
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=1000, **shape)).save_pretrained(folder / "bert")
+    config = SMALL.replace("study: demo", "study: own").replace(
+        "  - {name: L1H8, layers: 1, hidden: 8, heads: 2}\n", ""
+    )
+    config = config.replace("{name: L1H16, layers: 1, hidden: 16, heads: 2}", "{name: L1H16, checkpoint: ./bert}")
+    config = config.replace(
+        "{name: lsa, top_k: 50}", "{name: bert, encoder: ./bert, top_k: 50, shards: 2, query_prefix: 'find: '}"
+    )
+    (folder / "own.yaml").write_text(config)
+    return folder
+
+
+def test_it_runs_and_says_what_it_used(folder):
+    target = "results/own/scores/L1H16/256/42/final.parquet"
+    run(f"snakemake {target} --cores 2 --configfile own.yaml", folder)
+    row = tables.read("checkpoints", folder / "results/own/models/L1H16/256/42/checkpoints.parquet").to_pylist()[0]
+    assert row["encoder_parameters"] == 12 * 16**2 + 13 * 16
+    assert row["embedding_parameters"] == (1000 + 512 + 2 + 2) * 16
+    # The checkpoint's own tokenizer was used, and both shards of the miner's vectors.
+    assert (folder / "results/shared/docstrings/tokens/bert/documents.parquet").exists()
+    ids = [tables.read_vectors(folder / f"results/shared/docstrings/bert/documents/{s}.parquet")[0] for s in (0, 1)]
+    assert sum(map(len, ids)) == 3000
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("checkpoint: ./bert", "checkpoint: ./gone", "models: L1H16: checkpoint ./gone: there is no such folder"),
+        ("encoder: ./bert", "encoder: ./gone", "miner.encoder: ./gone: there is no such folder"),
+    ],
+)
+def test_a_folder_that_is_not_there_is_refused_at_once(folder, before, after, said):
+    (folder / "gone.yaml").write_text((folder / "own.yaml").read_text().replace(before, after))
+    done = run("snakemake -n --cores 1 --configfile gone.yaml", folder, check=False)
+    assert done.returncode == 1
+    assert said in done.stdout
