@@ -1,5 +1,7 @@
 """Tokenizers: trained on a collection or a model's own; and texts as token ids."""
 
+import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +15,48 @@ from rankscale.store import Special
 # No model here reads more; what is longer is cut when it is read, at each model's own length.
 LONGEST = 512
 BATCH = 10_000
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+WORD = re.compile(r"[^\W_]+|[^\w\s]|_")  # what BERT takes for a word: letters and digits, or one mark
+INNER = 0xF0000  # where Unicode's private planes begin
+LAST = "\ufffd"  # a character beyond the first plane has no private twin; words with one are left out
 
 
 def train_wordpiece(texts: list[str], vocabulary: int, folder: Path) -> None:
     """Train an uncased WordPiece vocabulary on `texts` and save it as a BERT tokenizer in `folder`."""
-    from tokenizers import BertWordPieceTokenizer
     from transformers import BertTokenizer
 
-    trained = BertWordPieceTokenizer(lowercase=True)
-    trained.train_from_iterator(texts, vocab_size=vocabulary, show_progress=False)
-    # By frequency rank alone the ids would follow hash order among equals; sorting fixes them.
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    words = special + sorted(set(trained.get_vocab()) - set(special))
+    words = [*SPECIAL, *wordpieces(texts, vocabulary - len(SPECIAL))]
     BertTokenizer(vocab={word: i for i, word in enumerate(words)}, do_lower_case=True).save_pretrained(folder)
+
+
+def wordpieces(texts: list[str], size: int) -> list[str]:
+    """At most `size` pieces, sorted: single characters and the merges that occur most, as in BERT's WordPiece.
+
+    The library's own WordPiece trainer numbers the pieces within a word by the order of a hash map, and that decides
+    equal counts: another process gets another vocabulary. Its pair-merging trainer is reproducible, but knows no inner
+    pieces; so every character within a word is moved to a private code point and moved back afterwards.
+    """
+    from tokenizers import Tokenizer, models, normalizers, trainers
+
+    normal = normalizers.BertNormalizer(lowercase=True)
+    counts: Counter[str] = Counter()
+    for text in progress(texts, "count words", "text"):
+        counts.update(WORD.findall(normal.normalize_str(text)))
+    moved = (
+        word[0] + "".join(chr(ord(c) + INNER) for c in word[1:])
+        for word, count in sorted(counts.items())
+        if max(word) <= LAST
+        for _ in range(count)
+    )
+    merged = Tokenizer(models.BPE())
+    merged.train_from_iterator(moved, trainers.BpeTrainer(vocab_size=size, show_progress=False))
+    return sorted("".join(_back(c, i) for i, c in enumerate(piece)) for piece in merged.get_vocab())
+
+
+def _back(character: str, place: int) -> str:
+    if ord(character) < INNER:
+        return character
+    return ("" if place else "##") + chr(ord(character) - INNER)
 
 
 def load(name: str | Path):  # noqa: ANN201 (a class of transformers, imported late)
