@@ -45,7 +45,7 @@ def test_every_study_file_is_accepted(path):
         ("training.snapshots.models", ["L9"], "L9 is no model of the ladder"),
         ("training", None, "training: null is not allowed"),
         ("models", [], "models: .. is not allowed"),
-        ("models.0.heads", 5, "L1H12: 5 heads do not divide hidden 12"),
+        ("models.0.heads", 3, "L1H20: 3 heads do not divide hidden 20"),
         ("models.0.name", "L1H32", "the name L1H32 stands twice"),
         ("models.0.checkpoint", "bert", "models.0.*layers, hidden and heads, or a checkpoint"),
         ("models.0", {"name": "x", "checkpoint": "./nowhere"}, "x: checkpoint ./nowhere: there is no such folder"),
@@ -96,8 +96,8 @@ def test_every_option_is_described_and_stands_in_config_yaml():
 def test_runs_and_snapshots():
     found = study.check(EMBEDDED)
     runs = list(study.runs(found))
-    assert len(runs) == 8 * 5
-    assert str(runs[0]) == "L1H12/500/42"
+    assert len(runs) == 7 * 5
+    assert str(runs[0]) == "L1H20/500/42"
     assert study.snapshots(found) == {study.Run("L2H64", "8000", 42): ["1", "10", "30", "100", "300"]}
     everything = changed("training.train_queries", [500, None])
     assert [run.subset for run in study.snapshots(study.check(everything))] == ["all"]

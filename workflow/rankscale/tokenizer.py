@@ -36,21 +36,22 @@ def wordpieces(texts: list[str], size: int) -> list[str]:
     equal counts: another process gets another vocabulary. Its pair-merging trainer is reproducible, but knows no inner
     pieces; so every character within a word is moved to a private code point and moved back afterwards.
     """
-    from tokenizers import Tokenizer, models, normalizers, trainers
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
     normal = normalizers.BertNormalizer(lowercase=True)
     counts: Counter[str] = Counter()
     for text in progress(texts, "count words", "text"):
         counts.update(WORD.findall(normal.normalize_str(text)))
-    moved = (
-        word[0] + "".join(chr(ord(c) + INNER) for c in word[1:])
-        for word, count in sorted(counts.items())
-        if max(word) <= LAST
-        for _ in range(count)
-    )
     merged = Tokenizer(models.BPE())
-    merged.train_from_iterator(moved, trainers.BpeTrainer(vocab_size=size, show_progress=False))
+    merged.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    # A word as often as it occurs, in one text: one call per word is dear, one per occurrence dearer.
+    repeated = (" ".join([_inward(word)] * counts[word]) for word in sorted(counts) if max(word) <= LAST)
+    merged.train_from_iterator(repeated, trainers.BpeTrainer(vocab_size=size, show_progress=False))
     return sorted("".join(_back(c, i) for i, c in enumerate(piece)) for piece in merged.get_vocab())
+
+
+def _inward(word: str) -> str:
+    return word[0] + "".join(chr(ord(c) + INNER) for c in word[1:])
 
 
 def _back(character: str, place: int) -> str:
