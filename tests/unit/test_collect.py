@@ -46,9 +46,8 @@ def collect(out, *more, check=True):
 
 
 def read(folder, *names):
-    return [
-        tables.read(name, folder / f"{name}.parquet").to_pydict() for name in names or ("documents", "queries", "qrels")
-    ]
+    names = names or ("documents", "queries", "qrels")
+    return [tables.read(name, folder / f"{name}.parquet").to_pydict() for name in names]
 
 
 @pytest.fixture
@@ -167,26 +166,17 @@ def test_a_harmed_folder_is_named(tmp_path, harm, said):
 
 
 def test_a_harmed_archive_is_named(tmp_path):
+    def said(*source):
+        return collect(tmp_path / "out", "--source", *source, check=False).stdout
+
     with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
         archive.writestr("other.txt", "x")
-    assert (
-        "has no member corpus.jsonl"
-        in collect(tmp_path / "o", "--source", "beir", "--path", tmp_path / "c.zip", check=False).stdout
-    )
+    assert "has no member corpus.jsonl" in said("beir", "--path", tmp_path / "c.zip")
     with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
         archive.writestr("../corpus.jsonl", "x")
-    assert (
-        "leads out of the archive"
-        in collect(tmp_path / "o", "--source", "beir", "--path", tmp_path / "c.zip", check=False).stdout
-    )
+    assert "leads out of the archive" in said("beir", "--path", tmp_path / "c.zip")
     (tmp_path / "c.zip").write_bytes(b"PK")
-    assert (
-        "is not a whole zip"
-        in collect(tmp_path / "o", "--source", "beir", "--path", tmp_path / "c.zip", check=False).stdout
-    )
+    assert "is not a whole zip" in said("beir", "--path", tmp_path / "c.zip")
     (tmp_path / "t.tsv.gz").write_bytes(gzip.compress(b"a\tb\n" * 1000)[:-20])
     made = json.dumps({"corpus": str(tmp_path / "t.tsv.gz"), "queries": {"train": "x"}, "qrels": {"train": "x"}})
-    assert (
-        "t.tsv.gz: cannot be read to its end"
-        in collect(tmp_path / "o", "--source", "tsv", "--files", made, check=False).stdout
-    )
+    assert "t.tsv.gz: cannot be read to its end" in said("tsv", "--files", made)
