@@ -55,6 +55,12 @@ def test_candidates_are_drawn_without_replacement_and_a_shortage_is_named():
         sample.random(mined, 101, "q", 7)
 
 
+def judged_table(qrels, threshold=1):
+    names = ("query_id", "doc_id", "grade")
+    columns = dict(zip(names, map(list, zip(*qrels, strict=True)), strict=True))
+    return pa.table({**columns, "positive": [g >= threshold for g in columns["grade"]]})
+
+
 def judged_run(seed=0, queries=30, documents=300, depth=200):
     """Qrels with grades, and a run over most of the judged queries."""
     random = np.random.default_rng(seed)
@@ -72,7 +78,7 @@ def test_full_retrieval_equals_ir_measures_and_missing_queries_count_0():
     qrels, run = judged_run()
     found = score.full_retrieval(
         pa.table(dict(zip(("query_id", "doc_id", "rank", "score"), map(list, zip(*run, strict=True)), strict=True))),
-        pa.table(dict(zip(("query_id", "doc_id", "grade"), map(list, zip(*qrels, strict=True)), strict=True))),
+        judged_table(qrels),
     )
     measures = {"mrr_10": "RR@10", "ndcg_10": "nDCG@10", "recall_100": "R@100", "map": "AP"}
     peers = ir_measures.calc_aggregate(
@@ -88,9 +94,9 @@ def test_full_retrieval_equals_ir_measures_and_missing_queries_count_0():
 def test_empty_judgments_and_unknown_queries_are_refused():
     run = pa.table({"query_id": ["x"], "doc_id": ["d"], "rank": [1]})
     with pytest.raises(StudyError, match="no query has a positive judgment"):
-        score.full_retrieval(run, pa.table({"query_id": ["q"], "doc_id": ["d"], "grade": [0]}))
+        score.full_retrieval(run, judged_table([("q", "d", 0)]))
     with pytest.raises(StudyError, match="the run has query x, which nobody judged"):
-        score.full_retrieval(run, pa.table({"query_id": ["q"], "doc_id": ["d"], "grade": [1]}))
+        score.full_retrieval(run, judged_table([("q", "d", 1)]))
 
 
 def test_mixed_observations_are_refused():

@@ -49,11 +49,11 @@ def test_positives_are_removed_and_a_short_list_is_named():
 
 
 def test_judgments_of_unknown_documents_are_named():
-    qrels = pa.table({"query_id": ["q"], "doc_id": ["gone"], "grade": [1]})
+    qrels = pa.table({"query_id": ["q"], "doc_id": ["gone"], "positive": [True]})
     with pytest.raises(StudyError, match="document gone, which the collection lacks"):
         judgments.positives_of(qrels, pa.array(["q"]), pa.array(["d"]))
 
 
-def test_grade_0_is_no_positive():
-    qrels = pa.table({"query_id": ["q", "q"], "doc_id": ["a", "b"], "grade": [0, 1]})
+def test_what_is_judged_not_positive_is_none():
+    qrels = pa.table({"query_id": ["q", "q"], "doc_id": ["a", "b"], "positive": [False, True]})
     assert judgments.positives_of(qrels, pa.array(["q"]), pa.array(["a", "b"]))[0].tolist() == [1]

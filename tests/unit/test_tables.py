@@ -13,7 +13,8 @@ import pytest
 from rankscale import tables
 from rankscale.errors import StudyError
 
-GOOD = {"split": ["test", "test"], "query_id": ["a", "b"], "doc_id": ["x", "y"], "grade": [1, 2]}
+KEYS = {"split": ["test", "test"], "query_id": ["a", "b"], "doc_id": ["x", "y"]}
+GOOD = {**KEYS, "grade": [1, 2], "positive": [True, True]}
 
 
 def test_what_is_written_is_read(tmp_path):

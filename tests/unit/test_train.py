@@ -19,13 +19,13 @@ N = 40  # queries, each with its own document; the last four have a second one
 def collection(tmp_path_factory):
     folder = tmp_path_factory.mktemp("collection")
     ids, docs = [f"q{i}" for i in range(N)], [f"d{i}" for i in range(N + 20)]
-    tables.write("documents", {"doc_id": docs, "text": ["text"] * len(docs)}, folder / "documents.parquet")
+    tables.write("documents", {"doc_id": docs, "title": "", "text": ["text"] * len(docs)}, folder / "documents.parquet")
     split = ["train"] * (N - 4) + ["test"] * 4
     tables.write("queries", {"query_id": ids, "split": split, "text": ["q"] * N}, folder / "queries.parquet")
     judged = [(s, q, d) for s, q, d in zip(split, ids, docs, strict=False)]
     judged += [("train", f"q{i}", f"d{N + i}") for i in range(4)]
     columns = dict(zip(("split", "query_id", "doc_id"), zip(*judged, strict=True), strict=True))
-    tables.write("qrels", {**columns, "grade": 1}, folder / "qrels.parquet")
+    tables.write("qrels", {**columns, "grade": 1, "positive": True}, folder / "qrels.parquet")
     mined = [[d for d in range(N) if d != q][:10] for q in range(N)]
     rows = {"query_id": ids, "split": split, "rows": mined, "scores": [[0.0] * 10] * N}
     tables.write("negatives", rows, folder / "negatives.parquet")

@@ -54,17 +54,23 @@ def groups(table: pa.Table, keys: list[str]) -> list[tuple[dict[str, object], pa
 def full_retrieval(run: pa.Table, qrels: pa.Table) -> dict[str, float]:
     """mrr_10, ndcg_10, recall_100, recall_1000 (where the run is that deep) and map of one split's run.
 
-    Means over all judged queries: one that the run lacks counts 0. Raises StudyError for empty judgments or
+    nDCG takes the grades, the others whether a document is positive. Means over all judged queries: one that the run
+    lacks counts 0. Raises StudyError for empty judgments or
     a query nobody judged.
     """
     import pytrec_eval
 
+    graded: dict[str, dict[str, int]] = {}
     judged: dict[str, dict[str, int]] = {}
-    for query, document, grade in zip(*(qrels[c].to_pylist() for c in ("query_id", "doc_id", "grade")), strict=True):
-        judged.setdefault(query, {})[document] = grade
+    for query, document, grade, positive in zip(
+        *(qrels[c].to_pylist() for c in ("query_id", "doc_id", "grade", "positive")), strict=True
+    ):
+        graded.setdefault(query, {})[document] = max(grade, 0)
+        judged.setdefault(query, {})[document] = int(positive)
     judged = {q: grades for q, grades in judged.items() if max(grades.values()) > 0}
     if not judged:
         raise StudyError("no query has a positive judgment; full retrieval cannot be measured")
+    graded = {q: graded[q] for q in judged}
     names = run["query_id"].combine_chunks().dictionary_encode()
     order = np.lexsort((run["rank"].to_numpy(), names.indices.to_numpy()))
     documents, ranks = run["doc_id"].to_pylist(), run["rank"].to_numpy()
@@ -82,17 +88,18 @@ def full_retrieval(run: pa.Table, qrels: pa.Table) -> dict[str, float]:
         raise StudyError(f"the run has query {unknown[0]}, which nobody judged")
     if len(found) < len(judged):
         log.info("%d judged queries have no results and count 0", len(judged) - len(found))
-    deep = pytrec_eval.RelevanceEvaluator(judged, {"ndcg_cut_10", "recall_100,1000", "map"}).evaluate(found)
-    # recip_rank knows no cut-off, so the run is cut first.
+    deep = pytrec_eval.RelevanceEvaluator(judged, {"recall_100,1000", "map"}).evaluate(found)
+    # recip_rank knows no cut-off, so the run is cut first; for nDCG@10 the rest of it does not count either.
     short = {q: dict(list(d.items())[:CUT]) for q, d in found.items()}
     top = pytrec_eval.RelevanceEvaluator(judged, {"recip_rank"}).evaluate(short)
+    gain = pytrec_eval.RelevanceEvaluator(graded, {"ndcg_cut_10"}).evaluate(short)
 
     def mean(values: dict, name: str) -> float:
         return sum(v[name] for v in values.values()) / len(judged)
 
     return {
         "mrr_10": mean(top, "recip_rank"),
-        "ndcg_10": mean(deep, "ndcg_cut_10"),
+        "ndcg_10": mean(gain, "ndcg_cut_10"),
         "recall_100": mean(deep, "recall_100"),
         "recall_1000": mean(deep, "recall_1000") if ranks.max() >= 1000 else None,
         "map": mean(deep, "map"),

@@ -56,6 +56,7 @@ def check(config: dict[str, Any]) -> dict[str, Any]:
             raise StudyError(f"models: {model['name']}: {model['heads']} heads do not divide hidden {model['hidden']}")
         _refuse_missing(model.get("checkpoint", ""), f"models: {model['name']}: checkpoint ")
         _refuse_missing(model.get("tokenizer", ""), f"models: {model['name']}: tokenizer ")
+    _refuse_source(study["collection"])
     _refuse_missing(study["miner"]["encoder"], "miner.encoder: ")
     rates = training["learning_rate"]
     if isinstance(rates, dict) and set(rates) != set(names):
@@ -120,6 +121,8 @@ def tokenizer_of(study: dict[str, Any], model: dict[str, Any]) -> tuple[str, str
 def shared_settings(study: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Per shared folder (relative to results/shared), the settings it is made with."""
     collection = {k: v for k, v in study["collection"].items() if k not in ("name", "splits")}
+    if collection["source"] != "docstrings":
+        collection = {k: collection[k] for k in ("source", "path", "titles", "positive_grade")}
     name = study["collection"]["name"]
     miner = {k: v for k, v in study["miner"].items() if k != "name"}
     tokens = f"{name}/tokens/{study['tokenizer']['name']}"
@@ -176,6 +179,29 @@ def _refuse_infinite(value: Any, key: str) -> None:
     if isinstance(value, dict | list):
         for name, sub in value.items() if isinstance(value, dict) else enumerate(value):
             _refuse_infinite(sub, f"{key}.{name}" if key else str(name))
+
+
+def _refuse_source(collection: dict[str, Any]) -> None:
+    """A source and its path must fit, and what the path names must be there."""
+    source, path = collection["source"], collection["path"]
+    fits = {"docstrings": type(None), "beir": str, "tsv": dict}[source]
+    if not isinstance(path, fits):
+        wanted = {"docstrings": "null", "beir": "a folder or zip", "tsv": "a mapping of corpus, queries and qrels"}[
+            source
+        ]
+        raise StudyError(f"collection.path: {_short(path)} does not fit source {source}; it takes {wanted}")
+    files = {"": path} if source == "beir" else {}
+    if source == "tsv":
+        files = {".corpus": path["corpus"]}
+        files |= {f".{kind}.{split}": f for kind in ("queries", "qrels") for split, f in path[kind].items()}
+    for key, file in files.items():
+        if not Path(file).exists():
+            raise StudyError(f"collection.path{key}: {file}: there is no such file or folder")
+    wanted = [collection["splits"]["train"], *collection["splits"]["test"]]
+    if source == "tsv":
+        for split in wanted:
+            if split not in path["qrels"]:
+                raise StudyError(f"collection.path.qrels: has no split {split}, which collection.splits names")
 
 
 def _refuse_missing(place: str, what: str) -> None:

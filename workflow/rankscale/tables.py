@@ -57,9 +57,9 @@ trained = {
 }
 ARCHITECTURE = "layers hidden"  # unknown for encoders that do not say
 SCHEMAS = {
-    "documents": schema("doc_id", doc_id=text, text=text),
+    "documents": schema("doc_id", doc_id=text, title=text, text=text),
     "queries": schema("query_id", query_id=text, split=text, text=text),
-    "qrels": schema("split query_id doc_id", split=text, query_id=text, doc_id=text, grade=i32),
+    "qrels": schema("split query_id doc_id", split=text, query_id=text, doc_id=text, grade=i32, positive=flag),
     "tokens": schema("id", id=text, ids=pa.list_(pa.field("item", i32, nullable=False))),
     "negatives": schema("query_id", query_id=text, split=text, rows=pa.list_(i32), scores=pa.list_(f32)),
     "candidates": schema(
@@ -158,26 +158,38 @@ def whole(path: str | Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
-def write(name: str, columns: Mapping[str, Any] | pa.Table, path: str | Path, like: pa.Schema | None = None) -> None:
-    """Check `columns` (arrays or scalars by name) against the schema `name` and write them whole to `path`.
+def checked(
+    name: str, columns: Mapping[str, Any], path: str | Path, like: pa.Schema | None = None, unique: bool = True
+) -> pa.Table:
+    """`columns` (arrays or scalars by name) as a table of the schema `name`; `path` is for complaints.
 
     Raises StudyError where a value does not fit, naming column and row.
     """
     wanted = like or SCHEMAS[name]
-    if not isinstance(columns, pa.Table):
-        length = next((len(c) for c in columns.values() if not np.isscalar(c) and c is not None), 1)
-        columns = {k: [c] * length if np.isscalar(c) or c is None else c for k, c in columns.items()}
-        missing = set(wanted.names) ^ set(columns)
-        if missing:
-            raise StudyError(f"{path}: columns {sorted(missing)} do not match the schema of {name}")
-        try:
-            columns = pa.table(
-                [pa.array(columns[f.name], type=f.type, from_pandas=f.nullable) for f in wanted],
-                schema=wanted,
-            )
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise StudyError(f"{path}: {name}: {error}") from error
-    check(columns, wanted, path)
+    length = next((len(c) for c in columns.values() if not np.isscalar(c) and c is not None), 1)
+    columns = {k: [c] * length if np.isscalar(c) or c is None else c for k, c in columns.items()}
+    odd = set(wanted.names) ^ set(columns)
+    if odd:
+        raise StudyError(f"{path}: columns {sorted(odd)} do not match the schema of {name}")
+    try:
+        table = pa.table(
+            [pa.array(columns[f.name], type=f.type, from_pandas=f.nullable) for f in wanted], schema=wanted
+        )
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise StudyError(f"{path}: {name}: {error}") from error
+    check(table, wanted, path, unique)
+    return table
+
+
+def write(name: str, columns: Mapping[str, Any] | pa.Table, path: str | Path, like: pa.Schema | None = None) -> None:
+    """Check `columns` (a table, or arrays or scalars by name) and write them whole to `path`.
+
+    Raises StudyError where a value does not fit, naming column and row.
+    """
+    if isinstance(columns, pa.Table):
+        check(columns, like or SCHEMAS[name], path)
+    else:
+        columns = checked(name, columns, path, like)
     with whole(path) as beside:
         pq.write_table(columns, beside, compression="zstd", row_group_size=1 << 17)
 
@@ -223,7 +235,7 @@ def write_vectors(ids: pa.Array, vectors: np.ndarray, path: str | Path) -> None:
     write("vectors", pa.table([ids, lists], schema=like), path, like=like)
 
 
-def check(table: pa.Table, wanted: pa.Schema, path: str | Path) -> None:
+def check(table: pa.Table, wanted: pa.Schema, path: str | Path, unique: bool = True) -> None:
     """Raise StudyError, naming file, column and row, where `table` breaks `wanted`."""
     if table.schema.names != wanted.names:
         raise StudyError(f"{path}: has columns {table.schema.names}, expected {wanted.names}")
@@ -240,7 +252,7 @@ def check(table: pa.Table, wanted: pa.Schema, path: str | Path) -> None:
             if row >= 0:
                 raise StudyError(f"{path}: column {field.name}, row {row}: {column[row]} is not a finite number")
     key = (wanted.metadata or {}).get(b"key", b"").decode().split()
-    if key and len(table) and table.num_rows != _distinct(table, key):
+    if unique and key and len(table) and table.num_rows != _distinct(table, key):
         raise StudyError(f"{path}: {_first_duplicate(table, key)} stands twice in {' '.join(key)}")
 
 

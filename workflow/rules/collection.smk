@@ -14,7 +14,7 @@ rule collect:
         study=NAME,
     params:
         recipe=recipes.COLLECT,
-        options=flags({k: STUDY["collection"][k] for k in ("source", "seed", "test_queries", "dev_queries", "sample")}),
+        options=collection_arguments(),
         settings=settings(COLLECTION),
     message:
         f"Collecting {COLLECTION}: documents, queries and judgments for every later stage"

@@ -58,6 +58,17 @@ def flags(options):
     return shlex.join(words)
 
 
+def collection_arguments():
+    """Where the collection comes from, and how it is read."""
+    chosen = STUDY["collection"]
+    keys = ["source", "titles", "positive_grade"]
+    if chosen["source"] == "docstrings":
+        keys += ["seed", "test_queries", "dev_queries", "sample"]
+    path = chosen["path"]
+    place = {"files": json.dumps(path)} if isinstance(path, dict) else {"path": path}
+    return flags({**{k: chosen[k] for k in keys}, **place})
+
+
 def settings(folder):
     """What the manifest of a shared folder keeps, to be compared when another study names the same folder."""
     return flags({"settings": json.dumps(studies.shared_settings(STUDY)[folder], sort_keys=True)})

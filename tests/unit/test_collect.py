@@ -1,0 +1,182 @@
+"""Collections from files: every form that is accepted, and every complaint with its file and line."""
+
+import gzip
+import json
+import zipfile
+
+import pytest
+
+from rankscale import tables
+from tests.conftest import stage
+
+CORPUS = [{"_id": f"d{i}", "title": f"Title {i}" if i % 2 else "", "text": f"text of number {i}"} for i in range(20)]
+QUERIES = [{"_id": f"q{i}", "text": f"query {i}"} for i in range(12)]
+# Train queries 0 to 7, test queries 8 to 10 (graded); query 11 has no positive.
+TRAIN = [(f"q{i}", f"d{i}", 1) for i in range(8)] + [("q0", "d9", 1)]
+TEST = [("q8", "d8", 3), ("q8", "d1", 1), ("q9", "d9", 2), ("q10", "d10", 1), ("q11", "d11", 0)]
+
+
+def beir(folder):
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in CORPUS))
+    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in QUERIES))
+    for split, rows in (("train", TRAIN), ("test", TEST)):
+        text = "query-id\tcorpus-id\tscore\n" + "".join(f"{q}\t{d}\t{g}\n" for q, d, g in rows)
+        (folder / f"qrels/{split}.tsv").write_text(text)
+    return folder
+
+
+def tsv(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "corpus.tsv").write_text("".join(f"{r['_id']}\t{r['title']}\t{r['text']}\n" for r in CORPUS))
+    for split, some in (("train", QUERIES[:8]), ("test", QUERIES[8:])):
+        (folder / f"queries.{split}.tsv").write_text("".join(f"{r['_id']}\t{r['text']}\n" for r in some))
+    (folder / "qrels.train.tsv").write_text("".join(f"{q}\t0\t{d}\t{g}\n" for q, d, g in TRAIN))
+    (folder / "qrels.test.tsv").write_text("".join(f"{q} 0 {d} {g}\n" for q, d, g in TEST))
+    return folder
+
+
+def files(folder):
+    by_split = {kind: {s: str(folder / f"{kind}.{s}.tsv") for s in ("train", "test")} for kind in ("queries", "qrels")}
+    return json.dumps({"corpus": str(folder / "corpus.tsv"), **by_split})
+
+
+def collect(out, *more, check=True):
+    return stage("collect", *more, "--output", out, check=check)
+
+
+def read(folder, *names):
+    names = names or ("documents", "queries", "qrels")
+    return [tables.read(name, folder / f"{name}.parquet").to_pydict() for name in names]
+
+
+@pytest.fixture
+def expected(tmp_path):
+    collect(tmp_path / "expected", "--source", "beir", "--path", beir(tmp_path / "beir"))
+    return read(tmp_path / "expected")
+
+
+def test_a_beir_folder(expected):
+    documents, queries, qrels = expected
+    assert documents["doc_id"] == [row["_id"] for row in CORPUS]
+    assert documents["title"][:2] == ["", "Title 1"]
+    assert documents["text"][:2] == ["text of number 0", "Title 1 text of number 1"]
+    assert queries["query_id"] == [f"q{i}" for i in range(11)]  # q11 has no positive
+    assert queries["split"] == ["train"] * 8 + ["test"] * 3
+    assert qrels["doc_id"].count("d9") == 2
+    assert sum(qrels["positive"]) == len(TRAIN) + len(TEST) - 1
+
+
+def test_a_zip_of_it_is_the_same(tmp_path, expected):
+    folder = beir(tmp_path / "again")
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, f"scifact/{file.relative_to(folder)}")
+    collect(tmp_path / "out", "--source", "beir", "--path", tmp_path / "c.zip")
+    assert read(tmp_path / "out") == expected
+
+
+def test_tsv_files_are_the_same(tmp_path, expected):
+    collect(tmp_path / "out", "--source", "tsv", "--files", files(tsv(tmp_path / "tsv")))
+    assert read(tmp_path / "out", "documents", "queries") == expected[:2]
+    assert sorted(zip(*read(tmp_path / "out", "qrels")[0].values(), strict=True)) == sorted(
+        zip(*expected[2].values(), strict=True)
+    )
+
+
+def test_gzip_bom_crlf_and_headers_are_accepted(tmp_path, expected):
+    folder = tsv(tmp_path / "tsv")
+    text = "pid\ttitle\ttext\n" + (folder / "corpus.tsv").read_text()
+    with gzip.open(folder / "corpus.tsv.gz", "wb") as file:
+        file.write(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    made = files(folder).replace("corpus.tsv", "corpus.tsv.gz")
+    collect(tmp_path / "out", "--source", "tsv", "--files", made)
+    assert read(tmp_path / "out", "documents", "queries") == expected[:2]
+
+
+def test_titles_can_be_left_out_and_grades_have_a_threshold(tmp_path):
+    more = ("--titles", "drop", "--positive-grade", 2)
+    folder = beir(tmp_path / "beir")
+    (folder / "qrels/train.tsv").write_text("".join(f"{q}\t{d}\t2\n" for q, d, _ in TRAIN))
+    collect(tmp_path / "out", "--source", "beir", "--path", folder, *more)
+    documents, queries, qrels = read(tmp_path / "out")
+    assert documents["text"][1] == "text of number 1"
+    assert "q10" not in queries["query_id"]  # its only grade is 1
+    assert (qrels["grade"].count(3), qrels["positive"].count(False)) == (1, 1)
+
+
+def two_columns(folder):
+    (folder / "qrels.train.tsv").write_text("qid\tpid\n" + "".join(f"{q}\t{d}\n" for q, d, _ in TRAIN))
+
+
+def test_judgments_of_two_columns_are_all_relevant(tmp_path, expected):
+    folder = tsv(tmp_path / "tsv")
+    two_columns(folder)
+    collect(tmp_path / "out", "--source", "tsv", "--files", files(folder))
+    assert read(tmp_path / "out", "queries") == [expected[1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "text", "said"),
+    [
+        ("corpus.tsv", 3, b"d2\tone\ttwo\tthree", "corpus.tsv:3: has 4 tab-separated columns, expected 3"),
+        ("corpus.tsv", 1, b"alone", "corpus.tsv:1: has 1 tab-separated columns, expected 2 or 3"),
+        ("corpus.tsv", 5, b"d0\t\ttext again", "document d0 is given twice, as number 1 and 5"),
+        ("corpus.tsv", 4, b"d3\ttitle\t  ", "corpus.tsv:4: the text of d3 is empty"),
+        ("corpus.tsv", 4, b"\ttitle\ttext", "corpus.tsv:4: the id is empty"),
+        ("corpus.tsv", 2, b"d1\ttitle\ta\0b", "corpus.tsv:2: has a NUL byte"),
+        ("corpus.tsv", 2, b"d1\ttitle\t\xff\xfe", "corpus.tsv:2: not UTF-8 at byte"),
+        ("queries.train.tsv", 2, b"q0\tanother text", "queries.train.tsv:2: query q0 is given twice"),
+        ("qrels.train.tsv", 2, b"q99\t0\td1\t1", "qrels.train.tsv:2: judges query q99, which the queries lack"),
+        ("qrels.train.tsv", 2, b"q1\t0\td99\t1", "qrels.train.tsv:2: judges document d99, which the collection lacks"),
+        ("qrels.train.tsv", 2, b"q0\t0\td0\t1", "qrels.train.tsv:2: judges d0 for q0 a second time"),
+        ("qrels.train.tsv", 2, b"q1\t0\td1\tgood", "qrels.train.tsv:2: the grade 'good' is not a whole number"),
+        ("qrels.train.tsv", 2, b"q1\t0\td1", "qrels.train.tsv:2: has 3 columns, expected 4"),
+        ("qrels.train.tsv", 2, b"q8\t0\td1\t1", "query q8 is judged in split test too"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, name, line, text, said):
+    folder = tsv(tmp_path / "tsv")
+    rows = (folder / name).read_bytes().split(b"\n")
+    rows[line - 1] = text
+    (folder / name).write_bytes(b"\n".join(rows))
+    done = collect(tmp_path / "out", "--source", "tsv", "--files", files(folder), check=False)
+    assert done.returncode == 1
+    assert said in done.stdout.splitlines()[-1]
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda f: (f / "corpus.jsonl").write_text("{"), "corpus.jsonl:1: is not JSON"),
+        (lambda f: (f / "corpus.jsonl").write_text('{"_id": "a"}'), "corpus.jsonl:1: lacks _id or text"),
+        (lambda f: (f / "corpus.jsonl").write_text('{"_id": 1, "text": "a"}'), "must be strings"),
+        (lambda f: (f / "corpus.jsonl").write_text(""), "the source has no documents"),
+        (lambda f: (f / "corpus.jsonl").unlink(), "corpus.jsonl: there is no such file"),
+        (lambda f: [p.unlink() for p in (f / "qrels").iterdir()], "has no judgments"),
+    ],
+)
+def test_a_harmed_folder_is_named(tmp_path, harm, said):
+    folder = beir(tmp_path / "beir")
+    harm(folder)
+    done = collect(tmp_path / "out", "--source", "beir", "--path", folder, check=False)
+    assert done.returncode == 1
+    assert said in done.stdout.splitlines()[-1]
+
+
+def test_a_harmed_archive_is_named(tmp_path):
+    def said(*source):
+        return collect(tmp_path / "out", "--source", *source, check=False).stdout
+
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
+        archive.writestr("other.txt", "x")
+    assert "has no member corpus.jsonl" in said("beir", "--path", tmp_path / "c.zip")
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
+        archive.writestr("../corpus.jsonl", "x")
+    assert "leads out of the archive" in said("beir", "--path", tmp_path / "c.zip")
+    (tmp_path / "c.zip").write_bytes(b"PK")
+    assert "is not a whole zip" in said("beir", "--path", tmp_path / "c.zip")
+    (tmp_path / "t.tsv.gz").write_bytes(gzip.compress(b"a\tb\n" * 1000)[:-20])
+    made = json.dumps({"corpus": str(tmp_path / "t.tsv.gz"), "queries": {"train": "x"}, "qrels": {"train": "x"}})
+    assert "t.tsv.gz: cannot be read to its end" in said("tsv", "--files", made)

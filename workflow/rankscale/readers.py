@@ -1,0 +1,141 @@
+"""Read documents, queries and judgments from files, line by line; memory does not grow with the collection.
+
+Every complaint names the file and the line. Byte order marks and CRLF line ends are accepted.
+"""
+
+import gzip
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from rankscale.errors import StudyError
+
+# First words of header lines, as BEIR and T2Ranking write them; MS MARCO and TREC files have none.
+HEADERS = {"qid", "query-id", "query_id", "pid", "corpus-id", "doc_id", "docid", "_id", "id"}
+
+
+class Text(NamedTuple):
+    """A document or query: its id, title ("" if none) and text, and where it was read."""
+
+    id: str
+    title: str
+    text: str
+    where: str
+
+
+class Judgment(NamedTuple):
+    """How relevant a document is to a query, and where that was read."""
+
+    query_id: str
+    doc_id: str
+    grade: int
+    where: str
+
+
+def lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Each line without its end, and where it stands as `file:number`; plain, gzipped, or `archive.zip!member`."""
+    name = str(path)
+    try:
+        with _open(path) as file:
+            for number, raw in enumerate(file, 1):
+                where = f"{name}:{number}"
+                try:
+                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                except UnicodeDecodeError as error:
+                    raise StudyError(f"{where}: not UTF-8 at byte {error.start} of the line") from None
+                if "\0" in line:
+                    raise StudyError(f"{where}: has a NUL byte")
+                yield line.rstrip("\r\n"), where
+    except FileNotFoundError:
+        raise StudyError(f"{name}: there is no such file") from None
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        raise StudyError(f"{name}: cannot be read to its end ({error})") from error
+
+
+def members(archive: Path) -> list[str]:
+    """The names in a zip. Raises StudyError if it is none, or a name leads out of it."""
+    try:
+        names = zipfile.ZipFile(archive).namelist()
+    except FileNotFoundError:
+        raise StudyError(f"{archive}: there is no such file") from None
+    except zipfile.BadZipFile as error:
+        raise StudyError(f"{archive}: is not a whole zip ({error})") from error
+    for name in names:
+        if name.startswith("/") or ".." in Path(name).parts:
+            raise StudyError(f"{archive}: member {name} leads out of the archive")
+    return names
+
+
+def _open(path: Path) -> IO[bytes]:
+    archive, _, member = str(path).partition("!")
+    if member:
+        folder = zipfile.ZipFile(archive)
+        if member not in folder.namelist():
+            raise StudyError(f"{archive}: has no member {member}")
+        return folder.open(member)
+    if path.suffix == ".gz":
+        return io.BufferedReader(gzip.open(path))
+    return open(path, "rb")
+
+
+def tsv_texts(path: Path) -> Iterator[Text]:
+    """Lines `id TAB text` or `id TAB title TAB text`, with or without a header; one form per file."""
+    width = 0
+    for line, where in lines(path):
+        cells = line.split("\t")
+        if not width and cells[0].strip().lower() in HEADERS:
+            continue
+        width = width or len(cells)
+        if len(cells) != width or width not in (2, 3):
+            raise StudyError(
+                f"{where}: has {len(cells)} tab-separated columns, expected {width if width in (2, 3) else '2 or 3'}"
+            )
+        yield _text(cells[0], cells[1] if width == 3 else "", cells[-1], where)
+
+
+def jsonl_texts(path: Path) -> Iterator[Text]:
+    """BEIR's lines: objects with `_id` and `text`, perhaps `title`."""
+    for line, where in lines(path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            found = row["_id"], row.get("title") or "", row["text"]
+        except ValueError as error:
+            raise StudyError(f"{where}: is not JSON ({error})") from None
+        except (KeyError, TypeError, AttributeError):
+            raise StudyError(f"{where}: lacks _id or text") from None
+        if not all(isinstance(value, str) for value in found):
+            raise StudyError(f"{where}: _id, title and text must be strings")
+        yield _text(*found, where)
+
+
+def _text(key: str, title: str, text: str, where: str) -> Text:
+    if not key.strip():
+        raise StudyError(f"{where}: the id is empty")
+    if not text.strip():
+        raise StudyError(f"{where}: the text of {key} is empty")
+    return Text(key, title, text, where)
+
+
+def judgments(path: Path) -> Iterator[Judgment]:
+    """Judgments in TREC's four columns, BEIR's three (with a header) or T2Ranking's two (relevant all)."""
+    width = 0
+    for line, where in lines(path):
+        cells = line.split("\t") if "\t" in line else line.split()
+        if not width and cells and cells[0].strip().lower() in HEADERS:
+            continue
+        width = width or len(cells)
+        if len(cells) != width or width not in (2, 3, 4):
+            raise StudyError(
+                f"{where}: has {len(cells)} columns, expected {width if width in (2, 3, 4) else '2, 3 or 4'}"
+            )
+        grade = cells[-1] if width > 2 else "1"
+        try:
+            value = int(grade)
+        except ValueError:
+            raise StudyError(f"{where}: the grade {grade!r} is not a whole number") from None
+        yield Judgment(cells[0].strip(), cells[2 if width == 4 else 1].strip(), value, where)
