@@ -93,6 +93,29 @@ def test_intervals_and_forecasts_cover_a_known_line():
     assert 0.92 <= told / 400 <= 0.98
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_flat_metric_has_no_floor_law_and_nothing_infinite(seed):
+    random = np.random.default_rng(seed)
+    made = laws.fit("floor", np.geomspace(5e3, 4e5, 8), 3.9 * np.exp(random.normal(0, 0.001, 8)))
+    if made.converged:
+        assert all(np.isfinite(value[0]) for value in made.parameters().values())
+    else:
+        assert made.note
+
+
+def test_run_noise_comes_from_repeats_where_seeds_repeat():
+    """A law that does not fit is no run-to-run noise: three seeds at each size tell the two apart."""
+    x = np.repeat(np.geomspace(1e4, 1e6, 5), 3)
+    random = np.random.default_rng(0)
+    curved = 1 + (1e4 / x) ** 2  # no line, and only .1 % noise
+    made = laws.fit("line", x, curved * np.exp(0.001 * random.normal(size=15)))
+    errors, _ = laws.simulate(made, np.zeros((15, 15)), 500, random)
+    assert 0.0005 < errors.std() < 0.002
+    once = laws.fit("line", x[::3], made.y[::3])
+    errors, _ = laws.simulate(once, np.zeros((5, 5)), 500, random)
+    assert errors.std() > 0.05
+
+
 def test_equal_seeds_give_equal_draws():
     x = np.geomspace(5e3, 4e5, 7)
     draws = []

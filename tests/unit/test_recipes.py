@@ -34,9 +34,9 @@ def test_comments_and_docstrings_do_not_count(tmp_path, monkeypatch):
     found = []
     for text in ('"""A."""\nx = 1\n', '"""B."""\n# why\nx = 1\n', '"""A."""\nx = 2\n'):
         (tmp_path / "m.py").write_text(text)
-        sources.modules.cache_clear(), sources.digest.cache_clear(), sources._tree.cache_clear()
+        sources.modules.cache_clear(), sources.digest.cache_clear(), sources._bare.cache_clear()
         found.append(sources.digest("m"))
-    sources.modules.cache_clear(), sources.digest.cache_clear(), sources._tree.cache_clear()
+    sources.modules.cache_clear(), sources.digest.cache_clear(), sources._bare.cache_clear()
     assert found[0] == found[1] != found[2]
 
 

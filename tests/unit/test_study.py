@@ -7,6 +7,7 @@ import re
 import pytest
 import yaml
 
+from rankscale import config as configs
 from rankscale import study
 from rankscale.errors import StudyError
 from tests.conftest import ROOT
@@ -26,7 +27,7 @@ def changed(path, value):
 
 @pytest.mark.parametrize("path", [ROOT / "config.yaml", *sorted((ROOT / "workflow/studies").glob("*.yaml"))])
 def test_every_study_file_is_accepted(path):
-    study.check(yaml.safe_load(path.read_text()))
+    configs.check(yaml.safe_load(path.read_text()))
 
 
 @pytest.mark.parametrize(
@@ -56,11 +57,14 @@ def test_every_study_file_is_accepted(path):
         ("study", "a/b", "study: a/b is not allowed"),
         ("miner.name", "tokens", "miner.name: tokens"),
         ("miner.shards", 2, "miner.shards: lsa"),
+        ("collection.splits.test", ["train"], "collection.splits: train is to be trained on and tested"),
+        ("collection.source", "beir", "collection.path: null does not fit source beir"),
+        ("training.snapshots.train_queries", 7, "training.snapshots.train_queries: 7 is none of"),
     ],
 )
 def test_a_wrong_value_is_refused_in_one_line_that_names_it(path, value, said):
     with pytest.raises(StudyError, match=said) as error:
-        study.check(changed(path, value))
+        configs.check(changed(path, value))
     assert "\n" not in str(error.value)
 
 
@@ -68,11 +72,11 @@ def test_a_missing_section_is_named():
     config = copy.deepcopy(EMBEDDED)
     del config["models"]
     with pytest.raises(StudyError, match="models: is missing"):
-        study.check(config)
+        configs.check(config)
 
 
 def test_what_is_left_out_takes_the_schema_s_default():
-    found = study.check(
+    found = configs.check(
         {"study": "s", "models": EMBEDDED["models"], "training": {"train_queries": [64], "learning_rate": 1e-3}}
     )
     assert found["evaluation"]["candidates"] == {"hard": 64, "random": 64}
@@ -90,21 +94,34 @@ def test_every_option_is_described_and_stands_in_config_yaml():
                 assert re.search(rf"\b{key}:", text), f"{path}{key} is not in config.yaml"
             walk(sub, f"{path}{key}.")
 
-    walk(study.schema(), "")
+    walk(configs.schema(), "")
+
+
+def test_whole_numbers_written_as_floats_are_whole():
+    found = configs.check(changed("training", {**EMBEDDED["training"], "epochs": 2.0, "train_queries": [1.0e3, 8000]}))
+    assert repr(found["training"]["train_queries"]) == "[1000, 8000]"
+    assert repr(found["training"]["epochs"]) == "2"
+    assert repr(found["training"]["clip"]) == "1.0"
+
+
+def test_tokenizers_of_two_places_have_two_folders():
+    names = {study.tokenizer_of({}, {"checkpoint": place})[0] for place in ("./bert", "../bert", "/bert", "org/bert")}
+    assert len(names) == 4
 
 
 def test_runs_and_snapshots():
-    found = study.check(EMBEDDED)
+    found = configs.check(EMBEDDED)
     runs = list(study.runs(found))
     assert len(runs) == 7 * 5
     assert str(runs[0]) == "L1H20/500/42"
     assert study.snapshots(found) == {study.Run("L2H64", "8000", 42): ["1", "10", "30", "100", "300"]}
     everything = changed("training.train_queries", [500, None])
-    assert [run.subset for run in study.snapshots(study.check(everything))] == ["all"]
+    everything["training"]["snapshots"]["train_queries"] = "largest"
+    assert [run.subset for run in study.snapshots(configs.check(everything))] == ["all"]
 
 
 def test_another_study_s_settings_under_the_same_name_are_refused(tmp_path):
-    mine = study.check(EMBEDDED)
+    mine = configs.check(EMBEDDED)
     folder = tmp_path / "shared" / "docstrings"
     folder.mkdir(parents=True)
     settings = dict(study.shared_settings(mine)["docstrings"])

@@ -38,9 +38,33 @@ def test_it_runs_and_says_what_it_used(folder):
     assert row["encoder_parameters"] == 12 * 16**2 + 13 * 16
     assert row["embedding_parameters"] == (1000 + 512 + 2 + 2) * 16
     # The checkpoint's own tokenizer was used, and both shards of the miner's vectors.
-    assert (folder / "results/shared/docstrings/tokens/bert/documents.parquet").exists()
+    assert list(folder.glob("results/shared/docstrings/tokens/bert-*/documents.parquet"))
     ids = [tables.read_vectors(folder / f"results/shared/docstrings/bert/documents/{s}.parquet")[0] for s in (0, 1)]
     assert sum(map(len, ids)) == 3000
+
+
+def test_changed_weights_train_and_encode_anew(folder):
+    planned = "snakemake -n --cores 1 --configfile own.yaml"
+    target = "results/own/scores/L1H16/256/42/final.parquet"
+    command = planned.replace("snakemake", f"snakemake {target}")
+    assert "Nothing to be done" in run(command, folder).stdout
+    torch.manual_seed(1)
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=1000, **shape)).save_pretrained(folder / "bert")
+    said = run(command, folder).stdout
+    assert "rankscale.encode" in said
+    assert "rankscale.train" in said
+
+
+def test_weights_that_do_not_fit_are_refused(folder, tmp_path):
+    from rankscale.errors import StudyError
+    from rankscale.models import pretrained
+
+    shutil.copytree(folder / "bert", tmp_path / "odd")
+    config = (tmp_path / "odd/config.json").read_text()
+    (tmp_path / "odd/config.json").write_text(config.replace('"num_hidden_layers": 1', '"num_hidden_layers": 3'))
+    with pytest.raises(StudyError, match=r"its weights do not fit the model: encoder\.layer\.1"):
+        pretrained(str(tmp_path / "odd"))
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ QUERY_WORDS = range(4, 31)
 PASSAGE_WORDS = 15
 # Sources are parsed as this version's grammar, whichever Python runs.
 GRAMMAR = (3, 11)
+# Tests, and what a wheel holds for some versions of Python only or generates when it is built.
+LEFT_OUT = {"tests", "testing", "test", "distutils", "__config__.py", "_version.py", "version.py"}
 SENTENCE = re.compile(r".+?(?:[.!?](?=\s|$)|\n\s*\n)", re.DOTALL)
 
 
@@ -78,7 +80,7 @@ def harvest() -> list[Pair]:
 def _of_package(package: str) -> Iterator[Pair]:
     files = importlib.metadata.distribution(package).files or []
     for file in sorted(files, key=str):
-        if file.suffix != ".py" or {"tests", "testing", "test"} & set(file.parts):
+        if file.suffix != ".py" or LEFT_OUT & set(file.parts):
             continue
         try:
             source = file.locate().read_text(encoding="utf-8")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from rankscale import command, tables
 from rankscale.command import log
@@ -33,22 +34,26 @@ def lsa(documents: list[str], queries: list[str]) -> tuple[np.ndarray, np.ndarra
     return normalize(documents_out), normalize(svd.transform(words.transform(queries)))
 
 
-def transformer(args: argparse.Namespace, texts: list[str], unit: str) -> np.ndarray:
-    """Vectors float32 [n, hidden] of `texts` by a frozen transformer encoder."""
+def transformer(args: argparse.Namespace, documents: list[str], queries: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors float32 [n, hidden] of documents and queries by a frozen transformer encoder."""
     from rankscale import models
     from rankscale.store import Tokens
     from rankscale.tokenizer import frame, ids_of, load
 
     device = models.set_up(args.device, args.threads)
     tokenizer = load(args.encoder)
-    prefix, longest = (
-        (args.query_prefix, args.query_length) if unit == "queries" else (args.passage_prefix, args.passage_length)
-    )
-    lists = ids_of(tokenizer, [prefix + text for text in texts], unit)
-    tokens = Tokens(pa.array(texts), lists, frame(tokenizer), longest)
     model = models.BiEncoder(models.pretrained(args.encoder), None, args.pooling).to(device)
-    vectors = models.encode(model, tokens, np.arange(len(texts)), device, f"encode {unit}")
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if args.normalize else vectors
+
+    def vectors(texts: list[str], unit: str, prefix: str, longest: int) -> np.ndarray:
+        lists = ids_of(tokenizer, [prefix + text for text in texts], unit)
+        tokens = Tokens(pa.array(texts), lists, frame(tokenizer), longest)
+        made = models.encode(model, tokens, np.arange(len(texts)), device, f"encode {unit}")
+        return made / np.linalg.norm(made, axis=1, keepdims=True) if args.normalize else made
+
+    return (
+        vectors(documents, "documents", args.passage_prefix, args.passage_length),
+        vectors(queries, "queries", args.query_prefix, args.query_length),
+    )
 
 
 def main(args: argparse.Namespace) -> None:
@@ -68,9 +73,10 @@ def main(args: argparse.Namespace) -> None:
     )
     texts = [documents["text"].to_pylist(), queries["text"].to_pylist()]
     if args.encoder == "lsa":
-        vectors = [v[p] for v, p in zip(lsa(*texts), parts, strict=True)]
+        with threadpool_limits(args.threads):
+            vectors = [v[p] for v, p in zip(lsa(*texts), parts, strict=True)]
     else:
-        vectors = [transformer(args, t[p], u) for t, p, u in zip(texts, parts, ("documents", "queries"), strict=True)]
+        vectors = list(transformer(args, *(t[p] for t, p in zip(texts, parts, strict=True))))
     for table, key, part, made, path in (
         (documents, "doc_id", parts[0], vectors[0], args.documents),
         (queries, "query_id", parts[1], vectors[1], args.queries),

@@ -190,8 +190,13 @@ def training(study: Study) -> plt.Figure:
     for n, key in enumerate(several.index):
         of_run = rows[(rows[keys] == list(key)).all(axis=1)].sort_values("step")
         for kind, seen in of_run.groupby("candidates"):
-            label = f"{key[0]}, {kind}"
-            style = {"color": CANDIDATES[kind], "ls": ["-", "--", ":", "-."][n % 4], "marker": MARKERS[n], "ms": 3.5}
+            label = f"{key[0]}, seed {key[2]}, {kind}"
+            style = {
+                "color": CANDIDATES[kind],
+                "ls": ["-", "--", ":", "-."][n % 4],
+                "marker": MARKERS[n % len(MARKERS)],
+                "ms": 3.5,
+            }
             for ax, metric in zip(axes, (*PARTS, "mrr"), strict=False):
                 ax.plot(seen.step, seen[metric], lw=1.2, label=label, **style)
                 ax.fill_between(

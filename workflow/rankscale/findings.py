@@ -16,23 +16,24 @@ class Finding(NamedTuple):
     """One metric on one axis, at the largest subset, model, or along the compute envelope.
 
     `slope` is the exponent of the line law (of the trend, in nats per e-fold, where a metric may be negative), with
-    its interval; `errors` maps a law to the mean absolute relative error of its held-out forecasts.
+    its interval. `law` is the one that AICc prefers, on the points that were not held out where some were; `r2` and
+    `covered` (how many held-out points its intervals hold, of how many) are that law's. `errors` maps each law to the
+    mean absolute and the mean signed relative error of its forecasts.
     """
 
     metric: str
     axis: str
     fixed: str
     law: str
-    n_points: int
     slope: float | None
     low: float | None
     high: float | None
     r2: float | None
     floor: tuple[float, float | None, float | None] | None
-    errors: dict[str, float]
+    errors: dict[str, tuple[float, float]]
     covered: tuple[int, int]
     verdict: str
-    scales: bool
+    scales: bool | None
 
 
 def headline_of(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -59,58 +60,67 @@ def findings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame)
 
 
 def _finding(metric: str, axis: str, fixed: str, fits: pd.DataFrame, forecasts: pd.DataFrame) -> Finding:
-    law = "trend" if metric == "score_uncertainty" else "line"
+    straight = "trend" if metric == "score_uncertainty" else "line"
 
     def of(table: pd.DataFrame) -> pd.DataFrame:
         return table[(table.metric == metric) & (table.axis == axis) & (table.fixed == fixed)]
 
-    rows = of(fits)
-    line = rows[(rows.law == law) & (rows.parameter == ("b" if law == "trend" else "alpha"))]
-    slope, low, high, r2 = (_number(line[c]) for c in ("estimate", "low", "high", "r2"))
+    rows, ahead = of(fits), of(forecasts)
+    line = rows[(rows.law == straight) & (rows.parameter == ("b" if straight == "trend" else "alpha"))]
+    slope, low, high = (_number(line[c]) for c in ("estimate", "low", "high"))
     delta = rows[(rows.law == "floor") & (rows.parameter == "delta")]
-    floor = None if delta.empty else tuple(_number(delta[c]) for c in ("estimate", "low", "high"))
-    ahead = of(forecasts)
-    errors = {name: float(part.relative_error.abs().mean()) for name, part in ahead.groupby("law")}
+    # The held-out points have no say in which law forecasts them.
+    candidates = ahead[ahead.law != NO_CHANGE] if len(ahead) else rows[rows.law.isin([straight, "floor"])]
+    ranked = candidates.dropna(subset="aicc").sort_values("aicc", kind="stable")
+    law = ranked.law.iloc[0] if len(ranked) else straight
     told = ahead[ahead.law == law].covered.dropna()
-    # In the line law a positive exponent falls; a trend falls with a negative slope.
-    down = (lambda v: v is not None and v < 0) if law == "trend" else (lambda v: v is not None and v > 0)
-    falls = low is not None and high is not None and down(low) and down(high)
-    rises = low is not None and high is not None and not down(low) and not down(high)
-    best = min((e for name, e in errors.items() if name != NO_CHANGE), default=None)
-    useful = best is not None and best < errors[NO_CHANGE]
-    fit = max((v for v in rows.r2.dropna()), default=0.0)
-    if axis == "compute" and slope is None and len(rows) and rows.n_points.max() < 3:
-        verdict = "does not scale: hardly any larger budget does better than the smallest"
-    elif slope is None:
-        note = rows.note.iloc[0] if len(rows) else "no fit"
-        verdict = f"cannot be told: {note}"
-    elif falls and fit < FOLLOWS:
-        verdict = f"falls, but follows no law (R² {fit:.2f})"
-    elif falls and useful:
-        verdict = f"scales: falls, and a law forecasts what was held out within {best:.1%} (no change: "
-        verdict += f"{errors[NO_CHANGE]:.1%})"
-    elif falls and best is not None:
-        verdict = f"falls, but no law forecasts better ({best:.1%}) than no change ({errors[NO_CHANGE]:.1%})"
-    elif falls:
-        verdict = "falls; not forecast on this axis"
-    else:
-        verdict = "does not scale: it rises" if rises else "does not scale: no clear direction"
+    errors = {
+        name: (float(part.relative_error.abs().mean()), float(part.relative_error.mean()))
+        for name, part in ahead.groupby("law")
+    }
+    r2 = _number(rows[rows.law == law].r2)
+    verdict, scales = _verdict(straight, (slope, low, high), r2, law, errors, rows)
     return Finding(
         metric,
         axis,
         fixed,
         law,
-        int(rows.n_points.max()) if len(rows) else 0,
         slope,
         low,
         high,
         r2,
-        floor,
+        None if delta.empty else tuple(_number(delta[c]) for c in ("estimate", "low", "high")),
         errors,
         (int(told.sum()), len(told)),
         verdict,
-        bool(falls and fit >= FOLLOWS and (useful or best is None)),
+        scales,
     )
+
+
+def _verdict(
+    straight: str, slope: tuple, r2: float | None, law: str, errors: dict[str, tuple[float, float]], rows: pd.DataFrame
+) -> tuple[str, bool | None]:
+    """In words, and as yes, no, or None where it cannot be told."""
+    if slope[0] is None or slope[1] is None or slope[2] is None:
+        note = rows[rows.law == straight].note.iloc[0] if len(rows) else "no fit"
+        return f"cannot be told: {note or 'no interval'}", None
+    # In the line law a positive exponent falls; a trend falls with a negative slope.
+    falling = [end < 0 if straight == "trend" else end > 0 for end in slope[1:]]
+    if not any(falling):
+        return "does not scale: it rises", False
+    if not all(falling):
+        return "does not scale: no clear direction", False
+    if r2 is None or r2 < FOLLOWS:
+        return f"falls, but follows no law ({law} R² {r2 or 0:.2f})", False
+    if law not in errors:
+        return f"falls after a law ({law} R² {r2:.2f}); no forecast tests it", None
+    error, same = errors[law][0], errors[NO_CHANGE][0]
+    if error >= same:
+        return (
+            f"falls, but the {law} forecasts what was held out no better ({error:.1%}) than no change ({same:.1%})",
+            False,
+        )
+    return f"scales: the {law} forecasts what was held out within {error:.1%} (no change: {same:.1%})", True
 
 
 def _number(column: pd.Series) -> float | None:
@@ -120,15 +130,17 @@ def _number(column: pd.Series) -> float | None:
 def claim(found: list[Finding], axis: str) -> str:
     """Whether "only Rank-Entropy scales" shows on one axis, in a sentence."""
     of_axis = {f.metric: f for f in found if f.axis == axis}
+    open_ = [m for m, f in of_axis.items() if f.scales is None]
     scaling = [m for m, f in of_axis.items() if f.scales]
-    if any(f.verdict.startswith("cannot be told") for f in of_axis.values()):
-        return "cannot be told: some metric has no fit"
+    own = of_axis["rank_entropy"].scales
+    if own is False:
+        return "does not hold here: Rank-Entropy itself does not scale"
+    if open_:
+        return f"cannot be told: no forecast or no fit tests {', '.join(NAMES[m] for m in open_)}"
     if scaling == ["rank_entropy"]:
         return "holds here: Rank-Entropy scales, the other two parts and the cross-entropy do not"
-    if "rank_entropy" not in scaling:
-        return "does not hold here: Rank-Entropy itself does not scale"
-    others = ", ".join(m.replace("_", "-") for m in scaling if m != "rank_entropy")
-    return f"does not hold here as stated: besides Rank-Entropy, {others} scales too by these checks"
+    others = " and ".join(NAMES[m] for m in scaling if m != "rank_entropy")
+    return f"does not hold here as stated: besides Rank-Entropy, {others} scales by the same checks"
 
 
 def _interval(value: float | None, low: float | None, high: float | None, digits: int = 3) -> str:
@@ -154,18 +166,24 @@ def headline_table(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def scaling_table(found: list[Finding]) -> pd.DataFrame:
-    """One row per axis and metric: the law's slope, its fit, and what it forecast."""
+    """One row per axis and metric: the slope, the law that AICc prefers, and what each law forecast."""
     rows = []
     for f in found:
-        best = {law: f"{f.errors[law]:.1%}" for law in ("line", "floor", "trend", NO_CHANGE) if law in f.errors}
+        errors = [
+            f"{law} {error:.1%} (bias {bias:+.1%})"
+            for law in ("line", "floor", "trend", NO_CHANGE)
+            for error, bias in [f.errors.get(law, (None, None))]
+            if error is not None
+        ]
         rows.append(
             {
                 "axis": f"{f.axis} ({f.fixed.replace('=', ' ')})",
                 "metric": NAMES[f.metric],
-                "slope": ("b " if f.law == "trend" else "alpha ") + _interval(f.slope, f.low, f.high),
-                "R²": "-" if f.r2 is None else f"{f.r2:.3f}",
+                "slope": ("b " if f.metric == "score_uncertainty" else "alpha ") + _interval(f.slope, f.low, f.high),
+                "law": f.law if f.r2 is None else f"{f.law}, R² {f.r2:.3f}",
                 "floor": "-" if f.floor is None else _interval(*f.floor, digits=2),
-                "held-out error": ", ".join(f"{k} {v}" for k, v in best.items()) or "-",
+                "held-out error": ", ".join(errors) or "-",
+                "covered": f"{f.covered[0]} of {f.covered[1]}" if f.covered[1] else "-",
                 "verdict": f.verdict,
             }
         )

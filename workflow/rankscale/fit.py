@@ -65,10 +65,12 @@ def forecasts(points: Points, metric: str, noise: Noise, hold: dict, draws: int,
     names = ("trend",) if metric == "score_uncertainty" else ("line", "floor")
     for law in (*names, laws.NO_CHANGE):
         predicted, low, high = np.full(len(unseen), y[seen[x[seen] == x[seen].max()]].mean()), None, None
+        aicc = None
         if law != laws.NO_CHANGE:
             made = laws.fit(law, x[seen], y[seen])
             if not made.converged:
                 continue
+            aicc = made.quality()["aicc"]
             covariance = noise.covariance(rows.iloc[np.append(seen, unseen)], metric, law)
             predicted, low, high = laws.forecast(made, x[unseen], covariance, draws, random)
         for i, place in enumerate(unseen):
@@ -85,6 +87,7 @@ def forecasts(points: Points, metric: str, noise: Noise, hold: dict, draws: int,
                 "high": None if high is None else high[i],
                 "relative_error": (predicted[i] - value) / abs(value) if value else None,
                 "covered": None if low is None else bool(low[i] <= value <= high[i]),
+                "aicc": aicc,
             }
 
 

@@ -16,6 +16,7 @@ HUBER = 1e-3
 NO_CHANGE = "no change"  # the forecast that a law must beat: the largest size that was fitted, again
 STARTS = np.array([0.0, 0.3, 0.6, 0.8, 0.9, 0.97, 0.995])
 ITERATIONS = 400
+REPEATS = 3  # runs beyond one per size, from which run-to-run noise is judged within sizes
 
 
 @dataclass
@@ -101,6 +102,8 @@ def fit(law: str, x: np.ndarray, y: np.ndarray) -> Fit:
     made.theta, made.converged = theta[0], bool(converged[0])
     if not made.converged:
         made.note = "the fit did not converge"
+    elif law == "floor" and not (made.theta[1] > 0 and np.isfinite(named_parameters(law, made.theta[None])).all()):
+        made.converged, made.note = False, "no decay to speak of: the metric is flat"
     elif law == "floor" and made.theta[2] == 0:
         made.note = "no floor above 0: the line is enough"
     return made
@@ -225,15 +228,23 @@ def simulate(
     """Errors [b, n + m] of `n` fitted and `m` other points, and the law refitted to each: sets `made.draws`.
 
     `noise` [n + m, n + m] is the covariance that query sampling gives the points, in the law's space. What the
-    residuals show beyond it is run-to-run noise, independent between points; as it is itself estimated from
-    n - p residuals, each draw takes another value for it (scaled inverse chi-squared).
+    residuals show beyond it is run-to-run noise, independent between points: those within a size where seeds repeat,
+    those of the fit otherwise. As it is itself estimated from few residuals, each draw takes another value for it
+    (scaled inverse chi-squared).
     """
     n, m = len(made.x), 0 if other is None else len(other)
     jacobian = _jacobian(made)
     leave = np.eye(n) - jacobian @ np.linalg.pinv(jacobian)
     freedom = max(n - np.linalg.matrix_rank(jacobian), 1)
+    residuals = made.residuals()
+    same = made.x[:, None] == made.x
+    repeats = n - len(np.unique(made.x))
+    if repeats >= REPEATS:
+        # Several seeds at one size tell run-to-run noise from a law that does not fit.
+        leave, freedom = np.eye(n) - same / same.sum(1), repeats
+        residuals = leave @ residuals
     explained = float(np.trace(leave @ noise[:n, :n])) / freedom
-    variance = float((made.residuals() ** 2).sum()) / freedom
+    variance = float((residuals**2).sum()) / freedom
     spread = variance * freedom / random.chisquare(freedom, draws)
     run = np.sqrt(np.maximum(spread - explained, 0))
     values, vectors = np.linalg.eigh(noise)

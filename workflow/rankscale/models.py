@@ -81,9 +81,15 @@ def pretrained(name: str) -> nn.Module:
         for key in vars(config):
             if "dropout" in key and isinstance(getattr(config, key), float):
                 setattr(config, key, 0.0)
-        model = AutoModel.from_pretrained(place, config=config).float()
-    except (OSError, ValueError) as error:
-        raise StudyError(f"checkpoint {name}: cannot be loaded ({str(error).splitlines()[0]})") from error
+        model, report = AutoModel.from_pretrained(place, config=config, output_loading_info=True)
+    except Exception as error:  # transformers, safetensors and the hub each raise what they like
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise StudyError(f"checkpoint {name}: cannot be loaded ({first})") from error
+    missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
+    if missing or report["mismatched_keys"]:
+        odd = missing[0] if missing else sorted(map(str, report["mismatched_keys"]))[0]
+        raise StudyError(f"checkpoint {name}: its weights do not fit the model: {odd} is missing or of another shape")
+    model = model.float()
     return as_bert(model) or Pretrained(model)
 
 

@@ -6,7 +6,7 @@ test_recipes.py fails when the code behind a number changes, and says which of t
 """
 
 COLLECT = 2
-TOKENIZE = 1
+TOKENIZE = 2
 ENCODE = 1
 MINE = 1
 TRAIN = 1

@@ -64,7 +64,9 @@ def main(args: argparse.Namespace) -> None:
         table = table.filter(pc.is_in(table["query_id"], evaluated["query_id"]))
         mined = dict(zip(table["query_id"].to_pylist(), table["rows"].to_pylist(), strict=True))
     made: dict[str, list] = {name: [] for name in tables.SCHEMAS["candidates"].names}
-    for query, split, positive in zip(ids, splits, positives, strict=True):
+    # The first test set that the config names comes first, here and in all that follows: it is the headline.
+    in_order = sorted(zip(ids, splits, positives, strict=True), key=lambda row: args.splits.index(row[1]))
+    for query, split, positive in in_order:
         if not len(positive):
             continue
         for kind in ("hard", "random"):

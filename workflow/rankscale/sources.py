@@ -2,6 +2,8 @@
 
 import ast
 import hashlib
+import io
+import tokenize
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +19,7 @@ def modules(stage: str) -> tuple[str, ...]:
         if name in found:
             continue
         found.append(name)
-        for node in ast.walk(_tree(name)):
+        for node in ast.walk(ast.parse(_source(name))):
             if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("rankscale"):
                 continue
             below = node.module.partition(".")[2]
@@ -28,22 +30,28 @@ def modules(stage: str) -> tuple[str, ...]:
 
 @cache
 def digest(stage: str) -> str:
-    """A hash of the code of `stage`; comments, docstrings and layout do not count."""
-    code = "\n".join(ast.dump(_without_docstrings(name)) for name in modules(stage))
-    return hashlib.sha256(code.encode()).hexdigest()[:16]
+    """A hash of the code of `stage`, the same on every Python; comments, docstrings and blank lines do not count."""
+    return hashlib.sha256("\n".join(map(_bare, modules(stage))).encode()).hexdigest()[:16]
+
+
+def _source(name: str) -> str:
+    return (HERE / f"{name}.py").read_text(encoding="utf-8")
 
 
 @cache
-def _tree(name: str) -> ast.Module:
-    return ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8"))
-
-
-def _without_docstrings(name: str) -> ast.Module:
-    tree = ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+def _bare(name: str) -> str:
+    # Text, not syntax trees or tokens: those are printed differently by each version of Python.
+    source = _source(name)
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(source)):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
             value = body[0].value
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                body.pop(0)
-    return tree
+                for row in range(body[0].lineno - 1, body[0].end_lineno or 0):
+                    lines[row] = ""
+    return "\n".join(line.rstrip() for line in lines if line.strip())

@@ -76,10 +76,12 @@ Losses in nats, 95 % intervals in brackets.
 
 ## Which metric scales
 
-A metric scales here if its slope falls beyond the interval, a law follows it (R² of {FOLLOWS} or more), and that law, \
-fitted to the smaller sizes, forecasts the held-out largest ones with less error than assuming no change. Slopes: \
-metric ~ size^-alpha; for Score-Uncertainty, which may be negative, b nats per e-fold of size. The compute axis has no \
-held-out check, and its lower envelope keeps each metric's best cells.
+A metric scales here if its slope falls beyond the interval, the law that AICc prefers follows it (R² of {FOLLOWS} \
+or more), and that law, fitted to the smaller sizes, forecasts the held-out largest ones with less error than \
+assuming no change. Slopes: metric ~ size^-alpha; for Score-Uncertainty, which may be negative, b nats per e-fold of \
+size. Errors are means over the held-out points, relative; "covered" says how many of them the law's 95 % prediction \
+intervals hold. On the compute axis nothing is held out, and its lower envelope keeps each metric's best cells, so \
+it falls by construction: no claim rests on it.
 
 {scaling_table(found).to_markdown(index=False, disable_numparse=True)}
 

@@ -122,7 +122,7 @@ SCHEMAS = {
     ),
     "forecasts": schema(
         "metric split candidates axis fixed law model train_queries seed",
-        "predicted low high relative_error covered",
+        "predicted low high relative_error covered aicc",
         **what,
         **run,
         x=f64,
@@ -132,6 +132,7 @@ SCHEMAS = {
         high=f64,
         relative_error=f64,
         covered=flag,
+        aicc=f64,
     ),
     "curves": schema("metric split candidates axis fixed law x", **what, x=f64, y=f64, low=f64, high=f64),
 }

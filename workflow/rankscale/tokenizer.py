@@ -65,7 +65,7 @@ def load(name: str | Path):  # noqa: ANN201 (a class of transformers, imported l
     from transformers import AutoTokenizer
 
     try:
-        loaded = AutoTokenizer.from_pretrained(str(name))
+        loaded = AutoTokenizer.from_pretrained(str(Path(name).expanduser()))
     except (OSError, ValueError) as error:
         raise StudyError(f"tokenizer {name}: cannot be loaded ({str(error).splitlines()[0]})") from error
     if not loaded.is_fast:

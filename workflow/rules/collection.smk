@@ -2,6 +2,8 @@
 
 
 rule collect:
+    input:
+        studies.source_files(STUDY),
     output:
         multiext(f"{SHARED}/", "documents.parquet", "queries.parquet", "qrels.parquet", "manifest.json"),
     log:
@@ -25,7 +27,8 @@ rule collect:
 
 rule tokenize:
     input:
-        rules.collect.output,
+        collected=rules.collect.output,
+        local=tokenizer_files,
     output:
         multiext(
             f"{SHARED}/tokens/{{tokenizer}}/", "documents.parquet", "queries.parquet", "special.json", "manifest.json"

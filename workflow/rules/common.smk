@@ -5,12 +5,13 @@ import shlex
 
 from rankscale import recipes
 from rankscale import study as studies
+from rankscale.config import check as checked
 from rankscale.errors import StudyError
 from rankscale.sources import digest as code
 
 studies.prepare_environment()
 try:
-    STUDY = studies.check(config)
+    STUDY = checked(config)
     studies.refuse_clashes(STUDY, Path("results"))
     studies.refuse_unwritable(Path("results"))
 except StudyError as error:
@@ -34,7 +35,9 @@ RECIPE = (
 # same collection reuses it.
 MACHINE = {"threads": STUDY["machine"]["threads"]}
 DEVICE = STUDY["machine"]["device"]
-GPU = 1 if DEVICE == "cuda" else 0
+# One GPU job at a time on a machine that has one (profiles/default limits the resource); none counted without.
+GPU = studies.gpus(DEVICE)
+THREADS = STUDY["machine"]["threads"]
 ENVIRONMENT = f"../../envs/{'gpu' if GPU else 'cpu'}.yaml"
 config.update(STUDY)  # the report shows the defaults too
 
@@ -88,6 +91,16 @@ def tokenizer_arguments(wildcards):
         return flags({"tokenizer": source, "settings": kept})
     chosen = flags({"vocabulary": STUDY["tokenizer"]["vocabulary"]})
     return f"{chosen} {settings(f'{COLLECTION}/tokens/{wildcards.tokenizer}')}"
+
+
+def tokenizer_files(wildcards):
+    """What a tokenizer is read from, if that is a local folder."""
+    return studies.local_files(TOKENIZERS.get(wildcards.tokenizer) or "")
+
+
+def checkpoint_files(wildcards):
+    """What a model starts from, if that is a local folder."""
+    return studies.local_files(MODELS[wildcards.model].get("checkpoint", ""))
 
 
 def training_arguments(wildcards):

@@ -48,6 +48,7 @@ rule retrieve:
         f"{RESULTS}/benchmarks/retrieve/{CHECKPOINT}.tsv"
     conda:
         ENVIRONMENT
+    threads: THREADS
     resources:
         gpu=GPU,
         device=DEVICE,

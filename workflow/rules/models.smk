@@ -8,6 +8,7 @@ rule train:
     input:
         collected=rules.collect.output,
         tokens=tokens_of,
+        local=checkpoint_files,
         mined=[] if STUDY["training"]["negatives"] == "random" else rules.mine.output.negatives,
     output:
         multiext(f"{RUN}/", *TRAINED),
@@ -17,6 +18,7 @@ rule train:
         f"{RESULTS}/benchmarks/train/{{model}}/{{train_queries}}/{{seed}}.tsv"
     conda:
         ENVIRONMENT
+    threads: THREADS
     resources:
         gpu=GPU,
         device=DEVICE,

@@ -6,7 +6,8 @@ ENCODING = ("encoder", "pooling", "normalize", "query_prefix", "passage_prefix",
 
 rule encode:
     input:
-        rules.collect.output,
+        collected=rules.collect.output,
+        local=studies.local_files(STUDY["miner"]["encoder"]),
     output:
         documents=f"{MINED}/documents/{{shard}}.parquet",
         queries=f"{MINED}/queries/{{shard}}.parquet",
@@ -16,6 +17,7 @@ rule encode:
         f"{MINED}/benchmarks/encode/{{shard}}.tsv"
     conda:
         ENVIRONMENT
+    threads: THREADS
     resources:
         gpu=GPU,
         device=DEVICE,
@@ -45,6 +47,7 @@ rule mine:
         f"{MINED}/benchmarks/mine.tsv"
     conda:
         ENVIRONMENT
+    threads: THREADS
     resources:
         study=NAME,
     params:

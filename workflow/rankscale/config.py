@@ -1,0 +1,176 @@
+"""A study's config, checked against the schema and for what a schema cannot say; defaults filled in.
+
+Read by the Snakefile, which every cluster job parses: nothing heavy is imported here.
+"""
+
+import difflib
+import json
+import math
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.exceptions import best_match
+
+from rankscale.errors import StudyError
+from rankscale.study import snapshot_size, snapshots
+
+SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the config."""
+    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+
+
+def check(config: dict[str, Any]) -> dict[str, Any]:
+    """The config with every default filled in. Raises StudyError, naming the key, for anything wrong in it."""
+    _refuse_infinite(config, "")
+    error = best_match(Draft202012Validator(schema()).iter_errors(config))
+    if error:
+        raise StudyError(_explain(error))
+    study = _filled(config, schema())
+    names = [m["name"] for m in study["models"]]
+    splits = study["collection"]["splits"]
+    if splits["train"] in splits["test"]:
+        raise StudyError(
+            f"collection.splits: {splits['train']} is to be trained on and tested; test needs other queries"
+        )
+    training, evaluation = study["training"], study["evaluation"]
+    for i, model in enumerate(study["models"]):
+        if names.index(model["name"]) != i:
+            raise StudyError(f"models: the name {model['name']} stands twice")
+        if model.get("heads") and model["hidden"] % model["heads"]:
+            raise StudyError(f"models: {model['name']}: {model['heads']} heads do not divide hidden {model['hidden']}")
+        _refuse_missing(model.get("checkpoint", ""), f"models: {model['name']}: checkpoint ")
+        _refuse_missing(model.get("tokenizer", ""), f"models: {model['name']}: tokenizer ")
+    _refuse_source(study["collection"])
+    _refuse_missing(study["miner"]["encoder"], "miner.encoder: ")
+    rates = training["learning_rate"]
+    if isinstance(rates, dict) and set(rates) != set(names):
+        odd = sorted(set(rates) ^ set(names))[0]
+        raise StudyError(f"training.learning_rate: {odd} is {'no model' if odd in rates else 'a model without a rate'}")
+    unknown = sorted(set(training["snapshots"]["models"]) - set(names))
+    if unknown:
+        raise StudyError(f"training.snapshots.models: {unknown[0]} is no model of the ladder")
+    for size in training["train_queries"]:
+        if size and size < training["batch_size"]:
+            raise StudyError(f"training.train_queries: {size} is less than one batch of {training['batch_size']}")
+    if snapshots(study):
+        size = snapshot_size(training)
+        if size not in training["train_queries"]:
+            raise StudyError(f"training.snapshots.train_queries: {size} is none of training.train_queries")
+        end = size and size // training["batch_size"] * training["epochs"]
+        late = [s for s in training["snapshots"]["steps"] if end and s >= end]
+        if late:
+            raise StudyError(f"training.snapshots.steps: {late[0]} is not before the end of the run, step {end}")
+    if evaluation["candidates"].get("hard", 0) > study["miner"]["top_k"]:
+        raise StudyError(
+            f"evaluation.candidates.hard: {evaluation['candidates']['hard']} is more than the "
+            f"{study['miner']['top_k']} negatives that miner.top_k keeps"
+        )
+    if training["negatives"] != "random" and training["negatives_per_query"] > study["miner"]["top_k"]:
+        raise StudyError("training.negatives_per_query: more than miner.top_k keeps")
+    if study["miner"]["name"] == "tokens":
+        raise StudyError("miner.name: tokens is the name of a folder of the collection; choose another")
+    if study["miner"]["encoder"] == "lsa" and study["miner"]["shards"] > 1:
+        raise StudyError("miner.shards: lsa reads the whole collection at once; set it to 1")
+    return study
+
+
+def _refuse_infinite(value: Any, key: str) -> None:
+    """YAML has .inf and .nan, which JSON Schema takes for numbers like any other."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise StudyError(f"{key}: is not a finite number")
+    if isinstance(value, dict | list):
+        for name, sub in value.items() if isinstance(value, dict) else enumerate(value):
+            _refuse_infinite(sub, f"{key}.{name}" if key else str(name))
+
+
+def _refuse_source(collection: dict[str, Any]) -> None:
+    """A source and its path must fit, and what the path names must be there."""
+    source, path = collection["source"], collection["path"]
+    fits = {"docstrings": type(None), "beir": str, "tsv": dict}[source]
+    if not isinstance(path, fits):
+        wanted = {"docstrings": "null", "beir": "a folder or zip", "tsv": "a mapping of corpus, queries and qrels"}[
+            source
+        ]
+        raise StudyError(f"collection.path: {_short(path)} does not fit source {source}; it takes {wanted}")
+    files = {"": path} if source == "beir" else {}
+    if source == "tsv":
+        files = {".corpus": path["corpus"]}
+        files |= {f".{kind}.{split}": f for kind in ("queries", "qrels") for split, f in path[kind].items()}
+    for key, file in files.items():
+        if not Path(file).exists():
+            raise StudyError(f"collection.path{key}: {file}: there is no such file or folder")
+    wanted = [collection["splits"]["train"], *collection["splits"]["test"]]
+    if source == "tsv":
+        for split in wanted:
+            if split not in path["qrels"]:
+                raise StudyError(f"collection.path.qrels: has no split {split}, which collection.splits names")
+
+
+def _refuse_missing(place: str, what: str) -> None:
+    """A name that is a path, not a hub id, must lead to a folder."""
+    if place.startswith((".", "/", "~")) and not Path(place).expanduser().is_dir():
+        raise StudyError(f"{what}{place}: there is no such folder")
+
+
+def _filled(value: Any, rule: dict[str, Any]) -> Any:
+    """`value` with the schema's defaults, at every depth."""
+    if isinstance(value, dict):
+        value = dict(value)
+        for key, sub in rule.get("properties", {}).items():
+            if key not in value and "default" in sub:
+                value[key] = sub["default"]
+            if key in value:
+                value[key] = _filled(value[key], sub)
+    if isinstance(value, list) and "items" in rule:
+        value = [_filled(item, rule["items"]) for item in value]
+    # JSON Schema takes 3.0 for an integer; paths and commands must not.
+    counted = "integer" in rule.get("type", "") or rule.get("$ref") == "#/$defs/count"
+    return int(value) if counted and isinstance(value, float) and value.is_integer() else value
+
+
+def _explain(error: ValidationError) -> str:
+    """One line for what the schema refuses: the key, what is wrong, and what would be right."""
+    while error.context:  # the branch of a oneOf that came closest
+        deeper = best_match(error.context)
+        if deeper is None or deeper.validator in ("type", "const", "not"):
+            break
+        error = deeper
+    key = ".".join(str(p) for p in error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = next(k for k in error.instance if k not in known)
+        close = difflib.get_close_matches(unknown, known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+        return f"{key + '.' if key else ''}{unknown}: unknown key; {hint}"
+    if error.validator == "required":
+        missing = next(k for k in error.validator_value if k not in error.instance)
+        return f"{key + '.' if key else ''}{missing}: is missing"
+    said = f"{key or 'config'}: {_short(error.instance)} is not allowed"
+    kinds = error.schema.get("enum") or error.schema.get("description") or error.validator_value
+    if isinstance(error.instance, str) and _number(error.instance):
+        return f"{said}: it is text, not a number (YAML reads 3e-6 as text; write 3.0e-6)"
+    if isinstance(error.instance, bool):
+        return f"{said}: it is true or false (YAML reads on, off, yes, no so; quote them); expected: {_short(kinds)}"
+    if error.validator == "oneOf" and key.startswith("models."):
+        return f"{said}: give layers, hidden and heads, or a checkpoint, not both"
+    return f"{said}: {error.message if error.validator not in ('oneOf', 'not') else _short(kinds)}"
+
+
+def _number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 120 else text[:117] + "..."
