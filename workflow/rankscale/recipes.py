@@ -5,7 +5,7 @@ the results alone (a comment, a faster loop) leaves the number alone, and nothin
 test_recipes.py fails when the code behind a number changes, and says which of the two to do.
 """
 
-COLLECT = 2
+COLLECT = 3
 TOKENIZE = 2
 ENCODE = 1
 MINE = 1
