@@ -152,6 +152,7 @@ def test_a_bad_line_is_named(tmp_path, name, line, text, said):
         (lambda f: (f / "corpus.jsonl").write_text("{"), "corpus.jsonl:1: is not JSON"),
         (lambda f: (f / "corpus.jsonl").write_text('{"_id": "a"}'), "corpus.jsonl:1: lacks _id or text"),
         (lambda f: (f / "corpus.jsonl").write_text('{"_id": 1, "text": "a"}'), "must be strings"),
+        (lambda f: (f / "corpus.jsonl").write_text('{"_id": "a", "text": "b \\ud800"}'), "half a surrogate pair"),
         (lambda f: (f / "corpus.jsonl").write_text(""), "the source has no documents"),
         (lambda f: (f / "corpus.jsonl").unlink(), "corpus.jsonl: there is no such file"),
         (lambda f: [p.unlink() for p in (f / "qrels").iterdir()], "has no judgments"),

@@ -55,6 +55,24 @@ def test_candidates_are_drawn_without_replacement_and_a_shortage_is_named():
         sample.random(mined, 101, "q", 7)
 
 
+@pytest.mark.parametrize(
+    ("rows", "positive", "said"),
+    [
+        ([[1, 2], [3]], [0, 0], r"lists of \[2, 1\] candidates"),
+        ([[1, 9], [3, 2]], [0, 0], "names row"),
+        ([[1, -1], [3, 2]], [0, 0], "names row"),
+        ([[1, 2], [3, 2]], [0, -1], "names row"),
+        ([[], []], [0, 0], "candidates table has lists"),
+    ],
+)
+def test_a_candidates_table_that_cannot_be_is_refused(rows, positive, said):
+    keys = {"split": "test", "candidates": "hard", "query_id": ["a", "b"]}
+    table = tables.checked("candidates", {**keys, "positive": positive, "rows": rows}, "t", unique=False)
+    vectors = np.ones((2, 3), np.float32), np.ones((5, 3), np.float32)
+    with pytest.raises(StudyError, match=said):
+        retrieve.contrastive(table, {"a": 0, "b": 1}, vectors, 1.0)
+
+
 def judged_table(qrels, threshold=1):
     names = ("query_id", "doc_id", "grade")
     columns = dict(zip(names, map(list, zip(*qrels, strict=True)), strict=True))

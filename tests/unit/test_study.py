@@ -56,6 +56,9 @@ def test_every_study_file_is_accepted(path):
         ("study", "shared", "study: shared is not allowed"),
         ("study", "a/b", "study: a/b is not allowed"),
         ("miner.name", "tokens", "miner.name: tokens"),
+        ("miner.name", "documents.parquet", "miner.name: documents.parquet"),
+        ("training.1", 2, "training.1: unknown key"),
+        ("training.learning_rate", {1: 0.1}, "training.learning_rate.1: is no key"),
         ("miner.shards", 2, "miner.shards: lsa"),
         ("collection.splits.test", ["train"], "collection.splits: train is to be trained on and tested"),
         ("collection.source", "beir", "collection.path: null does not fit source beir"),
@@ -132,9 +135,10 @@ def test_another_study_s_settings_under_the_same_name_are_refused(tmp_path):
     with pytest.raises(StudyError, match="study other made it with test_queries=9, study demo wants test_queries=1500"):
         study.refuse_clashes(mine, tmp_path)
     study.refuse_clashes({**mine, "remake": True}, tmp_path)
-    manifest.write_text("{")
-    with pytest.raises(StudyError, match="cannot be read"):
-        study.refuse_clashes(mine, tmp_path)
+    for harm in ("{", "[]", "null", '{"study": "a", "settings": null}'):
+        manifest.write_text(harm)
+        with pytest.raises(StudyError, match="cannot be read"):
+            study.refuse_clashes(mine, tmp_path)
 
 
 def test_a_results_folder_that_cannot_be_written_is_named(tmp_path):

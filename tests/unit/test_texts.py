@@ -8,11 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from safetensors.torch import save_file
 from tokenizers import BertWordPieceTokenizer
 from transformers import AutoModel, BertConfig, BertModel, BertTokenizer
 
 from rankscale import models
 from rankscale import tokenizer as tokenizers
+from rankscale.bert import BertShape
 from rankscale.errors import StudyError
 from rankscale.store import Special, Tokens
 
@@ -149,6 +151,19 @@ def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "nonsense"}))
     with pytest.raises(StudyError, match="cannot be loaded"):
         models.pretrained(str(tmp_path))
+
+
+def test_a_checkpoint_of_another_project_or_shape_is_named(tmp_path, tokens):
+    path = tmp_path / "m.safetensors"
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(StudyError, match="is no checkpoint of this project"):
+        models.load(path)
+    facts = json.dumps(
+        {"facts": {"output_dim": 9, "pooling": "mean"}, "encoder": BertShape(60, 16, 1, 2, 64, 16)._asdict()}
+    )
+    save_file({"a": torch.zeros(1)}, path, {"rankscale": facts})
+    with pytest.raises(StudyError, match="its weights do not fit its config"):
+        models.load(path)
 
 
 def test_vectors_that_are_not_finite_stop(tokens):

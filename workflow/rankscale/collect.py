@@ -133,7 +133,7 @@ def write_documents(texts: Iterable[readers.Text], path: Path, titles: str) -> t
         if len(twice):
             _refuse_twice(beside, set(twice.tolist()))
     if not number:
-        raise StudyError(f"{path}: the source has no documents")
+        raise StudyError("the source has no documents: its corpus is empty")
     return number, hashes
 
 

@@ -41,6 +41,7 @@ def run(stage: Callable[[argparse.Namespace], None], arguments: argparse.Argumen
     # Libraries speak at warning level only; their chatter would bury the one line that matters.
     logging.getLogger().setLevel(logging.WARNING)
     log.setLevel(logging.INFO)
+    logging.raiseExceptions = False  # a log on a full disk must not bury the error that says so
     start = time.monotonic()
     try:
         stage(args)

@@ -74,8 +74,11 @@ def check(config: dict[str, Any]) -> dict[str, Any]:
         )
     if training["negatives"] != "random" and training["negatives_per_query"] > study["miner"]["top_k"]:
         raise StudyError("training.negatives_per_query: more than miner.top_k keeps")
-    if study["miner"]["name"] == "tokens":
-        raise StudyError("miner.name: tokens is the name of a folder of the collection; choose another")
+    taken = study["miner"]["name"]
+    if taken in ("tokens", "logs", "benchmarks") or taken.endswith((".parquet", ".json")):
+        raise StudyError(
+            f"miner.name: {taken} is the name of something else in the collection's folder; choose another"
+        )
     if study["miner"]["encoder"] == "lsa" and study["miner"]["shards"] > 1:
         raise StudyError("miner.shards: lsa reads the whole collection at once; set it to 1")
     return study
@@ -85,6 +88,9 @@ def _refuse_infinite(value: Any, key: str) -> None:
     """YAML has .inf and .nan, which JSON Schema takes for numbers like any other."""
     if isinstance(value, float) and not math.isfinite(value):
         raise StudyError(f"{key}: is not a finite number")
+    for name in value if isinstance(value, dict) else ():
+        if not isinstance(name, str):
+            raise StudyError(f"{key + '.' if key else ''}{name}: is no key; a key is text (quote it)")
     if isinstance(value, dict | list):
         for name, sub in value.items() if isinstance(value, dict) else enumerate(value):
             _refuse_infinite(sub, f"{key}.{name}" if key else str(name))

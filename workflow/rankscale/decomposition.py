@@ -19,6 +19,7 @@ CORRECTIONS = ("jackknife", "none", "miller-madow", "grassberger")
 NORMAL = 1.959963984540054
 # A rank whose weight is below this holds no query; weights are sums of 1 / (tied + 1), far above it.
 NOTHING = 1e-9
+MOST = 10**7  # candidates; beyond it a number is a mistake, and would fill the memory
 ENOUGH = 15  # queries per observed rank; with fewer the jackknife's intervals lose their coverage
 
 
@@ -138,9 +139,11 @@ class _Counts:
     def __init__(
         self, loss: ArrayLike, above: ArrayLike, tied: ArrayLike | None, n_candidates: int | None, ties: str
     ) -> None:
-        self.loss = np.asarray(loss, np.float64)
-        above = np.asarray(above)
-        tied = np.zeros(len(above), int) if tied is None else np.asarray(tied)
+        try:
+            self.loss, above = np.asarray(loss, np.float64), np.asarray(above, np.float64)
+            tied = np.zeros(above.shape) if tied is None else np.asarray(tied, np.float64)
+        except (TypeError, ValueError) as error:
+            raise StudyError(f"loss, above and tied must be arrays of numbers ({error})") from error
         if ties not in TIES:
             raise StudyError(f"ties: {ties!r} is none of {', '.join(TIES)}")
         if not (self.loss.ndim == above.ndim == tied.ndim == 1 and len(self.loss) == len(above) == len(tied)):
@@ -155,6 +158,9 @@ class _Counts:
             if bad.any():
                 at = int(bad.argmax())
                 raise StudyError(f"{name} of query number {at} is {values[at]}")
+            if name != "loss" and values.max() > MOST:
+                at = int(values.argmax())
+                raise StudyError(f"{name} of query number {at} is {values[at]}, more candidates than there can be")
         self.above = above.astype(np.int64)
         self.tied = tied.astype(np.int64)
         if ties == "optimistic":

@@ -13,6 +13,7 @@ from rankscale.errors import StudyError
 def main(args: argparse.Namespace) -> None:
     """Write one row per checkpoint, split and kind of candidates."""
     rows = []
+    _refuse_equal(args.runs)
     for path in args.runs:
         for checkpoint in tables.read("checkpoints", path).to_pylist():
             key = {k: checkpoint[k] for k in ("model", "train_queries", "seed", "step")}
@@ -33,6 +34,20 @@ def main(args: argparse.Namespace) -> None:
         len(args.runs),
         *flagged,
     )
+
+
+def _refuse_equal(paths: list[Path]) -> None:
+    """Two names of one subset (a number, and all) would count each of its runs twice."""
+    seen: dict[tuple, str] = {}
+    for path in paths:
+        for row in tables.read("checkpoints", path).to_pylist():
+            key = tuple(row[k] for k in ("model", "train_queries", "seed", "step"))
+            other = seen.setdefault(key, row["subset"])
+            if other != row["subset"]:
+                raise StudyError(
+                    f"training.train_queries: {other} and {row['subset']} are the same {row['train_queries']} queries "
+                    f"of this collection; take one of them out"
+                )
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -51,6 +51,12 @@ def main(args: argparse.Namespace) -> None:
     known = tables.read("queries", args.collection / "queries.parquet")
     if not (names.equals(known["query_id"].combine_chunks())):
         raise StudyError(f"{args.queries[0]}: vectors and {args.collection}/queries.parquet name different queries")
+    if not ids.equals(
+        tables.read("documents", args.collection / "documents.parquet", ["doc_id"])["doc_id"].combine_chunks()
+    ):
+        raise StudyError(
+            f"{args.documents[0]}: vectors and {args.collection}/documents.parquet name different documents"
+        )
     log.info("mining %d negatives for each of %d queries among %d documents", args.top_k, len(names), len(ids))
     positives = positives_of(tables.read("qrels", args.collection / "qrels.parquet"), names, ids)
     most = max(map(len, positives), default=0)

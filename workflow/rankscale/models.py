@@ -83,14 +83,24 @@ def pretrained(name: str) -> nn.Module:
                 setattr(config, key, 0.0)
         model, report = AutoModel.from_pretrained(place, config=config, output_loading_info=True)
     except Exception as error:  # transformers, safetensors and the hub each raise what they like
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        raise StudyError(f"checkpoint {name}: cannot be loaded ({first})") from error
+        raise StudyError(not_loaded(f"checkpoint {name}", name, error)) from error
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing or report["mismatched_keys"]:
         odd = missing[0] if missing else sorted(map(str, report["mismatched_keys"]))[0]
         raise StudyError(f"checkpoint {name}: its weights do not fit the model: {odd} is missing or of another shape")
+    if config.is_encoder_decoder or not hasattr(config, "hidden_size") or not hasattr(config, "vocab_size"):
+        raise StudyError(f"checkpoint {name}: a {config.model_type} model is no plain text encoder")
     model = model.float()
     return as_bert(model) or Pretrained(model)
+
+
+def not_loaded(what: str, name: str, error: Exception) -> str:
+    """Why something of a hub or folder could not be had, and what to do, in a line."""
+    first = next(iter(str(error).splitlines()), type(error).__name__)
+    hint = (
+        "" if Path(name).expanduser().is_dir() else "; there is no such folder either: check the name, or bring it here"
+    )
+    return f"{what}: cannot be loaded ({first}){hint}"
 
 
 def as_bert(model: nn.Module) -> Bert | None:
@@ -111,7 +121,10 @@ def save(model: BiEncoder, path: Path, facts: dict[str, object]) -> None:
     metadata = {"rankscale": json.dumps({"encoder": config, "facts": facts}, sort_keys=True, default=str)}
     weights = {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in model.state_dict().items()}
     with tables.whole(path) as beside:
-        save_file(weights, beside, metadata)
+        try:
+            save_file(weights, beside, metadata)
+        except Exception as error:  # safetensors has an error class of its own, without a public name
+            raise StudyError(f"{path}: cannot be written ({error}); free some space and run the same again") from error
 
 
 def load(path: Path) -> tuple[BiEncoder, dict]:
@@ -124,7 +137,10 @@ def load(path: Path) -> tuple[BiEncoder, dict]:
         raise StudyError(f"{path}: there is no such checkpoint") from None
     except Exception as error:  # safetensors has an error class of its own, without a public name
         raise StudyError(f"{path}: not a whole safetensors file ({error}); delete it and run again") from error
-    facts, config = (json.loads(metadata["rankscale"])[key] for key in ("facts", "encoder"))
+    try:
+        facts, config = (json.loads(metadata["rankscale"])[key] for key in ("facts", "encoder"))
+    except (TypeError, KeyError, ValueError) as error:
+        raise StudyError(f"{path}: is no checkpoint of this project ({error!r}); delete it and run again") from error
     if set(config) == set(BertShape._fields):
         encoder: nn.Module = Bert(BertShape(**config))
     else:
@@ -132,7 +148,11 @@ def load(path: Path) -> tuple[BiEncoder, dict]:
 
         encoder = Pretrained(AutoModel.from_config(AutoConfig.for_model(**config)))
     model = BiEncoder(encoder, facts["output_dim"], facts["pooling"])
-    model.load_state_dict(weights)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise StudyError(f"{path}: its weights do not fit its config ({first}); delete it and run again") from error
     return model.eval(), facts
 
 

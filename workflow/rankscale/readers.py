@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -15,6 +16,9 @@ from rankscale.errors import StudyError
 
 # First words of header lines, as BEIR and T2Ranking write them; MS MARCO and TREC files have none.
 HEADERS = {"qid", "query-id", "query_id", "pid", "corpus-id", "doc_id", "docid", "_id", "id"}
+
+
+LARGEST_GRADE = 1000
 
 
 class Text(NamedTuple):
@@ -51,7 +55,7 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
                 yield line.rstrip("\r\n"), where
     except FileNotFoundError:
         raise StudyError(f"{name}: there is no such file") from None
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise StudyError(f"{name}: cannot be read to its end ({error})") from error
 
 
@@ -70,8 +74,9 @@ def members(archive: Path) -> list[str]:
 
 
 def _open(path: Path) -> IO[bytes]:
-    archive, _, member = str(path).partition("!")
+    archive, _, member = str(path).partition(".zip!")
     if member:
+        archive += ".zip"
         folder = zipfile.ZipFile(archive)
         if member not in folder.namelist():
             raise StudyError(f"{archive}: has no member {member}")
@@ -104,7 +109,7 @@ def jsonl_texts(path: Path) -> Iterator[Text]:
         try:
             row = json.loads(line)
             found = row["_id"], row.get("title") or "", row["text"]
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StudyError(f"{where}: is not JSON ({error})") from None
         except (KeyError, TypeError, AttributeError):
             raise StudyError(f"{where}: lacks _id or text") from None
@@ -118,6 +123,10 @@ def _text(key: str, title: str, text: str, where: str) -> Text:
         raise StudyError(f"{where}: the id is empty")
     if not text.strip():
         raise StudyError(f"{where}: the text of {key} is empty")
+    try:
+        f"{key}{title}{text}".encode()
+    except UnicodeEncodeError:
+        raise StudyError(f"{where}: the text of {key!r} has half a surrogate pair, which is no character") from None
     return Text(key, title, text, where)
 
 
@@ -138,4 +147,6 @@ def judgments(path: Path) -> Iterator[Judgment]:
             value = int(grade)
         except ValueError:
             raise StudyError(f"{where}: the grade {grade!r} is not a whole number") from None
+        if abs(value) > LARGEST_GRADE:
+            raise StudyError(f"{where}: the grade {value} is out of bounds")
         yield Judgment(cells[0].strip(), cells[2 if width == 4 else 1].strip(), value, where)

@@ -50,7 +50,7 @@ def contrastive(candidates: pa.Table, place: dict[str, int], vectors: tuple, tem
         part = candidates.filter(pc.equal(candidates["candidates"], kind))
         ids = part["query_id"].to_pylist()
         rows = part["rows"].combine_chunks()
-        n = len(rows.values) // len(rows)
+        n = _width(rows, part, len(vectors[1]))
         some = np.array([place[i] for i in ids])
         loss, above, tied = observe(
             vectors[0][some],
@@ -71,6 +71,18 @@ def contrastive(candidates: pa.Table, place: dict[str, int], vectors: tuple, tem
         for name, values in new.items():
             columns.setdefault(name, []).extend(values)
     return columns
+
+
+def _width(rows: pa.ListArray, part: pa.Table, documents: int) -> int:
+    """How many candidates each query has. Raises StudyError where they differ or name no document."""
+    widths = pc.unique(pc.list_value_length(rows)).to_pylist()
+    if len(widths) != 1 or not widths[0] or rows.values.null_count:
+        raise StudyError(f"the candidates table has lists of {widths} candidates; delete it and run again")
+    for values in (rows.values, part["positive"]):
+        ends = pc.min_max(values).as_py()
+        if ends["min"] < 0 or ends["max"] >= documents:
+            raise StudyError(f"the candidates table names row {ends} of {documents} documents; delete it and run again")
+    return widths[0]
 
 
 def full(ids: pa.Array, splits: pa.Array, documents: pa.Array, vectors: tuple, top_k: int) -> dict[str, pa.Array]:

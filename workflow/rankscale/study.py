@@ -98,8 +98,9 @@ def refuse_clashes(study: dict[str, Any], results: Path) -> None:
         try:
             made = json.loads(path.read_text(encoding="utf-8"))
             other, settings = made["study"], made["settings"]
-        except (ValueError, KeyError) as error:
-            raise StudyError(f"{path}: cannot be read ({error!r}); delete {path.parent} and run again") from error
+            settings.get("")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StudyError(f"{path}: cannot be read ({error!r}); delete this file and run again") from error
         if other != study["study"] and settings != wanted:
             odd = sorted(k for k in {*settings, *wanted} if settings.get(k) != wanted.get(k))[0]
             raise StudyError(

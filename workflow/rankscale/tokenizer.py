@@ -66,8 +66,9 @@ def load(name: str | Path):  # noqa: ANN201 (a class of transformers, imported l
 
     try:
         loaded = AutoTokenizer.from_pretrained(str(Path(name).expanduser()))
-    except (OSError, ValueError) as error:
-        raise StudyError(f"tokenizer {name}: cannot be loaded ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # transformers, tokenizers and the hub each raise what they like
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise StudyError(f"tokenizer {name}: cannot be loaded ({first}); check the name, or bring it here") from error
     if not loaded.is_fast:
         raise StudyError(f"tokenizer {name}: has no fast version, which the workflow needs")
     return loaded

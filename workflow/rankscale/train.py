@@ -52,6 +52,12 @@ def build(args: argparse.Namespace, vocabulary: int) -> models.BiEncoder:
     torch.manual_seed(int(generator(args.seed, "weights").integers(2**62)))
     if args.checkpoint:
         encoder = models.pretrained(args.checkpoint)
+        places = getattr(encoder.config, "max_position_embeddings", None)
+        for key in ("query_length", "passage_length"):
+            if places and getattr(args, key) > places:
+                raise StudyError(
+                    f"training.{key}: {getattr(args, key)} is more than the {places} tokens {args.model} reads"
+                )
         if vocabulary > encoder.config.vocab_size:
             raise StudyError(
                 f"model {args.model}: its vocabulary has {encoder.config.vocab_size} entries, its tokenizer "
