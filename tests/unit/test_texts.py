@@ -158,10 +158,8 @@ def test_a_checkpoint_of_another_project_or_shape_is_named(tmp_path, tokens):
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(StudyError, match="is no checkpoint of this project"):
         models.load(path)
-    facts = json.dumps(
-        {"facts": {"output_dim": 9, "pooling": "mean"}, "encoder": BertShape(60, 16, 1, 2, 64, 16)._asdict()}
-    )
-    save_file({"a": torch.zeros(1)}, path, {"rankscale": facts})
+    facts = {"facts": {"output_dim": 9, "pooling": "mean"}, "encoder": BertShape(60, 16, 1, 2, 64, 16)._asdict()}
+    save_file({"a": torch.zeros(1)}, path, {"rankscale": json.dumps(facts)})
     with pytest.raises(StudyError, match="its weights do not fit its config"):
         models.load(path)
 

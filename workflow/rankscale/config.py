@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 
 from rankscale.errors import StudyError
+from rankscale.readers import beir_splits
 from rankscale.study import snapshot_size, snapshots
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
@@ -112,11 +113,16 @@ def _refuse_source(collection: dict[str, Any]) -> None:
     for key, file in files.items():
         if not Path(file).exists():
             raise StudyError(f"collection.path{key}: {file}: there is no such file or folder")
-    wanted = [collection["splits"]["train"], *collection["splits"]["test"]]
+    known = {"train", "dev", "test"}
     if source == "tsv":
-        for split in wanted:
-            if split not in path["qrels"]:
-                raise StudyError(f"collection.path.qrels: has no split {split}, which collection.splits names")
+        known = set(path["qrels"])
+    elif source == "beir":
+        known = beir_splits(Path(path))
+    for split in (collection["splits"]["train"], *collection["splits"]["test"]):
+        if split not in known:
+            raise StudyError(
+                f"collection.splits: the collection has no split {split}; it has {', '.join(sorted(known))}"
+            )
 
 
 def _refuse_missing(place: str, what: str) -> None:

@@ -77,6 +77,11 @@ def _subtitle(study: Study) -> str:
     return f"{row.study}: {row.n_queries} {row.split} queries, {row.n_candidates} {row.candidates} candidates"
 
 
+def _said(fixed: str) -> str:
+    name, _, value = fixed.partition("=")
+    return f"D = {int(value):,}" if name == "train_queries" else value or name
+
+
 def _points(
     ax: plt.Axes, rows: pd.DataFrame, metric: str, x: np.ndarray, colour: tuple, marker: str, label: str
 ) -> None:
@@ -118,6 +123,7 @@ def _scale(study: Study, axis: str, by: str, label: Callable) -> plt.Figure:
             _points(ax, rows, metric, sizes(rows, axis), colours[i], MARKERS[i % len(MARKERS)], label(rows.iloc[0]))
         _curves(ax, study, metric, axis, fixed)
         ax.set_xscale("log")
+        ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
         if metric != "score_uncertainty" and (finals[metric] > 0).all():
             ax.set_yscale("log")
             plain = mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}")
@@ -130,10 +136,11 @@ def _scale(study: Study, axis: str, by: str, label: Callable) -> plt.Figure:
         ax.set_xlabel(AXES[axis])
         ax.set_ylabel("nats")
     handles, labels = axes[0].get_legend_handles_labels()
+    for law, style in (("line", "--"), ("floor", "-"), ("trend", "-")):
+        handles.append(mpl.lines.Line2D([], [], color=COLOURS[law], ls=style))
+        labels.append(f"{law}, 95 % band")
     figure.legend(handles, labels, loc="outside right center")
-    figure.suptitle(
-        f"{_subtitle(study)}; laws of {fixed.replace('train_queries=', 'D = ').replace('=', ' ')}", fontsize=9
-    )
+    figure.suptitle(f"{_subtitle(study)}; laws of {_said(fixed)}", fontsize=9)
     return figure
 
 
@@ -167,7 +174,7 @@ def metric_vs_mrr(study: Study) -> plt.Figure:
             ax.scatter(rows[metric], rows.mrr, color=colours[i], marker=MARKERS[i % len(MARKERS)], s=22, label=model)
         if len(finals) > 2:
             rank = finals[metric].corr(finals.mrr, method="spearman")
-            ax.text(0.03, 0.03, f"Spearman {rank:.3f}", transform=ax.transAxes, fontsize=8)
+            ax.text(0.97, 0.97, f"Spearman {rank:.3f}", transform=ax.transAxes, fontsize=8, ha="right", va="top")
         n = int(finals.n_candidates.iloc[0])
         ax.axhline((1 / np.arange(1, n + 2)).mean(), color="k", ls=":", lw=0.8)
         ax.set_xlabel(f"{NAMES[metric]} (nats)")
@@ -241,6 +248,7 @@ def shares(study: Study) -> plt.Figure:
         ax.set_ylabel("Signed share of the cross-entropy")
         ax.set_title(f"{kind} candidates, D = {finals.train_queries.max():,}", fontsize=9.5)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.suptitle(f"{finals.study.iloc[0]}: {finals.n_queries.iloc[0]} {split} queries", fontsize=9)
     return figure
 
 
@@ -269,6 +277,12 @@ def forecast(study: Study) -> plt.Figure:
         ]
         ax.set_xticks(range(len(points)), names, fontsize=7.5)
         ax.set_xlim(-0.6, len(points) - 0.4)
+        if len(rows):
+            # One interval wider than all there is to see must not flatten the rest: it runs out of the panel.
+            seen = np.concatenate([rows.observed, rows.predicted.dropna()])
+            room = 2 * (np.ptp(seen) or abs(seen[0]) or 1)
+            low, high = ax.get_ylim()
+            ax.set_ylim(max(low, seen.min() - room), min(high, seen.max() + room))
         ax.set_title(NAMES[metric], fontsize=9.5)
         ax.set_ylabel("nats")
     if len(shown):

@@ -9,6 +9,7 @@ from rankscale.laws import NO_CHANGE
 
 NAMES = dict(zip(PARTS, ("Cross-entropy", "Rank-Entropy", "Rank-Score-Alignment", "Score-Uncertainty"), strict=True))
 AXES = ("model", "data", "compute")
+FEW = 5  # points; with fewer nothing is claimed either way
 FOLLOWS = 0.9  # R^2 from which a metric is said to follow a law
 
 
@@ -104,14 +105,16 @@ def _verdict(
     if slope[0] is None or slope[1] is None or slope[2] is None:
         note = rows[rows.law == straight].note.iloc[0] if len(rows) else "no fit"
         return f"cannot be told: {note or 'no interval'}", None
+    if rows.n_points.max() < FEW:
+        return f"cannot be told: {rows.n_points.max()} points are too few for a verdict", None
     # In the line law a positive exponent falls; a trend falls with a negative slope.
     falling = [end < 0 if straight == "trend" else end > 0 for end in slope[1:]]
     if not any(falling):
         return "does not scale: it rises", False
     if not all(falling):
-        return "does not scale: no clear direction", False
+        return "does not scale: no clear direction", False if errors else None
     if r2 is None or r2 < FOLLOWS:
-        return f"falls, but follows no law ({law} R² {r2 or 0:.2f})", False
+        return f"falls, but follows no law ({law} R² {r2 or 0:.2f})", False if errors else None
     if law not in errors:
         return f"falls after a law ({law} R² {r2:.2f}); no forecast tests it", None
     error, same = errors[law][0], errors[NO_CHANGE][0]
@@ -130,6 +133,8 @@ def _number(column: pd.Series) -> float | None:
 def claim(found: list[Finding], axis: str) -> str:
     """Whether "only Rank-Entropy scales" shows on one axis, in a sentence."""
     of_axis = {f.metric: f for f in found if f.axis == axis}
+    if not any(f.errors for f in of_axis.values()):
+        return "cannot be told: nothing was held out on this axis"
     open_ = [m for m, f in of_axis.items() if f.scales is None]
     scaling = [m for m, f in of_axis.items() if f.scales]
     own = of_axis["rank_entropy"].scales

@@ -73,6 +73,12 @@ def members(archive: Path) -> list[str]:
     return names
 
 
+def beir_splits(place: Path) -> set[str]:
+    """The names of the splits that a BEIR folder or zip judges."""
+    names = members(place) if place.suffix == ".zip" else [f"qrels/{file.name}" for file in place.glob("qrels/*.tsv")]
+    return {Path(name).stem for name in names if name.endswith(".tsv") and "qrels/" in name}
+
+
 def _open(path: Path) -> IO[bytes]:
     archive, _, member = str(path).partition(".zip!")
     if member:

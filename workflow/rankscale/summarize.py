@@ -32,7 +32,7 @@ p, li {{ max-width: 60em }}
 """
 
 
-def warnings(metrics: pd.DataFrame, fits: pd.DataFrame) -> list[str]:
+def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame) -> list[str]:
     """What a reader must know before believing the rest."""
     said = []
     lost = metrics[metrics.below_chance & (metrics.checkpoint == "final")]
@@ -52,8 +52,15 @@ def warnings(metrics: pd.DataFrame, fits: pd.DataFrame) -> list[str]:
     if len(failed):
         reasons = failed.note.str.split(":").str[0].value_counts()
         said.append("Fits without a result: " + "; ".join(f"{n} {reason}" for reason, n in reasons.items()) + ".")
+    told = forecasts.dropna(subset="covered")
+    if len(told):
+        share = told.covered.astype(bool).mean()
+        said.append(f"{share:.0%} of {len(told)} held-out values lie in their 95 % prediction intervals.")
     if metrics.seed.nunique() == 1:
-        said.append("One seed: run-to-run noise is judged from the residuals of the fits alone.")
+        said.append(
+            "One seed: run-to-run noise is judged from the residuals of the fits alone, and another seed may turn a "
+            "verdict."
+        )
     return said or ["None."]
 
 
@@ -63,7 +70,7 @@ def summary(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame) 
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
     first = finals.iloc[0]
     claims = "\n".join(f"- {axis} axis ({fixed_of(axis, finals)}): {claim(found, axis)}." for axis in AXES)
-    cautions = "\n".join(f"- {line}" for line in warnings(metrics, fits))
+    cautions = "\n".join(f"- {line}" for line in warnings(metrics, fits, forecasts))
     return f"""# Study {first.study}: {first.collection}
 
 {finals.model.nunique()} models on {finals.train_queries.nunique()} subsets, {finals.seed.nunique()} seed(s); \
