@@ -124,6 +124,9 @@ def _scale(study: Study, axis: str, by: str, label: Callable) -> plt.Figure:
         _curves(ax, study, metric, axis, fixed)
         ax.set_xscale("log")
         ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+        if axis == "data":
+            subsets = sorted(finals.train_queries.unique())
+            ax.set_xticks(subsets, [f"{queries:,}" for queries in subsets], rotation=30)
         if metric != "score_uncertainty" and (finals[metric] > 0).all():
             ax.set_yscale("log")
             plain = mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}")
