@@ -7,7 +7,8 @@ import matplotlib.pyplot as plt
 
 from rankscale import command, tables
 from rankscale.command import log, progress
-from rankscale.figures import FIGURES, Study
+from rankscale.figures import FIGURES
+from rankscale.panels import Study
 
 
 def main(args: argparse.Namespace) -> None:

@@ -1,127 +1,42 @@
-"""The figures of a study: legible in print, without colour, and to the colour-blind."""
+"""The figures of a study, one function each."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 from rankscale.axes import sizes
 from rankscale.decomposition import PARTS
-from rankscale.findings import fixed_of, headline_of
-from rankscale.laws import NO_CHANGE
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
-
-plt.rcParams.update(
-    {
-        "figure.constrained_layout.use": True,
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "grid.alpha": 0.25,
-        "legend.frameon": False,
-        "legend.fontsize": 7.5,
-        "svg.hashsalt": "rankscale",
-        "svg.fonttype": "none",
-        "pdf.fonttype": 42,
-        "savefig.dpi": 200,
-    }
+from rankscale.findings import NAMES, fixed_of
+from rankscale.panels import (
+    AXES,
+    CANDIDATES,
+    COLOURS,
+    MARKERS,
+    PART_COLOURS,
+    Study,
+    draw_curves,
+    draw_points,
+    panels,
+    said,
+    subtitle,
 )
-
-NAMES = {
-    "cross_entropy": "Cross-entropy",
-    "rank_entropy": "Rank-Entropy",
-    "rank_score_alignment": "Rank-Score-Alignment",
-    "score_uncertainty": "Score-Uncertainty",
-}
-AXES = {
-    "model": "Encoder parameters N",
-    "data": "Training queries D",
-    "compute": "Training compute (FLOPs)",
-}
-# Okabe and Ito's colours, told apart by every kind of colour vision; shapes repeat what they say.
-COLOURS = {"line": "#0072B2", "floor": "#D55E00", "trend": "#009E73", NO_CHANGE: "#777777"}
-PART_COLOURS = {"rank_entropy": "#0072B2", "rank_score_alignment": "#E69F00", "score_uncertainty": "#999999"}
-CANDIDATES = {"hard": "#0072B2", "random": "#E69F00"}
-MARKERS = "osD^vP*XhpdH<>8"
-
-
-class Study(NamedTuple):
-    """The tables that the figures show."""
-
-    metrics: pd.DataFrame
-    fits: pd.DataFrame
-    forecasts: pd.DataFrame
-    curves: pd.DataFrame
-
-    def headline(self) -> "Study":
-        """What the findings speak of: one test set, one kind of candidates."""
-        return Study(*(headline_of(table, self.metrics) for table in self))
-
-    def finals(self) -> pd.DataFrame:
-        """The ends of training."""
-        return self.metrics[self.metrics.checkpoint == "final"]
-
-
-def _panels(columns: int = 2, rows: int = 2, width: float = 8, height: float = 6) -> tuple:
-    figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
-    return figure, axes.ravel()
-
-
-def _subtitle(study: Study) -> str:
-    row = study.metrics.iloc[0]
-    return f"{row.study}: {row.n_queries} {row.split} queries, {row.n_candidates} {row.candidates} candidates"
-
-
-def _said(fixed: str) -> str:
-    name, _, value = fixed.partition("=")
-    return f"D = {int(value):,}" if name == "train_queries" else value or name
-
-
-def _points(
-    ax: plt.Axes, rows: pd.DataFrame, metric: str, x: np.ndarray, colour: tuple, marker: str, label: str
-) -> None:
-    y = rows[metric].to_numpy()
-    errors = np.abs(rows[[f"{metric}_low", f"{metric}_high"]].to_numpy().T - y)
-    ax.errorbar(x, y, errors, fmt=marker, color=colour, ms=4, lw=0.8, label=label, alpha=0.9, zorder=3)
-
-
-def _curves(ax: plt.Axes, study: Study, metric: str, axis: str, fixed: str) -> None:
-    curves = study.curves[(study.curves.metric == metric) & (study.curves.axis == axis) & (study.curves.fixed == fixed)]
-    fits = study.fits[(study.fits.metric == metric) & (study.fits.axis == axis) & (study.fits.fixed == fixed)]
-    # A trend is drawn where a power law cannot be; a floor only where it is one.
-    laws = ("trend",) if metric == "score_uncertainty" else ("line", "floor")
-    said = []
-    for law in laws:
-        curve, of_law = curves[curves.law == law], fits[fits.law == law]
-        if of_law.empty:
-            continue
-        if not of_law.converged.iloc[0]:
-            said.append(f"{law}: {of_law.note.iloc[0].split(':')[0]}")
-            continue
-        r2 = of_law.r2.iloc[0]
-        said.append(f"{law}: R² {r2:.3f}" if pd.notna(r2) else law)
-        ax.plot(curve.x, curve.y, color=COLOURS[law], ls="--" if law == "line" else "-", lw=1.3, zorder=2)
-        ax.fill_between(curve.x, curve.low, curve.high, color=COLOURS[law], alpha=0.12, lw=0, zorder=1)
-    ax.text(0.02, 0.02, "\n".join(said), transform=ax.transAxes, fontsize=7.5, va="bottom")
 
 
 def _scale(study: Study, axis: str, by: str, label: Callable) -> plt.Figure:
     """Four panels over one axis: points by `by`, and the laws of the headline's points."""
     finals = study.finals()
     fixed = fixed_of(axis, finals)
-    figure, axes = _panels()
+    figure, axes = panels()
     groups = sorted(finals[by].unique())
     colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(groups)))
     for ax, metric in zip(axes, PARTS, strict=True):
         for i, group in enumerate(groups):
             rows = finals[finals[by] == group]
-            _points(ax, rows, metric, sizes(rows, axis), colours[i], MARKERS[i % len(MARKERS)], label(rows.iloc[0]))
-        _curves(ax, study, metric, axis, fixed)
+            draw_points(ax, rows, metric, sizes(rows, axis), colours[i], MARKERS[i % len(MARKERS)], label(rows.iloc[0]))
+        draw_curves(ax, study, metric, axis, fixed)
         ax.set_xscale("log")
         ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
         if axis == "data":
@@ -143,7 +58,7 @@ def _scale(study: Study, axis: str, by: str, label: Callable) -> plt.Figure:
         handles.append(mpl.lines.Line2D([], [], color=COLOURS[law], ls=style))
         labels.append(f"{law}, 95 % band")
     figure.legend(handles, labels, loc="outside right center")
-    figure.suptitle(f"{_subtitle(study)}; laws of {_said(fixed)}", fontsize=9)
+    figure.suptitle(f"{subtitle(study)}; laws of {said(fixed)}", fontsize=9)
     return figure
 
 
@@ -168,7 +83,7 @@ def metric_vs_mrr(study: Study) -> plt.Figure:
     """Each of the four against MRR over the same candidates."""
     headline = study.headline()
     finals = headline.finals()
-    figure, axes = _panels()
+    figure, axes = panels()
     models = finals.sort_values("encoder_parameters").model.unique()
     colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(models)))
     for ax, metric in zip(axes, PARTS, strict=True):
@@ -185,7 +100,7 @@ def metric_vs_mrr(study: Study) -> plt.Figure:
     axes[0].text(0.98, 0.02, "dotted: chance", transform=axes[0].transAxes, ha="right", fontsize=7.5)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center")
-    figure.suptitle(_subtitle(headline), fontsize=9)
+    figure.suptitle(subtitle(headline), fontsize=9)
     return figure
 
 
@@ -196,7 +111,7 @@ def training(study: Study) -> plt.Figure:
     keys = ["model", "train_queries", "seed"]
     several = rows.groupby(keys).step.nunique()
     several = several[several > 1]
-    figure, axes = _panels(3, 2, 9, 5.5)
+    figure, axes = panels(3, 2, 9, 5.5)
     for n, key in enumerate(several.index):
         of_run = rows[(rows[keys] == list(key)).all(axis=1)].sort_values("step")
         for kind, seen in of_run.groupby("candidates"):
@@ -233,7 +148,7 @@ def shares(study: Study) -> plt.Figure:
     finals = study.finals()
     finals = finals[(finals.split == split) & (finals.train_queries == finals.train_queries.max())]
     kinds = sorted(finals.candidates.unique())
-    figure, axes = _panels(len(kinds), 1, 4.2 * len(kinds), 3.6)
+    figure, axes = panels(len(kinds), 1, 4.2 * len(kinds), 3.6)
     for ax, kind in zip(axes, kinds, strict=True):
         mean = (
             finals[finals.candidates == kind].groupby(["encoder_parameters", "model"])[list(PARTS)].mean().reset_index()
@@ -260,7 +175,7 @@ def forecast(study: Study) -> plt.Figure:
     headline = study.headline()
     ahead, finals = headline.forecasts, headline.finals()
     shown = ahead[ahead.fixed.isin([fixed_of("model", finals), fixed_of("data", finals)])]
-    figure, axes = _panels()
+    figure, axes = panels()
     laws = [law for law in COLOURS if law in set(shown.law)]
     for ax, metric in zip(axes, PARTS, strict=True):
         rows = shown[shown.metric == metric]
@@ -293,7 +208,7 @@ def forecast(study: Study) -> plt.Figure:
         figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=5)
     else:
         axes[0].text(0.5, 0.5, "nothing was held out", transform=axes[0].transAxes, ha="center")
-    figure.suptitle(f"{_subtitle(headline)}; bars: 95 % prediction intervals", fontsize=9)
+    figure.suptitle(f"{subtitle(headline)}; bars: 95 % prediction intervals", fontsize=9)
     return figure
 
 
