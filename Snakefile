@@ -43,7 +43,7 @@ rule collection:
 
 rule negatives:
     input:
-        rules.mine.output,
+        NEGATIVES,
 
 
 rule models:

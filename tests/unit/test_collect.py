@@ -2,11 +2,14 @@
 
 import gzip
 import json
+import tarfile
 import zipfile
+from typing import NamedTuple
 
 import pytest
 
 from rankscale import tables
+from rankscale.errors import StudyError
 from tests.conftest import stage
 
 CORPUS = [{"_id": f"d{i}", "title": f"Title {i}" if i % 2 else "", "text": f"text of number {i}"} for i in range(20)]
@@ -62,7 +65,8 @@ def test_a_beir_folder(expected):
     assert documents["title"][:2] == ["", "Title 1"]
     assert documents["text"][:2] == ["text of number 0", "Title 1 text of number 1"]
     assert queries["query_id"] == [f"q{i}" for i in range(11)]  # q11 has no positive
-    assert queries["split"] == ["train"] * 8 + ["test"] * 3
+    assert [documents["doc_id"][row] for row in qrels["row"]] == qrels["doc_id"]
+    assert {q for s, q in zip(qrels["split"], qrels["query_id"], strict=True) if s == "test"} == {"q8", "q9", "q10"}
     assert qrels["doc_id"].count("d9") == 2
     assert sum(qrels["positive"]) == len(TRAIN) + len(TEST) - 1
 
@@ -122,7 +126,7 @@ def test_judgments_of_two_columns_are_all_relevant(tmp_path, expected):
         ("corpus.tsv", 3, b"d2\tone\ttwo\tthree", "corpus.tsv:3: has 4 tab-separated columns, expected 3"),
         ("corpus.tsv", 1, b"alone", "corpus.tsv:1: has 1 tab-separated columns, expected 2 or 3"),
         ("corpus.tsv", 5, b"d0\t\ttext again", "document d0 is given twice, as number 1 and 5"),
-        ("corpus.tsv", 4, b"d3\ttitle\t  ", "corpus.tsv:4: the text of d3 is empty"),
+        ("corpus.tsv", 4, b"d3\t \t  ", "corpus.tsv:4: the text of d3 is empty"),
         ("corpus.tsv", 4, b"\ttitle\ttext", "corpus.tsv:4: the id is empty"),
         ("corpus.tsv", 2, b"d1\ttitle\ta\0b", "corpus.tsv:2: has a NUL byte"),
         ("corpus.tsv", 2, b"d1\ttitle\t\xff\xfe", "corpus.tsv:2: not UTF-8 at byte"),
@@ -132,7 +136,6 @@ def test_judgments_of_two_columns_are_all_relevant(tmp_path, expected):
         ("qrels.train.tsv", 2, b"q0\t0\td0\t1", "qrels.train.tsv:2: judges d0 for q0 a second time"),
         ("qrels.train.tsv", 2, b"q1\t0\td1\tgood", "qrels.train.tsv:2: the grade 'good' is not a whole number"),
         ("qrels.train.tsv", 2, b"q1\t0\td1", "qrels.train.tsv:2: has 3 columns, expected 4"),
-        ("qrels.train.tsv", 2, b"q8\t0\td1\t1", "query q8 is judged in split test too"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, name, line, text, said):
@@ -181,3 +184,102 @@ def test_a_harmed_archive_is_named(tmp_path):
     (tmp_path / "t.tsv.gz").write_bytes(gzip.compress(b"a\tb\n" * 1000)[:-20])
     made = json.dumps({"corpus": str(tmp_path / "t.tsv.gz"), "queries": {"train": "x"}, "qrels": {"train": "x"}})
     assert "t.tsv.gz: cannot be read to its end" in said("tsv", "--files", made)
+
+
+def test_a_member_of_a_tar_is_read_where_it_lies(tmp_path, expected):
+    folder = tsv(tmp_path / "tsv")
+    with tarfile.open(folder / "c.tar.gz", "w:gz") as archive:
+        for file in ("corpus.tsv", "queries.test.tsv"):
+            archive.add(folder / file, f"./{file}")
+    made = files(folder).replace(f"{folder}/corpus.tsv", f"{folder}/c.tar.gz!corpus.tsv")
+    made = made.replace(f"{folder}/queries.test.tsv", f"{folder}/c.tar.gz!queries.test.tsv")
+    collect(tmp_path / "out", "--source", "tsv", "--files", made)
+    assert read(tmp_path / "out", "documents", "queries") == expected[:2]
+
+
+def test_a_document_may_be_all_title_unless_titles_are_dropped(tmp_path):
+    folder = tsv(tmp_path / "tsv")
+    rows = (folder / "corpus.tsv").read_text().splitlines(keepends=True)
+    (folder / "corpus.tsv").write_text("".join([*rows[:3], "d3\tTitle alone\t\n", *rows[4:]]))
+    source = ("--source", "tsv", "--files", files(folder))
+    collect(tmp_path / "out", *source)
+    assert read(tmp_path / "out", "documents")[0]["text"][3] == "Title alone"
+    done = collect(tmp_path / "out", *source, "--titles", "drop", check=False)
+    assert "corpus.tsv:4: the text of d3 is empty but for its title" in done.stdout.splitlines()[-1]
+
+
+def test_a_query_judged_in_two_splits_is_in_both_and_each_split_has_its_own_grade(tmp_path):
+    folder = tsv(tmp_path / "tsv")
+    (folder / "qrels.more.tsv").write_text("q8 0 d8 3\nq8 0 d2 1\nq9 0 d9 1\n")
+    made = json.loads(files(folder))
+    made["qrels"]["more"] = str(folder / "qrels.more.tsv")
+    grades = ("--positive-grade", '{"more": 2}')
+    collect(tmp_path / "out", "--source", "tsv", "--files", json.dumps(made), *grades)
+    qrels = read(tmp_path / "out", "qrels")[0]
+    rows = list(zip(*(qrels[c] for c in ("split", "query_id", "doc_id", "positive")), strict=True))
+    assert ("test", "q8", "d1", True) in rows
+    assert [row for row in rows if row[0] == "more"] == [("more", "q8", "d8", True), ("more", "q8", "d2", False)]
+
+
+class Document(NamedTuple):
+    doc_id: str
+    title: str
+    text: str
+
+    def default_text(self):
+        return f"{self.title} {self.text}"
+
+
+@pytest.fixture
+def registered(tmp_path):
+    """The same collection as a data set of the ir_datasets library, made of its own parts."""
+    ir_datasets = pytest.importorskip("ir_datasets", reason="the optional library ir_datasets is not installed")
+    from ir_datasets.datasets.base import Dataset
+    from ir_datasets.formats import BaseDocs, TrecQrels, TsvQueries
+    from ir_datasets.util import PackageDataFile  # noqa: F401 (says that the library is whole)
+
+    class Local:
+        def __init__(self, path):
+            self._path = path
+
+        def path(self, force=True):
+            return str(self._path)
+
+        def stream(self):
+            return open(self._path, "rb")
+
+    class Docs(BaseDocs):
+        def docs_iter(self):
+            return (Document(r["_id"], r["title"], r["text"]) for r in CORPUS)
+
+        def docs_cls(self):
+            return Document
+
+    folder = tsv(tmp_path / "tsv")
+    (folder / "qrels.train.tsv").write_text("".join(f"{q} 0 {d} {g}\n" for q, d, g in TRAIN))
+    for split in ("train", "test"):
+        parts = (
+            Docs(),
+            TsvQueries(Local(folder / f"queries.{split}.tsv")),
+            TrecQrels(Local(folder / f"qrels.{split}.tsv"), {}),
+        )
+        name = f"local/{split}"
+        if name not in ir_datasets.registry:
+            ir_datasets.registry.register(name, Dataset(*parts))
+    return folder
+
+
+def in_process(folder, *more):
+    from rankscale import collect as module
+
+    args = module.arguments().parse_args([*map(str, more), "--output", str(folder)])
+    args.study, args.settings = "", {}
+    module.main(args)
+
+
+def test_ir_datasets_gives_the_same(registered, tmp_path, expected):
+    in_process(tmp_path / "out", "--source", "ir_datasets", "--path", "local", "--splits", "train", "test")
+    assert read(tmp_path / "out", "documents", "queries") == expected[:2]
+    assert sorted(read(tmp_path / "out", "qrels")[0]["doc_id"]) == sorted(expected[2]["doc_id"])
+    with pytest.raises(StudyError, match="ir_datasets knows no local/dev"):
+        in_process(tmp_path / "out", "--source", "ir_datasets", "--path", "local", "--splits", "train", "dev")

@@ -7,6 +7,15 @@ import pytest
 
 from rankscale import retrieve, sample, score, tables
 from rankscale.errors import StudyError
+from rankscale.search import Pairs
+
+
+def contrast(queries, documents, positive, candidates):
+    """Scores of each query's positive and candidates, as the stage gathers them."""
+    rows = np.column_stack([positive, candidates])
+    pairs = Pairs(queries, np.repeat(np.arange(len(rows)), rows.shape[1]), rows.reshape(-1))
+    pairs.add(np.arange(len(documents)), documents)
+    return pairs.scores.reshape(rows.shape)
 
 
 def test_observations_by_hand():
@@ -14,7 +23,7 @@ def test_observations_by_hand():
     queries = np.array([[1, 0], [0, 1]], np.float32)
     # Query 0: positive 2; candidates 1, 2, 3: one above, one tied. Query 1: positive 5; candidates 0, 0, 0.
     candidates = np.array([[1, 2, 3], [0, 1, 2]])
-    loss, above, tied = retrieve.observe(queries, documents, np.array([0, 4]), candidates)
+    loss, above, tied = retrieve.observe(contrast(queries, documents, np.array([0, 4]), candidates))
     assert loss == pytest.approx([np.log(np.exp([2.0, 1, 2, 3]).sum()) - 2, np.log(np.exp(5) + 3) - 5])
     assert (above.tolist(), tied.tolist()) == ([1, 0], [1, 0])
 
@@ -24,22 +33,32 @@ def test_equal_vectors_tie_wherever_they_stand():
     documents = np.repeat(random.normal(size=(1, 128)), 257, 0).astype(np.float32)
     queries = random.normal(size=(300, 128)).astype(np.float32)
     candidates = np.tile(np.arange(1, 257), (300, 1))
-    loss, above, tied = retrieve.observe(queries, documents, np.zeros(300, int), candidates)
+    loss, above, tied = retrieve.observe(contrast(queries, documents, np.zeros(300, int), candidates))
     assert (above == 0).all()
     assert (tied == 256).all()
     assert loss == pytest.approx(np.full(300, np.log(257)))
 
 
 def test_a_temperature_divides_the_scores():
-    documents, queries = np.array([[1], [3]], np.float32), np.array([[1]], np.float32)
-    loss, *_ = retrieve.observe(queries, documents, np.array([0]), np.array([[1]]), temperature=2.0)
+    loss, *_ = retrieve.observe(np.array([[1, 3]], np.float32), temperature=2.0)
     assert loss[0] == pytest.approx(np.log(np.exp(0.5) + np.exp(1.5)) - 0.5)
 
 
 def test_a_score_that_is_not_finite_is_named():
-    documents = np.array([[1], [np.inf]], np.float32)
-    with pytest.raises(StudyError, match="evaluated query number 0 is not finite"):
-        retrieve.observe(np.array([[1]], np.float32), documents, np.array([0]), np.array([[1]]))
+    with pytest.raises(StudyError, match="evaluated query number 1 is not finite"):
+        retrieve.observe(np.array([[1, 2], [1, np.inf]], np.float32))
+
+
+def test_pairs_are_scored_whatever_the_parts():
+    random = np.random.default_rng(1)
+    queries, documents = (random.normal(size=(n, 8)).astype(np.float32) for n in (5, 60))
+    which, rows = random.integers(5, size=300), random.integers(60, size=300)
+    expected = (queries[which].astype(float) * documents[rows]).sum(1).astype(np.float32)
+    for parts in (1, 4):
+        pairs = Pairs(queries, which, rows)
+        for some in np.array_split(random.permutation(60), parts):
+            pairs.add(np.sort(some), documents[np.sort(some)])
+        assert np.array_equal(pairs.scores, expected)
 
 
 def test_candidates_are_drawn_without_replacement_and_a_shortage_is_named():
@@ -68,9 +87,8 @@ def test_candidates_are_drawn_without_replacement_and_a_shortage_is_named():
 def test_a_candidates_table_that_cannot_be_is_refused(rows, positive, said):
     keys = {"split": "test", "candidates": "hard", "query_id": ["a", "b"]}
     table = tables.checked("candidates", {**keys, "positive": positive, "rows": rows}, "t", unique=False)
-    vectors = np.ones((2, 3), np.float32), np.ones((5, 3), np.float32)
     with pytest.raises(StudyError, match=said):
-        retrieve.contrastive(table, {"a": 0, "b": 1}, vectors, 1.0)
+        retrieve.Contrast("hard", table, pa.array([0, 1]), np.ones((2, 3), np.float32), 5)
 
 
 def judged_table(qrels, threshold=1):

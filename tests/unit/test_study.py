@@ -127,7 +127,7 @@ def test_another_study_s_settings_under_the_same_name_are_refused(tmp_path):
     mine = configs.check(EMBEDDED)
     folder = tmp_path / "shared" / "docstrings"
     folder.mkdir(parents=True)
-    settings = dict(study.shared_settings(mine)["docstrings"])
+    settings = dict(study.shared_settings(mine)["docstrings/manifest.json"])
     manifest = folder / "manifest.json"
     manifest.write_text(json.dumps({"study": "other", "settings": settings}))
     study.refuse_clashes(mine, tmp_path)

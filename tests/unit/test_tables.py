@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rankscale import tables
+from rankscale import tables, vectors
 from rankscale.errors import StudyError
 
 KEYS = {"split": ["test", "test"], "query_id": ["a", "b"], "doc_id": ["x", "y"]}
-GOOD = {**KEYS, "grade": [1, 2], "positive": [True, True]}
+GOOD = {**KEYS, "row": [3, 4], "grade": [1, 2], "positive": [True, True]}
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -54,7 +54,7 @@ def test_a_number_that_is_none_is_named(tmp_path):
         (lambda p: p.write_bytes(b""), "not a whole Parquet table"),
         (lambda p: p.unlink(), "no such file"),
         (lambda p: pq.write_table(pa.table({"a": [1]}), p), "has columns"),
-        (lambda p: pq.write_table(pq.read_table(p).set_column(3, "grade", [["1", "2"]]), p), "column grade is string"),
+        (lambda p: pq.write_table(pq.read_table(p).set_column(4, "grade", [["1", "2"]]), p), "column grade is string"),
     ],
 )
 def test_a_harmed_table_is_named(tmp_path, harm, said):
@@ -66,17 +66,70 @@ def test_a_harmed_table_is_named(tmp_path, harm, said):
     assert str(path) in str(error.value)
 
 
+def save(path, values, ids=None):
+    with vectors.writer(path, values.shape[1]) as write:
+        write(pa.array(ids or [str(i) for i in range(len(values))]), values)
+
+
 def test_vectors_come_back_and_holes_are_named(tmp_path):
-    path, vectors = tmp_path / "v.parquet", np.random.default_rng(0).normal(size=(5, 3))
-    tables.write_vectors(pa.array(list("abcde")), vectors, path)
-    ids, found = tables.read_vectors(path)
+    path, values = tmp_path / "v.parquet", np.random.default_rng(0).normal(size=(5, 3))
+    save(path, values, list("abcde"))
+    ((ids, found),) = vectors.scan(path)
     assert ids.to_pylist() == list("abcde")
-    assert np.array_equal(found, vectors.astype(np.float16))
-    vectors[3, 1] = np.nan
-    with pytest.raises(StudyError, match="not finite for d"):
-        tables.write_vectors(pa.array(list("abcde")), vectors, path)
+    assert np.array_equal(found, values.astype(np.float16))
+    for hole in (np.nan, 1e6):  # the second is too large for 16 bits
+        values[3, 1] = hole
+        with pytest.raises(StudyError, match="not finite for d"):
+            save(path, values, list("abcde"))
     # The one that was there is still there.
-    assert np.array_equal(tables.read_vectors(path)[1], found)
+    assert np.array_equal(next(vectors.scan(path))[1], found)
+
+
+def test_shards_are_read_in_parts_of_any_size(tmp_path):
+    values = np.random.default_rng(0).normal(size=(40_000, 4)).astype(np.float16)
+    paths = [tmp_path / f"{i}.parquet" for i in range(3)]
+    for path, some in zip(paths, np.split(values, [100, 39_000]), strict=True):
+        save(path, some)
+    for size in (1, 16 * 20_000, 1 << 30):
+        rows, found = (np.concatenate(part) for part in zip(*vectors.parts(paths, size), strict=True))
+        assert np.array_equal(rows, np.arange(40_000))
+        assert np.array_equal(found, values)
+    assert len(list(vectors.parts(paths, 1))) > 3
+    assert len(list(vectors.parts(paths, 1 << 30))) == 1
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda p: p.write_bytes(p.read_bytes()[:-100]), "not a whole Parquet table"),
+        (lambda p: p.write_bytes(p.read_bytes()[:50_000] + bytes(10_000)), "not a whole Parquet table"),
+        (lambda p: p.unlink(), "no such file"),
+        (lambda p: pq.write_table(pa.table({"id": ["a"]}), p), "no fixed-size list column 'vector'"),
+    ],
+)
+def test_a_shard_harmed_after_it_was_written_is_named(tmp_path, harm, said):
+    path = tmp_path / "7.parquet"
+    save(path, np.ones((40_000, 4)))
+    harm(path)
+    with pytest.raises(StudyError, match=said) as error:
+        list(vectors.parts([path], 1 << 20))
+    assert str(path) in str(error.value)
+
+
+def test_some_rows_of_a_table_are_read_alone_and_a_hole_is_counted_from_its_start(tmp_path):
+    path = tmp_path / "t.parquet"
+    ids = [f"d{i}" for i in range(1000)]
+    like = tables.SCHEMAS["documents"]
+    table = pa.table({"doc_id": ids, "title": [""] * 1000, "text": ["a"] * 1000}, schema=like)
+    pq.write_table(table, path, row_group_size=64)
+    for rows in ((0, 1000), (0, 1), (63, 65), (100, 900), (999, 1000)):
+        parts = [part["doc_id"].to_pylist() for part in tables.scan("documents", path, ["doc_id"], rows)]
+        assert [name for part in parts for name in part] == ids[slice(*rows)]
+    assert tables.count(path) == 1000
+    holed = table.set_column(2, pa.field("text", pa.string()), [["a"] * 700 + [None] * 300])
+    pq.write_table(holed, path, row_group_size=64)
+    with pytest.raises(StudyError, match="column text, row 700: a value is missing"):
+        list(tables.scan("documents", path))
 
 
 def test_a_kill_while_writing_leaves_what_was_there(tmp_path):
@@ -84,7 +137,7 @@ def test_a_kill_while_writing_leaves_what_was_there(tmp_path):
     tables.write("qrels", GOOD, path)
     before = path.read_bytes()
     code = f"""
-from rankscale import tables
+from rankscale import tables, vectors
 import os, signal
 with tables.whole({str(path)!r}) as beside:
     beside.write_bytes(b"half")

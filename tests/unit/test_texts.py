@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tokens(folder):
     tokenizer = tokenizers.load(folder)
-    return Tokens(pa.array(list("abcde")), tokenizers.ids_of(tokenizer, TEXTS, "texts"), tokenizers.frame(tokenizer), 8)
+    return Tokens.of(pa.array(list("abcde")), tokenizers.ids_of(tokenizer, TEXTS), tokenizers.frame(tokenizer), 8)
 
 
 def test_the_vocabulary_is_a_function_of_the_texts():
@@ -83,7 +83,7 @@ def test_equal_texts_as_read_are_encoded_once():
     lists = pa.array(
         [[1, 2, 3], [1, 2, 4], [1, 2, 3], [9], [1, 2]], pa.list_(pa.field("item", pa.int32(), nullable=False))
     )
-    cut_at_two = Tokens(pa.array(list("abcde")), lists, Special([7], [8], 0, 10), 4)
+    cut_at_two = Tokens.of(pa.array(list("abcde")), lists, Special([7], [8], 0, 10), 4)
     distinct, which = cut_at_two.unique(np.arange(5))
     assert len(distinct) == 2
     assert which[0] == which[1] == which[2] == which[4] != which[3]
@@ -91,7 +91,7 @@ def test_equal_texts_as_read_are_encoded_once():
 
 def test_a_length_without_room_is_refused(tokens):
     with pytest.raises(StudyError, match="leaves no room"):
-        Tokens(tokens.ids, pa.array([[1]]), tokens.special, 2)
+        Tokens.of(tokens.ids, pa.array([[1]]), tokens.special, 2)
 
 
 def test_the_encoder_is_transformers_bert(folder, tokens):

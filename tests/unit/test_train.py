@@ -21,19 +21,21 @@ def collection(tmp_path_factory):
     ids, docs = [f"q{i}" for i in range(N)], [f"d{i}" for i in range(N + 20)]
     tables.write("documents", {"doc_id": docs, "title": "", "text": ["text"] * len(docs)}, folder / "documents.parquet")
     split = ["train"] * (N - 4) + ["test"] * 4
-    tables.write("queries", {"query_id": ids, "split": split, "text": ["q"] * N}, folder / "queries.parquet")
-    judged = [(s, q, d) for s, q, d in zip(split, ids, docs, strict=False)]
-    judged += [("train", f"q{i}", f"d{N + i}") for i in range(4)]
-    columns = dict(zip(("split", "query_id", "doc_id"), zip(*judged, strict=True), strict=True))
+    tables.write("queries", {"query_id": ids, "text": ["q"] * N}, folder / "queries.parquet")
+    judged = [(s, q, d, i) for i, (s, q, d) in enumerate(zip(split, ids, docs, strict=False))]
+    judged += [("train", f"q{i}", f"d{N + i}", N + i) for i in range(4)]
+    columns = dict(zip(("split", "query_id", "doc_id", "row"), zip(*judged, strict=True), strict=True))
     tables.write("qrels", {**columns, "grade": 1, "positive": True}, folder / "qrels.parquet")
     mined = [[d for d in range(N) if d != q][:10] for q in range(N)]
-    rows = {"query_id": ids, "split": split, "rows": mined, "scores": [[0.0] * 10] * N}
-    tables.write("negatives", rows, folder / "negatives.parquet")
+    for shard, some in enumerate((slice(0, 7), slice(7, N))):
+        n = len(ids[some])
+        rows = {"query_id": ids[some], "rows": mined[some], "scores": [[0.0] * 10] * n, "mined": [10] * n}
+        tables.write("negatives", rows, folder / f"{shard}.parquet")
     return folder
 
 
 def examples(collection, objective="mined", per_query=3, size=None, seed=1, split="train"):
-    negatives = collection / "negatives.parquet"
+    negatives = [collection / f"{shard}.parquet" for shard in (0, 1)]
     return Examples(collection, negatives, split, size, "nested", objective, per_query, seed)
 
 
@@ -131,7 +133,7 @@ def train(shared, folder, *more, check=True):
         "--tokens",
         shared / "tokens/wordpiece",
         "--mined",
-        shared / "lsa/negatives.parquet",
+        shared / "lsa/negatives/0.parquet",
     )
     sizes = ("--train-queries", 128, "--query-length", 16, "--passage-length", 24, "--learning-rate", 1e-3)
     folders = ("--scratch", folder / "scratch", "--output", folder / "run")

@@ -71,10 +71,11 @@ def test_metrics_are_what_the_observations_say(study):
 
 def test_no_test_query_is_trained_on_or_shapes_a_candidate(study, shared):
     queries = tables.read("queries", shared / "queries.parquet").to_pandas()
-    assert queries.split.value_counts().to_dict() == {"train": 2500, "test": 400, "dev": 100}
+    qrels = tables.read("qrels", shared / "qrels.parquet").to_pandas()
+    assert qrels.groupby("split").query_id.nunique().to_dict() == {"train": 2500, "test": 400, "dev": 100}
     assert not queries.text.str.casefold().duplicated().any()
     candidates = tables.read("candidates", study / "candidates.parquet").to_pandas()
-    evaluated = set(queries[queries.split == "test"].query_id)
+    evaluated = set(qrels[qrels.split == "test"].query_id)
     assert set(candidates.query_id) == evaluated
     positive = set(candidates.positive)
     for row in candidates.itertuples():

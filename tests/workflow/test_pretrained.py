@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from rankscale import tables
+from rankscale import tables, vectors
 from rankscale.tokenizer import train_wordpiece
 from tests.conftest import SMALL, run
 
@@ -39,8 +39,9 @@ def test_it_runs_and_says_what_it_used(folder):
     assert row["embedding_parameters"] == (1000 + 512 + 2 + 2) * 16
     # The checkpoint's own tokenizer was used, and both shards of the miner's vectors.
     assert list(folder.glob("results/shared/docstrings/tokens/bert-*/documents.parquet"))
-    ids = [tables.read_vectors(folder / f"results/shared/docstrings/bert/documents/{s}.parquet")[0] for s in (0, 1)]
-    assert sum(map(len, ids)) == 3000
+    mined = folder / "results/shared/docstrings/bert"
+    assert sum(vectors.shape(mined / f"documents/{s}.parquet")[0] for s in (0, 1)) == 3000
+    assert sum(tables.count(mined / f"negatives/{s}.parquet") for s in (0, 1)) == 3000
 
 
 def test_changed_weights_train_and_encode_anew(folder):

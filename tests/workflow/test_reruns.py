@@ -105,7 +105,7 @@ def test_a_clash_over_a_shared_name_is_refused_and_deletes_nothing(finished):
     assert done.returncode == 1
     assert "study demo made it with top_k=50, study two wants top_k=40" in done.stdout
     assert "Traceback" not in done.stdout
-    assert (finished / "results/shared/docstrings/lsa/negatives.parquet").exists()
+    assert (finished / "results/shared/docstrings/lsa/negatives/0.parquet").exists()
     assert jobs(finished, "--configfile two.yaml --config remake=True")["mine"] == 1
 
 

@@ -62,10 +62,10 @@ def add_manifest(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument("--settings", type=json.loads, default="{}", help="kept too, JSON: what it was made with")
 
 
-def write_manifest(args: argparse.Namespace, folder: Path, **facts: object) -> None:
-    """Write a shared folder's manifest: by which study and with which settings it was made, and `facts`."""
+def write_manifest(args: argparse.Namespace, path: Path, **facts: object) -> None:
+    """Write what is shared its manifest: by which study and with which settings it was made, and `facts`."""
     manifest = {"study": args.study, "settings": args.settings, **facts}
-    with tables.whole(folder / "manifest.json") as beside:
+    with tables.whole(path) as beside:
         beside.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

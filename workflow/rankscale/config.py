@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 
 from rankscale.errors import StudyError
+from rankscale.msmarco import JUDGMENTS
 from rankscale.readers import beir_splits
 from rankscale.study import snapshot_size, snapshots
 
@@ -76,10 +77,21 @@ def check(config: dict[str, Any]) -> dict[str, Any]:
     if training["negatives"] != "random" and training["negatives_per_query"] > study["miner"]["top_k"]:
         raise StudyError("training.negatives_per_query: more than miner.top_k keeps")
     taken = study["miner"]["name"]
-    if taken in ("tokens", "logs", "benchmarks") or taken.endswith((".parquet", ".json")):
+    if taken in ("tokens", "logs", "benchmarks", "downloads") or taken.endswith((".parquet", ".json")):
         raise StudyError(
             f"miner.name: {taken} is the name of something else in the collection's folder; choose another"
         )
+    miner = study["miner"]
+    if miner["range_max"] and miner["range_max"] < miner["range_min"] + miner["top_k"] and miner["short"] == "refuse":
+        raise StudyError(
+            f"miner.range_max: ranks {miner['range_min'] + 1} to {miner['range_max']} hold fewer than top_k "
+            f"{miner['top_k']} documents; raise it, or set miner.short to fill"
+        )
+    grades = study["collection"]["positive_grade"]
+    if isinstance(grades, dict):
+        odd = sorted(set(grades) - {splits["train"], *splits["test"]})
+        if odd:
+            raise StudyError(f"collection.positive_grade: {odd[0]} is none of collection.splits")
     if study["miner"]["encoder"] == "lsa" and study["miner"]["shards"] > 1:
         raise StudyError("miner.shards: lsa reads the whole collection at once; set it to 1")
     return study
@@ -100,24 +112,31 @@ def _refuse_infinite(value: Any, key: str) -> None:
 def _refuse_source(collection: dict[str, Any]) -> None:
     """A source and its path must fit, and what the path names must be there."""
     source, path = collection["source"], collection["path"]
-    fits = {"docstrings": type(None), "beir": str, "tsv": dict}[source]
+    fits, wanted = {
+        "docstrings": (type(None), "null"),
+        "msmarco-passage": (type(None), "null"),
+        "beir": (str, "a folder or zip"),
+        "tsv": (dict, "a mapping of corpus, queries and qrels"),
+        "ir_datasets": (str, "the id of its documents, such as beir/scifact"),
+    }[source]
     if not isinstance(path, fits):
-        wanted = {"docstrings": "null", "beir": "a folder or zip", "tsv": "a mapping of corpus, queries and qrels"}[
-            source
-        ]
         raise StudyError(f"collection.path: {_short(path)} does not fit source {source}; it takes {wanted}")
     files = {"": path} if source == "beir" else {}
     if source == "tsv":
         files = {".corpus": path["corpus"]}
         files |= {f".{kind}.{split}": f for kind in ("queries", "qrels") for split, f in path[kind].items()}
     for key, file in files.items():
-        if not Path(file).exists():
+        if not Path(file.partition("!")[0]).exists():
             raise StudyError(f"collection.path{key}: {file}: there is no such file or folder")
     known = {"train", "dev", "test"}
     if source == "tsv":
         known = set(path["qrels"])
     elif source == "beir":
         known = beir_splits(Path(path))
+    elif source == "msmarco-passage":
+        known = set(JUDGMENTS)
+    elif source == "ir_datasets":
+        return  # the library says what it has when it is asked
     for split in (collection["splits"]["train"], *collection["splits"]["test"]):
         if split not in known:
             raise StudyError(

@@ -1,22 +1,27 @@
 """Encode one shard of documents and queries with the frozen miner: TF-IDF + truncated SVD, or a transformer."""
 
 import argparse
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from rankscale import command, tables
-from rankscale.command import log
+from rankscale import command, tables, vectors
+from rankscale.command import bar, log
 from rankscale.errors import StudyError
 
 DIMENSION = 256
 SEED = 0
+BATCH = 50_000  # texts sorted by length together: hardly any padding is left, and memory stays small
+KEYS = {"documents": "doc_id", "queries": "query_id"}
+
+Encoder = Callable[[str, list[str]], np.ndarray]  # documents or queries, their texts: vectors float32 [n, d]
 
 
-def lsa(documents: list[str], queries: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors float32 [n, 256] of documents and queries: latent semantic analysis of the documents.
+def lsa(args: argparse.Namespace) -> Encoder:
+    """Unit vectors [n, 256] by latent semantic analysis of the documents, all of which it holds in memory.
 
     Fitted on the documents alone; the queries, evaluated ones among them, are only projected.
     """
@@ -24,64 +29,79 @@ def lsa(documents: list[str], queries: list[str]) -> tuple[np.ndarray, np.ndarra
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize
 
+    known = args.collection / "documents.parquet"
+    documents = [t for part in tables.scan("documents", known, ["text"]) for t in part["text"].to_pylist()]
     words = TfidfVectorizer(sublinear_tf=True, min_df=2, dtype=np.float32)
     try:
         counts = words.fit_transform(documents)
     except ValueError as error:
         raise StudyError(f"miner lsa: {error}; the collection is too small or has no words") from error
     svd = TruncatedSVD(min(DIMENSION, counts.shape[1] - 1), random_state=SEED)
-    documents_out = svd.fit_transform(counts)
-    return normalize(documents_out), normalize(svd.transform(words.transform(queries)))
+    with threadpool_limits(args.threads):
+        svd.fit(counts)
+
+    def encode(_: str, texts: list[str]) -> np.ndarray:
+        with threadpool_limits(args.threads):
+            return normalize(svd.transform(words.transform(texts)))
+
+    return encode
 
 
-def transformer(args: argparse.Namespace, documents: list[str], queries: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors float32 [n, hidden] of documents and queries by a frozen transformer encoder."""
-    from rankscale import models
+def transformer(args: argparse.Namespace) -> Encoder:
+    """Vectors [n, hidden] by a frozen transformer encoder."""
+    from rankscale import devices, models
     from rankscale.store import Tokens
     from rankscale.tokenizer import frame, ids_of, load
 
-    device = models.set_up(args.device, args.threads)
+    device = devices.set_up(args.device, args.threads)
     tokenizer = load(args.encoder)
+    around = frame(tokenizer)
     model = models.BiEncoder(models.pretrained(args.encoder), None, args.pooling).to(device)
+    prefix = {"documents": args.passage_prefix, "queries": args.query_prefix}
+    longest = {"documents": args.passage_length, "queries": args.query_length}
 
-    def vectors(texts: list[str], unit: str, prefix: str, longest: int) -> np.ndarray:
-        lists = ids_of(tokenizer, [prefix + text for text in texts], unit)
-        tokens = Tokens(pa.array(texts), lists, frame(tokenizer), longest)
-        made = models.encode(model, tokens, np.arange(len(texts)), device, f"encode {unit}")
+    def encode(unit: str, texts: list[str]) -> np.ndarray:
+        lists = ids_of(tokenizer, [prefix[unit] + text for text in texts])
+        tokens = Tokens.of(pa.array(texts), lists, around, longest[unit])
+        with devices.sixteen_bits(args.precision, device):
+            made = models.encode(model, tokens, np.arange(len(texts)), device, f"encode {len(texts)} {unit}")
         return made / np.linalg.norm(made, axis=1, keepdims=True) if args.normalize else made
 
-    return (
-        vectors(documents, "documents", args.passage_prefix, args.passage_length),
-        vectors(queries, "queries", args.query_prefix, args.query_length),
-    )
+    return encode
+
+
+def texts(collection: Path, unit: str, rows: tuple[int, int]) -> Iterator[tuple[pa.Array, list[str]]]:
+    """Ids and texts of some rows of the documents or queries, `BATCH` at a time."""
+    for part in tables.scan(unit, collection / f"{unit}.parquet", [KEYS[unit], "text"], rows):
+        for start in range(0, len(part), BATCH):
+            some = part.slice(start, BATCH)
+            yield some[KEYS[unit]].combine_chunks(), some["text"].to_pylist()
 
 
 def main(args: argparse.Namespace) -> None:
     """Write the vectors of shard `shard` of `shards`: a contiguous part of the documents and of the queries."""
-    documents = tables.read("documents", args.collection / "documents.parquet")
-    queries = tables.read("queries", args.collection / "queries.parquet")
-    parts = []
-    for table in (documents, queries):
-        edges = np.linspace(0, len(table), args.shards + 1).astype(int)
-        parts.append(slice(edges[args.shard], edges[args.shard + 1]))
+    rows = {}
+    for unit in KEYS:
+        edges = np.linspace(0, tables.count(args.collection / f"{unit}.parquet"), args.shards + 1).astype(int)
+        rows[unit] = int(edges[args.shard]), int(edges[args.shard + 1])
+        if rows[unit][0] == rows[unit][1]:
+            raise StudyError(f"miner.shards: {args.shards} shards are more than the collection has {unit}; take fewer")
+    first, last = rows["documents"]
     log.info(
         "encoding shard %d of %d (%d documents) with %s: hard negatives are searched among these vectors",
         args.shard + 1,
         args.shards,
-        parts[0].stop - parts[0].start,
+        last - first,
         args.encoder,
     )
-    texts = [documents["text"].to_pylist(), queries["text"].to_pylist()]
-    if args.encoder == "lsa":
-        with threadpool_limits(args.threads):
-            vectors = [v[p] for v, p in zip(lsa(*texts), parts, strict=True)]
-    else:
-        vectors = list(transformer(args, *(t[p] for t, p in zip(texts, parts, strict=True))))
-    for table, key, part, made, path in (
-        (documents, "doc_id", parts[0], vectors[0], args.documents),
-        (queries, "query_id", parts[1], vectors[1], args.queries),
-    ):
-        tables.write_vectors(table[key].combine_chunks()[part], made, path)
+    encode = lsa(args) if args.encoder == "lsa" else transformer(args)
+    dimension = encode("queries", ["a"]).shape[1]
+    for unit, path in (("documents", args.documents), ("queries", args.queries)):
+        first, last = rows[unit]
+        with vectors.writer(path, dimension) as write, bar(last - first, f"encode {unit}", "text") as shown:
+            for ids, some in texts(args.collection, unit, rows[unit]):
+                write(ids, encode(unit, some))
+                shown.update(len(some))
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -95,6 +115,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--passage-prefix", default="")
     made.add_argument("--query-length", type=int, default=64, help="tokens, special ones included")
     made.add_argument("--passage-length", type=int, default=256, help="tokens, special ones included")
+    made.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], default="auto")
     made.add_argument("--shard", type=int, default=0)
     made.add_argument("--shards", type=int, default=1)
     made.add_argument("--device", default="auto")

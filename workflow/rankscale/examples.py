@@ -38,7 +38,7 @@ class Examples:
     def __init__(
         self,
         collection: Path,
-        negatives: Path | None,
+        negatives: list[Path],
         split: str,
         size: int | None,
         kind: str,
@@ -47,18 +47,15 @@ class Examples:
         seed: int,
     ) -> None:
         self.objective, self.per_query, self.seed = objective, per_query, seed
-        queries = tables.read("queries", collection / "queries.parquet", ["query_id", "split"])
-        documents = tables.read("documents", collection / "documents.parquet", ["doc_id"])
-        ids = queries["query_id"].combine_chunks()
+        ids = tables.read("queries", collection / "queries.parquet", ["query_id"])["query_id"].combine_chunks()
         qrels = tables.read("qrels", collection / "qrels.parquet")
-        positives = positives_of(qrels, ids, documents["doc_id"].combine_chunks())
-        in_split = pc.equal(queries["split"], split).to_numpy()
-        usable = np.flatnonzero(in_split & np.array([len(p) > 0 for p in positives]))
+        positives = positives_of(qrels.filter(pc.equal(qrels["split"], split)), ids)
+        usable = np.flatnonzero([len(p) > 0 for p in positives])
         if not len(usable):
             raise StudyError(f"collection.splits.train: no query of split {split} has a positive document")
         chosen = usable[subset(len(usable), size, kind, seed)]
         self.queries = chosen
-        self.n_documents = len(documents)
+        self.n_documents = tables.count(collection / "documents.parquet")
         self.positives = [positives[q] for q in chosen]
         # Judged pairs as one number each, so that a batch's false negatives are found in one look-up.
         self.judged = np.sort(np.concatenate([q * self.n_documents + positives[q] for q in chosen]))
@@ -67,23 +64,30 @@ class Examples:
             self.mined = self._mined(negatives, ids.take(pa.array(chosen)), per_query)
 
     @staticmethod
-    def _mined(path: Path, ids: pa.Array, per_query: int) -> np.ndarray:
-        table = tables.read("negatives", path, ["query_id", "rows"])
-        place = pc.index_in(ids, table["query_id"].combine_chunks())
-        if place.null_count:
-            missing = ids.filter(pc.is_null(place))[0]
-            raise StudyError(f"{path}: no mined negatives for training query {missing}")
-        lists = table["rows"].combine_chunks().take(place)
-        lengths = pc.list_value_length(lists).to_numpy()
-        if lengths.min() < per_query:
-            short = ids[int(lengths.argmin())]
-            raise StudyError(
-                f"training.negatives_per_query: {per_query} asked for, but query {short} has {lengths.min()} mined"
-            )
-        # One width for all: the first so many of each, as every list has at least those.
-        width = int(lengths.min())
-        starts = lists.offsets.to_numpy()[:-1]
-        return lists.values.to_numpy()[starts[:, None] + np.arange(width)]
+    def _mined(shards: list[Path], ids: pa.Array, per_query: int) -> np.ndarray:
+        """Rows int32 [queries, width] of the mined lists: the first so many of each, as all have at least those."""
+        out, seen, width = np.empty((len(ids), 0), np.int32), np.zeros(len(ids), bool), None
+        for part in (part for path in shards for part in tables.scan("negatives", path, ["query_id", "rows"])):
+            place = pc.index_in(part["query_id"].combine_chunks(), ids)
+            here = pc.is_valid(place)
+            place, lists = place.filter(here).to_numpy(), part["rows"].combine_chunks().filter(here)
+            if not len(lists):
+                continue
+            lengths = pc.list_value_length(lists).to_numpy()
+            if lengths.min() < per_query:
+                short = ids[int(place[lengths.argmin()])]
+                raise StudyError(
+                    f"training.negatives_per_query: {per_query} asked for, but query {short} has {lengths.min()} mined"
+                )
+            if width is None or lengths.min() < width:
+                width = int(lengths.min())
+                out = out[:, :width] if seen.any() else np.empty((len(ids), width), np.int32)
+            starts = lists.offsets.to_numpy()[:-1]
+            out[place] = lists.values.to_numpy()[starts[:, None] + np.arange(width)]
+            seen[place] = True
+        if not seen.all():
+            raise StudyError(f"{shards[0].parent}: no mined negatives for training query {ids[int((~seen).argmax())]}")
+        return out
 
     def __len__(self) -> int:
         return len(self.queries)

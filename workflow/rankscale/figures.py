@@ -1,6 +1,7 @@
 """The figures of a study, one function each."""
 
 from collections.abc import Callable
+from itertools import product
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -9,7 +10,7 @@ import pandas as pd
 
 from rankscale.axes import sizes
 from rankscale.decomposition import PARTS
-from rankscale.findings import NAMES, fixed_of
+from rankscale.findings import NAMES, SEARCHED, fixed_of
 from rankscale.panels import (
     AXES,
     CANDIDATES,
@@ -80,23 +81,30 @@ def compute_scale(study: Study) -> plt.Figure:
 
 
 def metric_vs_mrr(study: Study) -> plt.Figure:
-    """Each of the four against MRR over the same candidates."""
+    """Each of the four against MRR over the same candidates and, where there are runs, against nDCG@10."""
     headline = study.headline()
     finals = headline.finals()
-    figure, axes = panels()
+    measures = {"mrr": "MRR over the candidates"}
+    if finals.ndcg_10.notna().any():
+        measures["ndcg_10"] = f"nDCG@10, {SEARCHED[finals.retrieval.iloc[0]]}"
+    figure, axes = panels(len(PARTS), len(measures), 11, 2.9 * len(measures))
     models = finals.sort_values("encoder_parameters").model.unique()
     colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(models)))
-    for ax, metric in zip(axes, PARTS, strict=True):
+    for ax, (measure, metric) in zip(axes, product(measures, PARTS), strict=True):
         for i, model in enumerate(models):
             rows = finals[finals.model == model]
-            ax.scatter(rows[metric], rows.mrr, color=colours[i], marker=MARKERS[i % len(MARKERS)], s=22, label=model)
+            ax.scatter(
+                rows[metric], rows[measure], color=colours[i], marker=MARKERS[i % len(MARKERS)], s=22, label=model
+            )
         if len(finals) > 2:
-            rank = finals[metric].corr(finals.mrr, method="spearman")
+            rank = finals[metric].corr(finals[measure], method="spearman")
             ax.text(0.97, 0.97, f"Spearman {rank:.3f}", transform=ax.transAxes, fontsize=8, ha="right", va="top")
-        n = int(finals.n_candidates.iloc[0])
-        ax.axhline((1 / np.arange(1, n + 2)).mean(), color="k", ls=":", lw=0.8)
+        if measure == "mrr":
+            n = int(finals.n_candidates.iloc[0])
+            ax.axhline((1 / np.arange(1, n + 2)).mean(), color="k", ls=":", lw=0.8)
         ax.set_xlabel(f"{NAMES[metric]} (nats)")
-        ax.set_ylabel("MRR over the candidates")
+        if metric == PARTS[0]:
+            ax.set_ylabel(measures[measure])
     axes[0].text(0.98, 0.02, "dotted: chance", transform=axes[0].transAxes, ha="right", fontsize=7.5)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center")

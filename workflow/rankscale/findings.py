@@ -37,6 +37,10 @@ class Finding(NamedTuple):
     scales: bool | None
 
 
+# What the run of a checkpoint searched, in words.
+SEARCHED = {"full": "all documents", "pooled": "pooled documents"}
+
+
 def headline_of(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     """The rows of the headline: the first test set, and hard candidates where there are any."""
     split = metrics.split.iloc[0]
@@ -165,7 +169,7 @@ def headline_table(metrics: pd.DataFrame) -> pd.DataFrame:
         for name, title in (*NAMES.items(), ("mrr", "MRR")):
             cells[title] = _interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
         if pd.notna(row["ndcg_10"]):
-            cells["nDCG@10, all documents"] = f"{row['ndcg_10']:.3f}"
+            cells[f"nDCG@10, {SEARCHED[row['retrieval']]}"] = f"{row['ndcg_10']:.3f}"
         rows.append(cells)
     return pd.DataFrame(rows)
 

@@ -1,83 +1,151 @@
-"""Find each query's hard negatives: exact inner-product search with FAISS, judged positives removed."""
+"""Find hard negatives: exact search over all documents, judged positives removed, likely false negatives if asked."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from rankscale import command, tables
-from rankscale.command import log
+from rankscale import command, devices, tables, vectors
+from rankscale.command import log, progress
 from rankscale.errors import StudyError
 from rankscale.judgments import positives_of
-from rankscale.search import search
+from rankscale.negatives import Filters, Lists, draw, fill, refuse_short, select
+from rankscale.search import PART, Best, Pairs
+
+STATE = 128 << 20  # bytes of running results: more queries than fit wait for another pass over the documents
+BLOCK = 1024  # queries whose lists are selected and written together
 
 
-def without_positives(
-    scores: np.ndarray, rows: np.ndarray, positives: list[np.ndarray], top_k: int, names: list[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """The first `top_k` of each ranking that are judged positive for none of its own query.
+def check_ids(shards: list[Path], collection: Path) -> None:
+    """Raise StudyError unless the shards hold the collection's documents, in order."""
+    start, known = 0, collection / "documents.parquet"
+    for path in shards:
+        rows, _ = vectors.shape(path)
+        with tables.reading(path):
+            ids = pq.read_table(path, columns=["id"])["id"]
+        wanted = [t["doc_id"] for t in tables.scan("documents", known, ["doc_id"], (start, start + rows))]
+        if pa.chunked_array(wanted, pa.string()) != ids:
+            raise StudyError(f"{path}: its vectors and {known} name different documents; remake it with encode")
+        start += rows
+    if start != tables.count(known):
+        raise StudyError(f"{known}: has {tables.count(known)} documents, the shards have vectors of {start}")
 
-    Raises StudyError, naming the query, where fewer are left.
-    """
-    kept_scores = np.empty((len(rows), top_k), np.float32)
-    kept_rows = np.empty((len(rows), top_k), np.int32)
-    for i, (ranked, positive) in enumerate(zip(rows, positives, strict=True)):
-        keep = np.flatnonzero(~np.isin(ranked, positive))[:top_k]
-        if len(keep) < top_k:
-            raise StudyError(
-                f"miner.top_k: {top_k} negatives asked for, but query {names[i]} has only {len(keep)} "
-                f"documents that are not its positives; lower it"
-            )
-        kept_scores[i], kept_rows[i] = scores[i, keep], ranked[keep]
-    return kept_scores, kept_rows
+
+class Miner:
+    """The search for one shard of queries; each pass over the documents serves as many queries as memory holds."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args, self.filters = args, args.filters
+        self.device = devices.set_up(args.device, args.threads).type
+        asked = [v for path in args.queries for v in vectors.scan(path)]
+        self.names = pa.concat_arrays([ids for ids, _ in asked])
+        self.queries = np.concatenate([v for _, v in asked]).astype(np.float32)
+        known = tables.read("queries", args.collection / "queries.parquet", ["query_id"])["query_id"]
+        if pc.index_in(self.names, known.combine_chunks()).null_count:
+            raise StudyError(f"{args.queries[0]}: has a query that {args.collection}/queries.parquet lacks")
+        check_ids(args.documents, args.collection)
+        qrels = tables.read("qrels", args.collection / "qrels.parquet")
+        self.positives = positives_of(qrels, self.names)
+        self.taken = np.unique(qrels["row"].filter(qrels["positive"]).to_numpy())
+        self.documents = tables.count(args.collection / "documents.parquet")
+        self.counts: dict[str, int] = {}
+
+    def passed(self, what: str, *takers: Best | Pairs) -> None:
+        """Show every document to the takers, once."""
+        shards = progress(vectors.parts(self.args.documents, PART), what, "part of the documents")
+        for rows, documents in shards:
+            for taker in takers:
+                taker.add(rows, documents)
+
+    def lists(self, start: int, stop: int) -> Iterator[tuple[pa.Array, Lists]]:
+        """Ids and negatives of the queries from `start` to `stop`, some at a time; one pass over the documents."""
+        queries, positives = self.queries[start:stop], self.positives[start:stop]
+        best = Best(queries, min(self.depth(), self.documents), self.device)
+        owner = np.repeat(np.arange(stop - start), [len(p) for p in positives])
+        judged = Pairs(queries, owner, np.concatenate(positives))
+        lowest = np.full(stop - start, np.inf, np.float32)
+        measured = self.filters.use_positives()
+        self.passed(f"mine queries {start} to {stop}", best, *([judged] if measured else []))
+        if measured:
+            np.minimum.at(lowest, owner, judged.scores)
+        for first in range(0, stop - start, BLOCK):
+            part = slice(first, min(first + BLOCK, stop - start))
+            scores, rows = best.result(part)
+            found, counts = select(rows, scores, positives[part], lowest[part], self.args.top_k, self.filters)
+            self.counts = {k: self.counts.get(k, 0) + n for k, n in counts.items()}
+            names = self.names[start:stop][part]
+            if self.args.short == "fill":
+                self.fill(names.to_pylist(), queries[part], found, rows, lowest[part])
+            refuse_short(names.to_pylist(), found, self.args.short == "fill")
+            yield names, found
+
+    def fill(self, names: list[str], queries: np.ndarray, found: Lists, seen: np.ndarray, lowest: np.ndarray) -> None:
+        """Fill the lists that came out short with documents that are positive for no query, scored in another pass."""
+        need = found.rows.shape[1] - found.mined
+        if not need.any():
+            return
+        self.counts["lists filled"] = self.counts.get("lists filled", 0) + int((need > 0).sum())
+        free = np.setdiff1d(np.arange(self.documents), self.taken)
+        drawn = draw(names, seen, need, free, self.args.seed)
+        owner = np.repeat(np.arange(len(names)), [len(d) for d in drawn])
+        pairs = Pairs(queries, owner, np.concatenate(drawn))
+        self.passed("score what lists are filled with", pairs)
+        fill(found, drawn, pairs.scores, lowest, self.filters)
+
+    def depth(self) -> int:
+        """How many of its nearest documents each query needs: some may be its positives."""
+        return self.filters.range_max + max(map(len, self.positives), default=0)
+
+    def run(self) -> Iterator[pa.Table]:
+        """Parts of the table of negatives, of all queries."""
+        size = max(1, STATE // (8 * self.depth()))
+        for start in range(0, len(self.names), size):
+            for names, found in self.lists(start, min(start + size, len(self.names))):
+                offsets = np.arange(0, found.rows.size + 1, self.args.top_k, dtype=np.int32)
+                columns = [pa.ListArray.from_arrays(offsets, a.reshape(-1)) for a in (found.rows, found.scores)]
+                yield pa.table([names, *columns, pa.array(found.mined)], schema=tables.SCHEMAS["negatives"])
 
 
 def main(args: argparse.Namespace) -> None:
-    """Write the top `k` of every query as rows into documents.parquet, with scores."""
+    """Write the top `k` of every query of a shard as rows into documents.parquet, with scores."""
     import faiss
 
     faiss.omp_set_num_threads(args.threads)
-    parts = [tables.read_vectors(path) for path in args.documents]
-    ids, documents = (
-        pa.concat_arrays([p[0] for p in parts]),
-        np.concatenate([p[1] for p in parts]).astype(np.float32),
+    wide = args.range_max or args.range_min + args.top_k
+    args.filters = Filters(args.range_min, wide, args.absolute_margin, args.relative_margin, args.max_score)
+    miner = Miner(args)
+    log.info(
+        "mining %d negatives for each of %d queries among %d documents", args.top_k, len(miner.names), miner.documents
     )
-    parts = [tables.read_vectors(path) for path in args.queries]
-    names, queries = (
-        pa.concat_arrays([p[0] for p in parts]),
-        np.concatenate([p[1] for p in parts]).astype(np.float32),
-    )
-    known = tables.read("queries", args.collection / "queries.parquet")
-    if not (names.equals(known["query_id"].combine_chunks())):
-        raise StudyError(f"{args.queries[0]}: vectors and {args.collection}/queries.parquet name different queries")
-    if not ids.equals(
-        tables.read("documents", args.collection / "documents.parquet", ["doc_id"])["doc_id"].combine_chunks()
-    ):
-        raise StudyError(
-            f"{args.documents[0]}: vectors and {args.collection}/documents.parquet name different documents"
-        )
-    log.info("mining %d negatives for each of %d queries among %d documents", args.top_k, len(names), len(ids))
-    positives = positives_of(tables.read("qrels", args.collection / "qrels.parquet"), names, ids)
-    most = max(map(len, positives), default=0)
-    scores, rows = search(documents, queries, args.top_k + most)
-    scores, rows = without_positives(scores, rows, positives, args.top_k, names.to_pylist())
-    offsets = np.arange(0, rows.size + 1, args.top_k, dtype=np.int32)
-    lists = [pa.ListArray.from_arrays(offsets, a.reshape(-1)) for a in (rows, scores)]
-    table = pa.table([names, known["split"].combine_chunks(), *lists], schema=tables.SCHEMAS["negatives"])
-    tables.write("negatives", table, args.output)
-    command.write_manifest(args, args.output.parent)
+    with tables.writer("negatives", args.output) as write:
+        for part in miner.run():
+            write(part)
+    log.info("left out: %s", ", ".join(f"{n} {why}" for why, n in miner.counts.items()))
+    command.write_manifest(args, args.manifest, queries=len(miner.names), left_out=miner.counts)
 
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
     made = command.parser("mine", __doc__)
-    made.add_argument("--collection", type=Path, required=True, help="folder of queries and qrels")
-    made.add_argument("--documents", type=Path, nargs="+", required=True, help="vectors, shards in order")
-    made.add_argument("--queries", type=Path, nargs="+", required=True, help="vectors, shards in order")
+    made.add_argument("--collection", type=Path, required=True, help="folder of documents, queries and qrels")
+    made.add_argument("--documents", type=Path, nargs="+", required=True, help="vectors, all shards in order")
+    made.add_argument("--queries", type=Path, nargs="+", required=True, help="vectors of the queries to mine for")
     made.add_argument("--top-k", type=int, required=True, help="kept per query after positives are removed")
+    made.add_argument("--range-min", type=int, default=0, help="leave out each query's nearest so many")
+    made.add_argument("--range-max", type=int, help="look no further than this rank; default: range-min + top-k")
+    made.add_argument("--absolute-margin", type=float, help="keep what scores so much below the positive")
+    made.add_argument("--relative-margin", type=float, help="the same, as a share of the positive's score")
+    made.add_argument("--max-score", type=float, help="leave out what scores higher")
+    made.add_argument("--short", choices=["refuse", "fill"], default="refuse", help="what to do with a short list")
+    made.add_argument("--seed", type=int, default=0, help="of what short lists are filled with")
+    made.add_argument("--device", default="auto")
     made.add_argument("--threads", type=int, default=1)
     command.add_manifest(made)
+    made.add_argument("--manifest", type=Path, required=True, help="output: how the lists came about, as JSON")
     made.add_argument("--output", type=Path, required=True)
     return made
 

@@ -1,6 +1,7 @@
 """The ranking model: a transformer encoder, pooled, a linear head; scores are inner products."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import nn
 
 from rankscale import tables
 from rankscale.bert import Bert, BertShape
-from rankscale.command import log, progress
+from rankscale.command import progress
 from rankscale.errors import StudyError
 from rankscale.store import Tokens
 
@@ -156,37 +157,53 @@ def load(path: Path) -> tuple[BiEncoder, dict]:
     return model.eval(), facts
 
 
-def set_up(device: str, threads: int) -> torch.device:
-    """Fix what changes the bytes of a result (threads, algorithms) and pick the device."""
-    torch.set_num_threads(threads)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise StudyError("machine.device: cuda was asked for, but torch sees no GPU; set it to auto or cpu")
-    log.info("on %s, %d threads", torch.cuda.get_device_name() if device == "cuda" else "cpu", threads)
-    return torch.device(device)
+def encode_parts(
+    model: BiEncoder, tokens: Tokens, rows: np.ndarray, device: torch.device, doing: str, size: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Vectors of the texts `rows` in parts of about `size` bytes (0: one part): rows, ascending, and float32 [n, d].
 
-
-@torch.inference_mode()
-def encode(model: BiEncoder, tokens: Tokens, rows: np.ndarray, device: torch.device, doing: str) -> np.ndarray:
-    """Vectors float32 [n, dimension] of the texts `rows`, in their order; equal texts get equal vectors.
-
-    Length-sorted batches under a token budget: almost nothing is padding, and memory does not depend on n.
+    Each distinct text is encoded once, so equal texts get equal vectors; a part holds all texts of some lengths.
+    Length-sorted batches under a token budget: almost nothing is padding, and memory does not depend on the number.
     Raises StudyError, naming the text, if a vector is not finite.
     """
     model.eval()
     distinct, which = tokens.unique(rows)
-    position = np.empty(len(tokens), np.int64)
-    position[distinct] = np.arange(len(distinct))
-    out = None
+    order = np.argsort(which, kind="stable")  # texts that are the same, one after the other
+    edges = np.searchsorted(which[order], np.arange(len(distinct) + 1))
+    place = np.empty(len(tokens), np.int64)
+    place[distinct] = np.arange(len(distinct))
+    held: list[np.ndarray] = []
+    texts: list[np.ndarray] = []
+
+    def part() -> tuple[np.ndarray, np.ndarray]:
+        some = place[np.concatenate(texts)]
+        times = edges[some + 1] - edges[some]
+        repeats = np.repeat(np.arange(len(some)), times)
+        where = order[np.arange(len(repeats)) + np.repeat(edges[some] - np.cumsum(times) + times, times)]
+        ascending = np.argsort(rows[where], kind="stable")
+        return rows[where[ascending]], np.concatenate(held)[repeats[ascending]]
+
+    count = 0
     for some in progress(tokens.length_sorted(distinct, 1 << (15 if device.type == "cuda" else 12)), doing, "batch"):
-        ids, lengths = tokens.batch(some)
-        vectors = model(torch.from_numpy(ids).to(device), torch.from_numpy(lengths).to(device))
-        vectors = vectors.float().cpu().numpy()
-        if out is None:
-            out = np.empty((len(distinct), vectors.shape[1]), np.float32)
-        out[position[some]] = vectors
+        with torch.inference_mode():
+            ids, lengths = tokens.batch(some)
+            vectors = model(torch.from_numpy(ids).to(device), torch.from_numpy(lengths).to(device))
+            vectors = vectors.float().cpu().numpy()
         bad = np.flatnonzero(~np.isfinite(vectors).all(1))
         if len(bad):
             raise StudyError(f"the model gives {tokens.ids[some[bad[0]]]} a vector that is not finite")
-    return out[which]
+        held.append(vectors)
+        texts.append(some)
+        at = place[some]
+        count += int((edges[at + 1] - edges[at]).sum())
+        if size and count * vectors.shape[1] * 4 >= size:
+            yield part()
+            held, texts, count = [], [], 0
+    if held:
+        yield part()
+
+
+def encode(model: BiEncoder, tokens: Tokens, rows: np.ndarray, device: torch.device, doing: str) -> np.ndarray:
+    """Vectors float32 [n, dimension] of the texts `rows`, in their order, as `encode_parts` makes them."""
+    ((found, vectors),) = encode_parts(model, tokens, rows, device, doing)
+    return vectors[np.searchsorted(found, rows)]

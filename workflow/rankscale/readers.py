@@ -3,9 +3,10 @@
 Every complaint names the file and the line. Byte order marks and CRLF line ends are accepted.
 """
 
+import contextlib
 import gzip
-import io
 import json
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -40,7 +41,10 @@ class Judgment(NamedTuple):
 
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Each line without its end, and where it stands as `file:number`; plain, gzipped, or `archive.zip!member`."""
+    """Each line without its end, and where it stands as `file:number`.
+
+    Plain, gzipped, or in an archive: `archive.zip!member`, `archive.tar.gz!member`.
+    """
     name = str(path)
     try:
         with _open(path) as file:
@@ -55,7 +59,7 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
                 yield line.rstrip("\r\n"), where
     except FileNotFoundError:
         raise StudyError(f"{name}: there is no such file") from None
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error) as error:
         raise StudyError(f"{name}: cannot be read to its end ({error})") from error
 
 
@@ -68,9 +72,13 @@ def members(archive: Path) -> list[str]:
     except zipfile.BadZipFile as error:
         raise StudyError(f"{archive}: is not a whole zip ({error})") from error
     for name in names:
-        if name.startswith("/") or ".." in Path(name).parts:
-            raise StudyError(f"{archive}: member {name} leads out of the archive")
+        _refuse_outside(archive, name)
     return names
+
+
+def _refuse_outside(archive: Path, member: str) -> None:
+    if member.startswith("/") or ".." in Path(member).parts:
+        raise StudyError(f"{archive}: member {member} leads out of the archive")
 
 
 def beir_splits(place: Path) -> set[str]:
@@ -79,17 +87,26 @@ def beir_splits(place: Path) -> set[str]:
     return {Path(name).stem for name in names if name.endswith(".tsv") and "qrels/" in name}
 
 
-def _open(path: Path) -> IO[bytes]:
-    archive, _, member = str(path).partition(".zip!")
-    if member:
-        archive += ".zip"
-        folder = zipfile.ZipFile(archive)
-        if member not in folder.namelist():
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[IO[bytes]]:
+    archive, _, member = str(path).partition("!")
+    if member and archive.endswith(".zip"):
+        if member not in members(Path(archive)):
             raise StudyError(f"{archive}: has no member {member}")
-        return folder.open(member)
-    if path.suffix == ".gz":
-        return io.BufferedReader(gzip.open(path))
-    return open(path, "rb")
+        with zipfile.ZipFile(archive) as folder, folder.open(member) as file:
+            yield file
+    elif member:
+        # A stream: members are met in their order, and nothing is unpacked to disk.
+        with tarfile.open(archive, "r|*") as folder:
+            for entry in folder:
+                _refuse_outside(Path(archive), entry.name)
+                if entry.name.removeprefix("./") == member and entry.isfile():
+                    yield folder.extractfile(entry)  # type: ignore[misc] (a plain file has content)
+                    return
+            raise StudyError(f"{archive}: has no member {member}")
+    else:
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            yield file
 
 
 def tsv_texts(path: Path) -> Iterator[Text]:
@@ -104,7 +121,7 @@ def tsv_texts(path: Path) -> Iterator[Text]:
             raise StudyError(
                 f"{where}: has {len(cells)} tab-separated columns, expected {width if width in (2, 3) else '2 or 3'}"
             )
-        yield _text(cells[0], cells[1] if width == 3 else "", cells[-1], where)
+        yield text(cells[0], cells[1] if width == 3 else "", cells[-1], where)
 
 
 def jsonl_texts(path: Path) -> Iterator[Text]:
@@ -121,19 +138,20 @@ def jsonl_texts(path: Path) -> Iterator[Text]:
             raise StudyError(f"{where}: lacks _id or text") from None
         if not all(isinstance(value, str) for value in found):
             raise StudyError(f"{where}: _id, title and text must be strings")
-        yield _text(*found, where)
+        yield text(*found, where)
 
 
-def _text(key: str, title: str, text: str, where: str) -> Text:
+def text(key: str, title: str, body: str, where: str) -> Text:
+    """A text that can be used. Raises StudyError, naming `where`, for an empty id or text, or half a character."""
     if not key.strip():
         raise StudyError(f"{where}: the id is empty")
-    if not text.strip():
+    if not body.strip() and not title.strip():
         raise StudyError(f"{where}: the text of {key} is empty")
     try:
-        f"{key}{title}{text}".encode()
+        f"{key}{title}{body}".encode()
     except UnicodeEncodeError:
         raise StudyError(f"{where}: the text of {key!r} has half a surrogate pair, which is no character") from None
-    return Text(key, title, text, where)
+    return Text(key, title, body, where)
 
 
 def judgments(path: Path) -> Iterator[Judgment]:

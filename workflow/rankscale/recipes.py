@@ -5,9 +5,9 @@ the results alone (a comment, a faster loop) leaves the number alone, and nothin
 test_recipes.py fails when the code behind a number changes, and says which of the two to do.
 """
 
-COLLECT = 3
-TOKENIZE = 2
-ENCODE = 1
-MINE = 1
+COLLECT = 4
+TOKENIZE = 3
+ENCODE = 2
+MINE = 2
 TRAIN = 1
-RETRIEVE = 1
+RETRIEVE = 2

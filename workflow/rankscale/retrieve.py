@@ -10,67 +10,49 @@ import pyarrow.compute as pc
 from rankscale import command, tables
 from rankscale.command import log
 from rankscale.errors import StudyError
-from rankscale.search import scores_of, search
-
-BLOCK = 256
+from rankscale.search import PART, Best, Pairs
 
 
-def observe(
-    queries: np.ndarray,
-    documents: np.ndarray,
-    positive: np.ndarray,
-    candidates: np.ndarray,
-    temperature: float = 1.0,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def observe(scores: np.ndarray, temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Loss (float64, nats), and how many candidates score above and equal to the positive, of each query.
 
-    `queries` [q, d] and `documents` [n, d] float32; `positive` [q] and `candidates` [q, k] rows of documents.
+    `scores` float32 [q, 1 + k], the positive's first. Raises StudyError where one is not finite.
     """
-    loss = np.empty(len(queries))
-    above, tied = np.empty(len(queries), np.int32), np.empty(len(queries), np.int32)
-    for start in range(0, len(queries), BLOCK):
-        part = slice(start, start + BLOCK)
-        rows = np.column_stack([positive[part], candidates[part]])
-        scores = scores_of(queries[part], documents, rows)
-        bad = ~np.isfinite(scores)
-        if bad.any():
-            raise StudyError(f"the score of evaluated query number {start + int(bad.any(1).argmax())} is not finite")
-        above[part] = (scores[:, 1:] > scores[:, :1]).sum(1)
-        tied[part] = (scores[:, 1:] == scores[:, :1]).sum(1)
-        logits = scores.astype(np.float64) / temperature
-        top = logits.max(1)
-        loss[part] = np.log(np.exp(logits - top[:, None]).sum(1)) + top - logits[:, 0]
+    bad = ~np.isfinite(scores)
+    if bad.any():
+        raise StudyError(f"the score of evaluated query number {int(bad.any(1).argmax())} is not finite")
+    above = (scores[:, 1:] > scores[:, :1]).sum(1, dtype=np.int32)
+    tied = (scores[:, 1:] == scores[:, :1]).sum(1, dtype=np.int32)
+    logits = scores.astype(np.float64) / temperature
+    top = logits.max(1)
+    loss = np.log(np.exp(logits - top[:, None]).sum(1)) + top - logits[:, 0]
     return loss, above, tied
 
 
-def contrastive(candidates: pa.Table, place: dict[str, int], vectors: tuple, temperature: float) -> dict[str, list]:
-    """The columns of the observations table beside the run's keys."""
-    columns: dict[str, list] = {}
-    for kind in pc.unique(candidates["candidates"]).to_pylist():
-        part = candidates.filter(pc.equal(candidates["candidates"], kind))
-        ids = part["query_id"].to_pylist()
+class Contrast:
+    """One kind of candidates: the scores of each query's positive and candidates, gathered as documents come by."""
+
+    def __init__(self, kind: str, part: pa.Table, place: pa.Array, queries: np.ndarray, documents: int) -> None:
+        self.kind, self.part = kind, part
         rows = part["rows"].combine_chunks()
-        n = _width(rows, part, len(vectors[1]))
-        some = np.array([place[i] for i in ids])
-        loss, above, tied = observe(
-            vectors[0][some],
-            vectors[1],
-            part["positive"].to_numpy(),
-            rows.values.to_numpy().reshape(-1, n),
-            temperature,
-        )
-        new = {
-            "split": part["split"].to_pylist(),
-            "query_id": ids,
-            "candidates": [kind] * len(ids),
-            "n_candidates": [n] * len(ids),
-            "loss": loss,
-            "above": above,
-            "tied": tied,
+        self.width = _width(rows, part, documents)
+        candidates = rows.values.to_numpy().reshape(-1, self.width)
+        self.rows = np.column_stack([part["positive"].to_numpy(), candidates])
+        which = np.repeat(place.to_numpy(), 1 + self.width)
+        self.pairs = Pairs(queries, which, self.rows.reshape(-1))
+
+    def columns(self, temperature: float) -> dict[str, object]:
+        """The columns of the observations table beside the run's keys."""
+        loss, above, tied = observe(self.pairs.scores.reshape(self.rows.shape), temperature)
+        return {
+            "split": self.part["split"],
+            "query_id": self.part["query_id"],
+            "candidates": pa.array([self.kind] * len(loss)),
+            "n_candidates": pa.array(np.full(len(loss), self.width, np.int32)),
+            "loss": pa.array(loss),
+            "above": pa.array(above),
+            "tied": pa.array(tied),
         }
-        for name, values in new.items():
-            columns.setdefault(name, []).extend(values)
-    return columns
 
 
 def _width(rows: pa.ListArray, part: pa.Table, documents: int) -> int:
@@ -85,26 +67,28 @@ def _width(rows: pa.ListArray, part: pa.Table, documents: int) -> int:
     return widths[0]
 
 
-def full(ids: pa.Array, splits: pa.Array, documents: pa.Array, vectors: tuple, top_k: int) -> dict[str, pa.Array]:
-    """The run over the whole collection: the best `top_k` documents of each query, ties by document order."""
-    scores, rows = search(vectors[1], vectors[0], top_k)
-    n, k = rows.shape
-    again = pa.array(np.repeat(np.arange(n), k))
+def ranked(best: Best, candidates: pa.Table, ids: pa.Array, documents: pa.Array) -> dict[str, object]:
+    """The columns of the run: each split's queries and their best documents, ties by document order."""
+    asked = candidates.group_by(["split", "query_id"], use_threads=False).aggregate([]).combine_chunks()
+    scores, rows = best.result()
+    k = int((rows[0] >= 0).sum())
+    some = pc.index_in(asked["query_id"].combine_chunks(), ids).to_numpy()
+    again = pa.array(np.repeat(np.arange(len(some)), k))
     return {
-        "split": splits.dictionary_encode().take(again).cast(pa.string()),
-        "query_id": ids.dictionary_encode().take(again).cast(pa.string()),
-        "doc_id": documents.take(pa.array(rows.reshape(-1))),
-        "score": scores.reshape(-1),
-        "rank": np.tile(np.arange(1, k + 1, dtype=np.int32), n),
+        "split": asked["split"].combine_chunks().dictionary_encode().take(again).cast(pa.string()),
+        "query_id": asked["query_id"].combine_chunks().dictionary_encode().take(again).cast(pa.string()),
+        "doc_id": documents.take(pa.array(rows[some, :k].reshape(-1))),
+        "score": scores[some, :k].reshape(-1),
+        "rank": np.tile(np.arange(1, k + 1, dtype=np.int32), len(some)),
     }
 
 
 def main(args: argparse.Namespace) -> None:
     """Write the observations of one checkpoint and, where asked for, its run."""
-    from rankscale import models
+    from rankscale import devices, models
     from rankscale.store import Tokens
 
-    device = models.set_up(args.device, args.threads)
+    device = devices.set_up(args.device, args.threads)
     model, facts = models.load(args.checkpoint)
     keys = {k: facts[k] for k in ("model", "train_queries", "seed", "step")}
     queries = Tokens.read(args.tokens, "queries", facts["query_length"])
@@ -114,28 +98,33 @@ def main(args: argparse.Namespace) -> None:
     some = pc.index_in(ids, queries.ids)
     if some.null_count:
         raise StudyError(f"{args.tokens}: no tokens for query {ids.filter(pc.is_null(some))[0]}")
-    log.info(
-        "%s/%s/%s step %s: encoding %d queries and each of %d passages once",
-        *keys.values(),
-        len(ids),
-        len(documents),
-    )
     model = model.to(device)
-    vectors = (
-        models.encode(model, queries, some.to_numpy(), device, "encode queries"),
-        models.encode(model, documents, np.arange(len(documents)), device, "encode passages"),
-    )
-    place = {query: i for i, query in enumerate(ids.to_pylist())}
-    observed = contrastive(candidates, place, vectors, facts["temperature"])
-    tables.write("observations", {**keys, **observed}, args.observations)
+    asked = models.encode(model, queries, some.to_numpy(), device, "encode queries")
+    contrasts = []
+    for kind in pc.unique(candidates["candidates"]).to_pylist():
+        part = candidates.filter(pc.equal(candidates["candidates"], kind))
+        place = pc.index_in(part["query_id"].combine_chunks(), ids)
+        contrasts.append(Contrast(kind, part, place, asked, len(documents)))
+    needed = np.unique(np.concatenate([contrast.rows.reshape(-1) for contrast in contrasts]))
+    searched = None
     if args.run:
-        import faiss
-
-        faiss.omp_set_num_threads(args.threads)
-        first = candidates.group_by("query_id", use_threads=False).aggregate([("split", "first")])
-        splits = first["split_first"].combine_chunks()
-        run = full(ids, splits, documents.ids, vectors, args.top_k)
-        tables.write("runs", {**keys, **run}, args.run)
+        searched = tables.read("pool", args.pool)["row"].to_numpy() if args.pool else np.arange(len(documents))
+        needed = np.union1d(needed, searched)
+        best = Best(asked, min(args.top_k, len(searched)), device.type)
+    log.info("%s/%s/%s step %s: encoding %d queries and %d passages, each once", *keys.values(), len(ids), len(needed))
+    for rows, vectors in models.encode_parts(model, documents, needed, device, "encode passages", PART):
+        for contrast in contrasts:
+            contrast.pairs.add(rows, vectors)
+        if searched is not None:
+            inside = slice(None) if len(searched) == len(needed) else np.isin(rows, searched)
+            best.add(rows[inside], vectors[inside])
+    columns = [contrast.columns(facts["temperature"]) for contrast in contrasts]
+    joined = pa.concat_tables([pa.table(made) for made in columns])
+    tables.write(
+        "observations", {**keys, **dict(zip(joined.column_names, joined.columns, strict=True))}, args.observations
+    )
+    if args.run:
+        tables.write("runs", {**keys, **ranked(best, candidates, ids, documents.ids)}, args.run)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -145,6 +134,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--tokens", type=Path, required=True, help="folder of token ids")
     made.add_argument("--candidates", type=Path, required=True)
     made.add_argument("--top-k", type=int, default=1000, help="depth of the run")
+    made.add_argument("--pool", type=Path, help="rows that the run searches; without it the whole collection")
     made.add_argument("--device", default="auto")
     made.add_argument("--threads", type=int, default=1, help="of torch; another number gives other rounding")
     made.add_argument("--observations", type=Path, required=True, help="output")

@@ -110,14 +110,14 @@ def main(args: argparse.Namespace) -> None:
     """Write one row per split and kind of candidates of one checkpoint."""
     observations = tables.read("observations", args.observations)
     rows = measure(observations, args.ties, args.correction)
-    missing = dict.fromkeys(tables.FULL)
+    missing: dict[str, object] = {"retrieval": "none", **dict.fromkeys(tables.FULL)}
     measured: dict[str, dict] = {}
     if args.run:
         run = tables.read("runs", args.run, ["split", "query_id", "doc_id", "rank"])
         qrels = tables.read("qrels", args.qrels)
         for split in pc.unique(run["split"]).to_pylist():
             of_split = [t.filter(pc.equal(t["split"], split)) for t in (run, qrels)]
-            measured[split] = full_retrieval(*of_split)
+            measured[split] = {"retrieval": args.retrieval, **full_retrieval(*of_split)}
     rows = [row | measured.get(row["split"], missing) for row in rows]
     for row in rows:
         log.info(
@@ -136,6 +136,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--observations", type=Path, required=True)
     made.add_argument("--run", type=Path, help="the full-collection run")
     made.add_argument("--qrels", type=Path, help="judgments, needed with --run")
+    made.add_argument("--retrieval", choices=["full", "pooled"], default="full", help="what the run searched")
     made.add_argument("--ties", choices=TIES, default="expected")
     made.add_argument("--correction", choices=CORRECTIONS, default="jackknife")
     made.add_argument("--output", type=Path, required=True)

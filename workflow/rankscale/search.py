@@ -1,53 +1,201 @@
-"""Exact inner products, and exact search over them with FAISS."""
+"""Exact inner-product search over documents that come in parts: the best of each query, and scores of given pairs."""
+
+import math
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from rankscale.command import progress
+from rankscale.errors import StudyError
 
-BLOCK = 512
-CACHED = 16  # queries whose documents are scored together: few enough to stay in a processor's cache
+Found = tuple[int, np.ndarray, np.ndarray]  # where a block of queries begins, scores, places among the documents
+
+PART = 400 << 20  # bytes of float32 vectors that are worth one scan: fewer parts, fewer lists to merge
+BLOCK = 1024  # queries scanned together
+GPU_BLOCK = 256
+MARGIN = 16  # kept beyond the depth, to see whether a tie reaches past it
+PAIRS = 4096  # scored together: few enough to stay in a processor's cache
+LOW = 0xFFFFFFFF  # where the row stands in what `pack` makes
 
 
-def scores_of(queries: np.ndarray, documents: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Inner products float32 [q, k] of `queries` [q, d] with the documents [n, d] that `rows` [q, k] name.
+class Best:
+    """The best `depth` documents of each query among all that were added, ties by row.
 
-    Summed in double and rounded to single precision, so that equal vectors tie whatever the order in which a
-    processor adds.
+    Equal vectors tie exactly, wherever they stood: each distinct vector is scored once, however often it comes. (A
+    matrix product may give equal columns different last bits.) So the outcome does not hang on the number or order of
+    the parts, but for fp32 rounding between vectors that differ. Memory: 8 bytes per query and place, and 12 per
+    document.
     """
-    out = np.empty(rows.shape, np.float32)
-    for start in range(0, len(queries), CACHED):
-        part = slice(start, start + CACHED)
-        some = documents[rows[part]].astype(np.float64)
-        out[part] = (some @ queries[part].astype(np.float64)[:, :, None])[:, :, 0]
+
+    def __init__(self, queries: np.ndarray, depth: int, device: str = "cpu") -> None:
+        self.queries, self.depth = np.ascontiguousarray(queries, np.float32), depth
+        self.scan = _scan_faiss if device == "cpu" else partial(_scan_gpu, device=device)
+        # Score and row in one integer that sorts as they should: one fast sort does the merging.
+        self.packed = np.full((len(queries), depth), np.iinfo(np.int64).max)
+        self.keys, self.heads = np.empty(0, np.uint64), np.empty(0, np.int64)
+        self.repeats: list[np.ndarray] = []
+        self.groups: tuple | None = None
+
+    def add(self, rows: np.ndarray, documents: np.ndarray) -> None:
+        """Take in documents [n, d] float16 or float32 with their rows int64 [n]. Raises StudyError on overflow."""
+        rows, documents = self._new(rows, documents)
+        if not len(rows):
+            return
+        scanned = self.scan(documents, self.queries, self.depth)
+        for start, scores, places in scanned:
+            if not np.isfinite(scores).all():
+                raise StudyError("a score is not finite: the vectors are too large for an inner product")
+            mine = self.packed[start : start + len(scores)]
+            both = np.concatenate([mine, pack(scores, rows[places])], axis=1)
+            both.sort(axis=1)
+            mine[:] = both[:, : self.depth]
+
+    def _new(self, rows: np.ndarray, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What was never seen before; the rest is remembered as repetitions of the first."""
+        keys, first, which = np.unique(hashes(documents), return_index=True, return_inverse=True)
+        heads = rows[first]
+        place = np.searchsorted(self.keys, keys)
+        known = place < len(self.keys)
+        known[known] = self.keys[place[known]] == keys[known]
+        heads[known] = self.heads[place[known]]
+        again = heads[which] != rows
+        if again.any():
+            self.groups = None
+            self.repeats.append(np.column_stack([heads[which[again]], rows[again]]))
+        self.keys = np.concatenate([self.keys, keys[~known]])
+        order = np.argsort(self.keys, kind="stable")
+        self.keys = self.keys[order]
+        self.heads = np.concatenate([self.heads, heads[~known]])[order]
+        if not again.any():
+            return rows, documents
+        fresh = np.sort(first[~known])
+        return rows[fresh], documents[fresh]
+
+    def result(self, part: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """Scores float32 and rows int64 [queries, depth] of a part; -inf and -1 where there are fewer documents."""
+        packed = self.packed[part]
+        if self.repeats:
+            heads, groups = self._groups()
+            found = np.isin(packed & LOW, heads)
+            packed = packed.copy()
+            for i in np.flatnonzero(found.any(1)):
+                # Each stands where its first stands, as often as it was repeated.
+                more = [(at & ~LOW) | groups[at & LOW][: self.depth] for at in packed[i, found[i]].tolist()]
+                packed[i] = np.sort(np.concatenate([packed[i], *more]))[: self.depth]
+        return unpack(packed)
+
+    def _groups(self) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+        """The rows that were repeated, and where."""
+        if self.groups is None:
+            pairs = np.concatenate(self.repeats)
+            pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+            heads, starts = np.unique(pairs[:, 0], return_index=True)
+            self.groups = heads, dict(zip(heads.tolist(), np.split(pairs[:, 1], starts[1:]), strict=True))
+            self.repeats = [pairs]
+        return self.groups
+
+
+class Pairs:
+    """Scores of given pairs of a query and a document, as the documents come by.
+
+    Summed in double and rounded to single precision, so that equal vectors tie whatever the order in which a processor
+    adds.
+    """
+
+    def __init__(self, queries: np.ndarray, which: np.ndarray, rows: np.ndarray) -> None:
+        self.queries = queries
+        self.order = np.argsort(rows, kind="stable")
+        self.which, self.rows = which[self.order], rows[self.order]
+        self.scores = np.full(len(rows), np.nan, np.float32)
+
+    def add(self, rows: np.ndarray, documents: np.ndarray) -> None:
+        """Score what falls on `rows` int64 [n], ascending, whose vectors are `documents` [n, d]."""
+        place = np.searchsorted(rows, self.rows)
+        here = place < len(rows)
+        here[here] = rows[place[here]] == self.rows[here]
+        for some in np.array_split(np.flatnonzero(here), max(1, int(here.sum()) // PAIRS)):
+            asked, given = self.queries[self.which[some]], documents[place[some]]
+            products = np.einsum("pd,pd->p", asked.astype(np.float64), given.astype(np.float64))
+            self.scores[self.order[some]] = products
+
+
+def pack(scores: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """int64 that sort by falling score (float32), then by rising row (below 2^32)."""
+    bits = (scores + np.float32(0)).view(np.int32)  # + 0 makes -0 a plain 0
+    rising = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    return (~rising).astype(np.int64) << 32 | rows
+
+
+def unpack(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores float32 and rows int64 of what `pack` made; -inf and -1 of what nothing was put in."""
+    rising = ~(packed >> 32).astype(np.int32)
+    scores = (rising ^ ((rising >> 31) & 0x7FFFFFFF)).view(np.float32)
+    empty = packed == np.iinfo(np.int64).max
+    return np.where(empty, -np.inf, scores).astype(np.float32), np.where(empty, -1, packed & LOW)
+
+
+def hashes(vectors: np.ndarray) -> np.ndarray:
+    """A number uint64 [n] for each vector [n, d], the same for the same vector.
+
+    Two of nine million different ones share a number in some two of a million collections.
+    """
+    raw = np.ascontiguousarray(vectors).view(np.uint8).reshape(len(vectors), -1)
+    if raw.shape[1] % 8:
+        raw = np.pad(raw, ((0, 0), (0, -raw.shape[1] % 8)))
+    words = raw.view(np.uint64)
+    weights = np.random.Generator(np.random.Philox(0)).integers(1, 2**63, words.shape[1], dtype=np.uint64) * 2 + 1
+    out = np.empty(len(words), np.uint64)
+    for start in range(0, len(words), PAIRS):
+        mixed = words[start : start + PAIRS] * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(32)
+        out[start : start + PAIRS] = (mixed * weights).sum(1, dtype=np.uint64)
     return out
 
 
-def search(documents: np.ndarray, queries: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
-    """The best `depth` documents of each query by inner product, ties by row: scores float32 and rows int64.
-
-    FAISS scans; what it keeps is scored anew in double precision, so that equal vectors tie exactly and the
-    order does not hang on how the scan was split.
-    """
+def _scan_faiss(documents: np.ndarray, queries: np.ndarray, depth: int) -> Iterator[Found]:
+    """By FAISS on the processor, in single precision."""
     import faiss
 
-    depth = min(depth, len(documents))
-    index = faiss.IndexFlatIP(documents.shape[1])
-    index.add(documents)
-    scores = np.empty((len(queries), depth), np.float32)
-    rows = np.empty((len(queries), depth), np.int64)
-    for start in progress(range(0, len(queries), BLOCK), "mine", "block of queries"):
+    documents = np.ascontiguousarray(documents, np.float32)
+    most = min(depth + MARGIN, len(documents))
+    for start in range(0, len(queries), BLOCK):
         some = queries[start : start + BLOCK]
-        # A few more than asked: the scan's last places may be swapped by its rounding.
-        margin = min(depth + 16, len(documents))
-        while True:
-            found = np.sort(index.search(some, margin)[1], axis=1)
-            exact = scores_of(some, documents, found)
-            order = np.argsort(-exact, axis=1, kind="stable")
-            exact = np.take_along_axis(exact, order, 1)
-            # A tie that reaches past what was kept could hide an earlier document: look further.
-            if margin == len(documents) or not (exact[:, -1] >= exact[:, depth - 1]).any():
-                break
-            margin = min(2 * margin, len(documents))
-        scores[start : start + len(some)] = exact[:, :depth]
-        rows[start : start + len(some)] = np.take_along_axis(found, order, 1)[:, :depth]
-    return scores, rows
+        scores, places = faiss.knn(some, documents, most, metric=faiss.METRIC_INNER_PRODUCT)
+        if most > depth:
+            # Where a tie reaches past what was kept, which of the tied were kept is chance: rank them all.
+            for i in np.flatnonzero(scores[:, -1] == scores[:, depth - 1]):
+                ranked = np.sort(pack(documents @ some[i], np.arange(len(documents))))[:most]
+                scores[i], places[i] = unpack(ranked)
+        yield start, scores, places
+
+
+def _scan_gpu(documents: np.ndarray, queries: np.ndarray, depth: int, device: str) -> Iterator[Found]:
+    """By a 16-bit product on a GPU, and in single precision for what that keeps (FAISS's GPU index ends at 2,048).
+
+    How much rounding to 16 bits can change is bounded; a query whose best documents that bound leaves in doubt is
+    scored in single precision against all of them.
+    """
+    import torch
+
+    full = torch.from_numpy(np.ascontiguousarray(documents)).to(device)
+    n, d = full.shape
+    # Powers of two scale without rounding, and unit lengths keep the product within 16 bits.
+    longest = torch.linalg.vector_norm(full, dim=1, dtype=torch.float32).max().item()
+    shrink = 2.0 ** -math.frexp(longest)[1]
+    half = (full.float() * shrink).half()
+    # Of unit vectors: three roundings to 11 bits (document, query, product), and the sum's own in 24 bits.
+    doubt = 3 * 2.0**-11 + (d + 2 * math.sqrt(d)) * 2.0**-24
+    most = min(depth + depth // 4 + 64, n)
+    for start in range(0, len(queries), GPU_BLOCK):
+        some = torch.from_numpy(queries[start : start + GPU_BLOCK]).to(device)
+        lengths = torch.linalg.vector_norm(some, dim=1, keepdim=True).clamp_min(2.0**-60)
+        scale = torch.exp2(-torch.ceil(torch.log2(lengths)))
+        rough, places = torch.topk((some * scale).half() @ half.T, most, dim=1)
+        exact = torch.stack([full[p].float() @ q for q, p in zip(some, places, strict=True)])
+        worst = exact.topk(min(depth, n), dim=1).values[:, -1:] * scale * shrink
+        unsure = (worst <= rough[:, -1:].float() + doubt)[:, 0] if most < n else torch.zeros(len(some), dtype=bool)
+        scores, places = exact.cpu().numpy(), places.cpu().numpy()
+        for i in unsure.nonzero()[:, 0].tolist():
+            every = pack((full.float() @ some[i]).cpu().numpy(), np.arange(n))
+            scores[i], places[i] = unpack(np.sort(every)[:most])
+        yield start, scores, places

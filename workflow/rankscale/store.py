@@ -21,16 +21,13 @@ class Special(NamedTuple):
 
 
 class Tokens:
-    """Texts as token ids: `flat` int32 [tokens], `offsets` int64 [n + 1], each cut to `longest` when read.
+    """Texts as token ids: `flat` [tokens], `offsets` int64 [n + 1], each cut to `longest` when read.
 
     `longest` counts the special tokens. Raises StudyError if nothing but those would be left.
     """
 
-    def __init__(self, ids: pa.Array, lists: pa.ListArray, special: Special, longest: int) -> None:
-        self.ids = ids
-        self.special = special
-        self.flat = lists.values.to_numpy()
-        offsets = lists.offsets.to_numpy().astype(np.int64)
+    def __init__(self, ids: pa.Array, flat: np.ndarray, offsets: np.ndarray, special: Special, longest: int) -> None:
+        self.ids, self.flat, self.special = ids, flat, special
         room = longest - len(special.before) - len(special.after)
         if room < 1:
             raise StudyError(f"a length of {longest} tokens leaves no room between the special tokens")
@@ -39,14 +36,28 @@ class Tokens:
         self.lengths = self.inner + len(special.before) + len(special.after)
 
     @classmethod
+    def of(cls, ids: pa.Array, lists: pa.ListArray, special: Special, longest: int) -> "Tokens":
+        """Of texts tokenized just now."""
+        return cls(ids, lists.values.to_numpy(), lists.offsets.to_numpy().astype(np.int64), special, longest)
+
+    @classmethod
     def read(cls, folder: Path, unit: str, longest: int) -> "Tokens":
-        """The `documents` or `queries` that the tokenize stage wrote to `folder`."""
-        table = tables.read("tokens", folder / f"{unit}.parquet")
+        """The `documents` or `queries` that the tokenize stage wrote to `folder`: 2 or 4 bytes a token in memory."""
         try:
             special = Special(**json.loads((folder / "special.json").read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise StudyError(f"{folder}/special.json: cannot be read ({error}); remake it with tokenize") from error
-        return cls(table["id"].combine_chunks(), table["ids"].combine_chunks(), special, longest)
+        path, ids, flat, lengths = folder / f"{unit}.parquet", [], [], []
+        kind = pa.uint16() if special.vocabulary <= 1 << 16 else pa.int32()
+        for part in tables.scan("tokens", path):
+            lists = part["ids"].combine_chunks()
+            ids.append(part["id"].combine_chunks())
+            flat.append(lists.flatten().cast(kind).to_numpy())
+            lengths.append(np.diff(lists.offsets.to_numpy()))
+        if not ids:
+            raise StudyError(f"{path}: has no texts; remake it with tokenize")
+        offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths), dtype=np.int64)])
+        return cls(pa.concat_arrays(ids), np.concatenate(flat), offsets, special, longest)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -92,7 +103,7 @@ class Tokens:
         return rows[first], which
 
     def text(self, row: int) -> np.ndarray:
-        """Ids int32 of one text as cut, without special tokens."""
+        """Ids of one text as cut, without special tokens."""
         return self.flat[self.starts[row] : self.starts[row] + self.inner[row]]
 
     def length_sorted(self, rows: np.ndarray, budget: int) -> list[np.ndarray]:

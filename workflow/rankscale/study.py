@@ -61,21 +61,38 @@ def tokenizer_of(study: dict[str, Any], model: dict[str, Any]) -> tuple[str, str
 
 
 def shared_settings(study: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Per shared folder (relative to results/shared), the settings it is made with."""
+    """Per manifest (relative to results/shared), the settings that what lies beside it is made with."""
     collection = {k: v for k, v in study["collection"].items() if k not in ("name", "splits")}
     if collection["source"] != "docstrings":
         collection = {k: collection[k] for k in ("source", "path", "titles", "positive_grade")}
     name = study["collection"]["name"]
+    if collection["source"] == "ir_datasets":
+        collection["splits"] = study["collection"]["splits"]
     miner = {k: v for k, v in study["miner"].items() if k != "name"}
-    tokens = f"{name}/tokens/{study['tokenizer']['name']}"
-    return {name: collection, f"{name}/{study['miner']['name']}": miner, tokens: dict(study["tokenizer"])}
+    tokens = f"{name}/tokens/{study['tokenizer']['name']}/manifest.json"
+    # Documents and training queries make a vocabulary, so it belongs to a training split.
+    vocabulary = {**study["tokenizer"], "split": study["collection"]["splits"]["train"]}
+    return {f"{name}/manifest.json": collection, mined_settings(study): miner, tokens: vocabulary}
+
+
+def mined_settings(study: dict[str, Any]) -> str:
+    """The manifest of a miner's first shard, which speaks for all."""
+    return f"{study['collection']['name']}/{study['miner']['name']}/negatives/0.json"
+
+
+def pool_sample(study: dict[str, Any]) -> int | None:
+    """How many documents a pooled retrieval draws besides the judged and mined; None if retrieval is not pooled."""
+    pool = (study["evaluation"]["full_retrieval"] or {}).get("pool")
+    return None if pool is None else int(pool.rpartition("+")[2])
 
 
 def source_files(study: dict[str, Any]) -> list[str]:
     """The local files that the collection is read from: a change in one makes it anew."""
-    path = study["collection"]["path"]
+    path = study["collection"]["path"] if study["collection"]["source"] in ("beir", "tsv") else None
     if isinstance(path, dict):
-        return sorted({path["corpus"], *path["queries"].values(), *path["qrels"].values()})
+        return sorted(
+            {p.partition("!")[0] for p in (path["corpus"], *path["queries"].values(), *path["qrels"].values())}
+        )
     if path is None or not Path(path).is_dir():
         return [] if path is None else [path]
     return [f"{path}/corpus.jsonl", f"{path}/queries.jsonl", *sorted(map(str, Path(path).glob("qrels/*.tsv")))]
@@ -91,8 +108,8 @@ def local_files(place: str) -> list[str]:
 
 def refuse_clashes(study: dict[str, Any], results: Path) -> None:
     """Raise StudyError if another study made a shared folder of this one with other settings."""
-    for folder, wanted in shared_settings(study).items():
-        path = results / "shared" / folder / "manifest.json"
+    for manifest, wanted in shared_settings(study).items():
+        path = results / "shared" / manifest
         if not path.exists() or study["remake"]:
             continue
         try:

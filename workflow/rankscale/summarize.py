@@ -56,6 +56,11 @@ def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame)
     if len(told):
         share = told.covered.astype(bool).mean()
         said.append(f"{share:.0%} of {len(told)} held-out values lie in their 95 % prediction intervals.")
+    if (metrics.retrieval == "pooled").any():
+        said.append(
+            "Retrieval is pooled: runs search the judged and mined documents and a sample, not the whole collection. "
+            "Its metrics come out higher than over all documents, and compare checkpoints of this study only."
+        )
     if metrics.seed.nunique() == 1:
         said.append(
             "One seed: run-to-run noise is judged from the residuals of the fits alone, and another seed may turn a "

@@ -6,7 +6,7 @@ strings. Tables are checked both ways, and a violation names the file, the colum
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ measured = {
     **{f"{name}_{end}": f64 for name in (*PARTS, "mrr") for end in ("low", "high")},
     "below_chance": flag,
     "too_few_queries": flag,
+    "retrieval": text,
     **dict.fromkeys(FULL, f64),
 }
 trained = {
@@ -58,10 +59,11 @@ trained = {
 ARCHITECTURE = "layers hidden"  # unknown for encoders that do not say
 SCHEMAS = {
     "documents": schema("doc_id", doc_id=text, title=text, text=text),
-    "queries": schema("query_id", query_id=text, split=text, text=text),
-    "qrels": schema("split query_id doc_id", split=text, query_id=text, doc_id=text, grade=i32, positive=flag),
+    "queries": schema("query_id", query_id=text, text=text),
+    "qrels": schema("split query_id doc_id", split=text, query_id=text, doc_id=text, row=i32, grade=i32, positive=flag),
     "tokens": schema("id", id=text, ids=pa.list_(pa.field("item", i32, nullable=False))),
-    "negatives": schema("query_id", query_id=text, split=text, rows=pa.list_(i32), scores=pa.list_(f32)),
+    "negatives": schema("query_id", query_id=text, rows=pa.list_(i32), scores=pa.list_(f32), mined=i32),
+    "pool": schema("row", row=i32),
     "candidates": schema(
         "split candidates query_id",
         split=text,
@@ -138,12 +140,6 @@ SCHEMAS = {
 }
 
 
-def vectors_schema(dimension: int) -> pa.Schema:
-    """Vectors of one shard: `id`, and `vector` as a fixed-size list of 16-bit floats."""
-    item = pa.field("item", pa.float16(), nullable=False)
-    return schema("id", id=text, vector=pa.list_(item, dimension))
-
-
 @contextlib.contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
     """A path to write beside `path`; renamed over it only when the block ends well, so a kill leaves no half."""
@@ -168,18 +164,23 @@ def checked(
     """
     wanted = like or SCHEMAS[name]
     length = next((len(c) for c in columns.values() if not np.isscalar(c) and c is not None), 1)
-    columns = {k: [c] * length if np.isscalar(c) or c is None else c for k, c in columns.items()}
     odd = set(wanted.names) ^ set(columns)
     if odd:
         raise StudyError(f"{path}: columns {sorted(odd)} do not match the schema of {name}")
     try:
-        table = pa.table(
-            [pa.array(columns[f.name], type=f.type, from_pandas=f.nullable) for f in wanted], schema=wanted
-        )
+        table = pa.table([_column(columns[field.name], field, length) for field in wanted], schema=wanted)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise StudyError(f"{path}: {name}: {error}") from error
     check(table, wanted, path, unique)
     return table
+
+
+def _column(values: Any, field: pa.Field, length: int) -> pa.Array | pa.ChunkedArray:
+    if np.isscalar(values) or values is None:
+        return pa.repeat(pa.scalar(values, field.type), length)
+    if isinstance(values, pa.ChunkedArray):
+        return values.cast(field.type)
+    return pa.array(values, type=field.type, from_pandas=field.nullable)
 
 
 def write(name: str, columns: Mapping[str, Any] | pa.Table, path: str | Path, like: pa.Schema | None = None) -> None:
@@ -201,43 +202,67 @@ def read(name: str, path: str | Path, columns: list[str] | None = None) -> pa.Ta
     Raises StudyError if the file is missing, truncated, or breaks its schema.
     """
     wanted = SCHEMAS[name]
-    table = _load(path, columns)
+    with reading(path):
+        table = pq.read_table(path, columns=columns, partitioning=None)
     if columns:
         wanted = pa.schema([wanted.field(c) for c in columns])
     check(table, wanted, path)
     return table
 
 
-def read_vectors(path: str | Path) -> tuple[pa.Array, np.ndarray]:
-    """ids, and vectors as float16 [n, dimension] without a copy per row. Raises StudyError as `read` does."""
-    table = _load(path)
-    kind = table.schema.field("vector").type if "vector" in table.column_names else None
-    if not isinstance(kind, pa.FixedSizeListType):
-        raise StudyError(f"{path}: no fixed-size list column 'vector'; remake it with the encode stage")
-    check(table, vectors_schema(kind.list_size), path)
-    flat = table["vector"].combine_chunks().flatten().to_numpy()
-    vectors = flat.reshape(-1, kind.list_size)
-    bad = np.flatnonzero(~np.isfinite(vectors).all(1))
-    if len(bad):
-        raise StudyError(f"{path}: vector of {table['id'][bad[0]]} (row {bad[0]}) is not finite")
-    return table["id"].combine_chunks(), vectors
+def scan(
+    name: str,
+    path: str | Path,
+    columns: list[str] | None = None,
+    rows: tuple[int, int] | None = None,
+    like: pa.Schema | None = None,
+) -> Iterator[pa.Table]:
+    """The table at `path` (or its `rows` from, to) in parts of a row group each, so that memory does not grow with it.
+
+    Checked as `read` does, but for keys that stand twice: those were refused when the table was written.
+    """
+    wanted = like or SCHEMAS[name]
+    if columns:
+        wanted = pa.schema([wanted.field(c) for c in columns])
+    start, first = 0, rows[0] if rows else 0
+    with reading(path), pq.ParquetFile(path) as file:
+        last = rows[1] if rows else file.metadata.num_rows
+        for group in range(file.num_row_groups):
+            end = start + file.metadata.row_group(group).num_rows
+            if start < last and end > first:
+                part = file.read_row_group(group, columns=columns)
+                check(part, wanted, path, unique=False, start=start)
+                yield part.slice(max(first - start, 0), min(last, end) - max(first, start))
+            start = end
 
 
-def write_vectors(ids: pa.Array, vectors: np.ndarray, path: str | Path) -> None:
-    """Write [n, dimension] vectors as 16-bit floats. Raises StudyError for a vector that is not finite."""
-    dimension = vectors.shape[1]
-    half = vectors.astype(np.float16)
-    bad = np.flatnonzero(~np.isfinite(half).all(1))
-    if len(bad):
-        raise StudyError(f"{path}: the encoder gave a vector that is not finite for {ids[bad[0]]}")
-    item = pa.field("item", pa.float16(), nullable=False)
-    lists = pa.FixedSizeListArray.from_arrays(half.reshape(-1), type=pa.list_(item, dimension))
-    like = vectors_schema(dimension)
-    write("vectors", pa.table([ids, lists], schema=like), path, like=like)
+def count(path: str | Path) -> int:
+    """How many rows the table at `path` has, from its footer. Raises StudyError as `read` does."""
+    with reading(path):
+        return pq.read_metadata(path).num_rows
 
 
-def check(table: pa.Table, wanted: pa.Schema, path: str | Path, unique: bool = True) -> None:
-    """Raise StudyError, naming file, column and row, where `table` breaks `wanted`."""
+@contextlib.contextmanager
+def writer(name: str, path: str | Path, like: pa.Schema | None = None, **how: Any) -> Iterator[Callable]:
+    """A function that checks and appends columns or a table; the file appears whole when the block ends well.
+
+    Keys that stand twice are the caller's to refuse. `how` goes to `pyarrow.parquet.ParquetWriter`.
+    """
+    wanted = like or SCHEMAS[name]
+    with whole(path) as beside, pq.ParquetWriter(beside, wanted, **{"compression": "zstd", **how}) as out:
+
+        def append(columns: Mapping[str, Any] | pa.Table) -> None:
+            if isinstance(columns, pa.Table):
+                check(columns, wanted, path, unique=False)
+            else:
+                columns = checked(name, columns, path, wanted, unique=False)
+            out.write_table(columns)
+
+        yield append
+
+
+def check(table: pa.Table, wanted: pa.Schema, path: str | Path, unique: bool = True, start: int = 0) -> None:
+    """Raise StudyError, naming file, column and row (counted from `start`), where `table` breaks `wanted`."""
     if table.schema.names != wanted.names:
         raise StudyError(f"{path}: has columns {table.schema.names}, expected {wanted.names}")
     for field in wanted:
@@ -245,13 +270,14 @@ def check(table: pa.Table, wanted: pa.Schema, path: str | Path, unique: bool = T
         if column.type != field.type:
             raise StudyError(f"{path}: column {field.name} is {column.type}, expected {field.type}")
         if not field.nullable and column.null_count:
-            row = pc.index(pc.is_null(column), True).as_py()
+            row = pc.index(pc.is_null(column), True).as_py() + start
             raise StudyError(f"{path}: column {field.name}, row {row}: a value is missing")
         if pa.types.is_floating(field.type):
             bad = pc.invert(pc.is_finite(column))
             row = pc.index(bad, True).as_py()
             if row >= 0:
-                raise StudyError(f"{path}: column {field.name}, row {row}: {column[row]} is not a finite number")
+                said = f"{column[row]} is not a finite number"
+                raise StudyError(f"{path}: column {field.name}, row {row + start}: {said}")
     key = (wanted.metadata or {}).get(b"key", b"").decode().split()
     if unique and key and len(table) and table.num_rows != _distinct(table, key):
         raise StudyError(f"{path}: {_first_duplicate(table, key)} stands twice in {' '.join(key)}")
@@ -267,11 +293,13 @@ def _first_duplicate(table: pa.Table, key: list[str]) -> str:
     return " ".join(str(twice[k]) for k in key)
 
 
-def _load(path: str | Path, columns: list[str] | None = None) -> pa.Table:
+@contextlib.contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Say in one line, with the file's name, why a Parquet file cannot be read."""
     try:
-        return pq.read_table(path, columns=columns, partitioning=None)
+        yield
     except FileNotFoundError:
         raise StudyError(f"{path}: there is no such file; ask Snakemake for it") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
         first = str(error).splitlines()[0]
         raise StudyError(f"{path}: not a whole Parquet table ({first}); delete it and run again") from error

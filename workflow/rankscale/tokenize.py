@@ -2,45 +2,74 @@
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rankscale import command, tables
-from rankscale.command import log
+from rankscale.command import bar, log
 from rankscale.tokenizer import frame, ids_of, load, train_wordpiece
+
+BATCH = 10_000  # texts tokenized together, by all cores
+KEYS = {"documents": "doc_id", "queries": "query_id"}
+
+
+def texts(collection: Path, unit: str) -> Iterator[pa.Table]:
+    """Ids and texts of the documents or queries, some thousand at a time."""
+    for part in tables.scan(unit, collection / f"{unit}.parquet", [KEYS[unit], "text"]):
+        for start in range(0, len(part), BATCH):
+            yield part.slice(start, BATCH)
+
+
+def seen(collection: Path, split: str) -> Iterator[str]:
+    """What a vocabulary may be trained on: documents, and the queries of the training split.
+
+    Evaluated queries stay unseen: not even their words shape the vocabulary.
+    """
+    for part in texts(collection, "documents"):
+        yield from part["text"].to_pylist()
+    qrels = tables.read("qrels", collection / "qrels.parquet", ["split", "query_id"])
+    trained = qrels["query_id"].filter(pc.equal(qrels["split"], split))
+    for part in texts(collection, "queries"):
+        yield from part["text"].filter(pc.is_in(part["query_id"], trained)).to_pylist()
 
 
 def main(args: argparse.Namespace) -> None:
     """Write token ids of documents and queries, the tokenizer itself, and what surrounds a text's ids."""
-    documents = tables.read("documents", args.collection / "documents.parquet")
-    queries = tables.read("queries", args.collection / "queries.parquet")
     if args.tokenizer:
         log.info("tokenizing with %s: every text once, for all models that share it", args.tokenizer)
         tokenizer = load(args.tokenizer)
         tokenizer.save_pretrained(args.output)
     else:
         log.info("training a WordPiece vocabulary of %d on documents and training queries", args.vocabulary)
-        # Evaluated queries stay unseen: not even their words shape the vocabulary.
-        seen = [q["text"] for q in queries.select(["split", "text"]).to_pylist() if q["split"] == "train"]
-        train_wordpiece(documents["text"].to_pylist() + seen, args.vocabulary, args.output)
+        train_wordpiece(seen(args.collection, args.split), args.vocabulary, args.output)
         tokenizer = load(args.output)
-    for unit, table, key in (("documents", documents, "doc_id"), ("queries", queries, "query_id")):
-        ids = ids_of(tokenizer, table["text"].to_pylist(), unit)
-        columns = pa.table([table[key].combine_chunks(), ids], schema=tables.SCHEMAS["tokens"])
-        tables.write("tokens", columns, args.output / f"{unit}.parquet")
-        log.info("%d %s, %.1f tokens on average", len(ids), unit, len(ids.values) / max(len(ids), 1))
+    for unit, key in KEYS.items():
+        n, tokens = tables.count(args.collection / f"{unit}.parquet"), 0
+        with (
+            tables.writer("tokens", args.output / f"{unit}.parquet", use_dictionary=["id"]) as write,
+            bar(n, f"tokenize {unit}", "text") as shown,
+        ):
+            for part in texts(args.collection, unit):
+                ids = ids_of(tokenizer, part["text"].to_pylist())
+                write(pa.table([part[key].combine_chunks(), ids], schema=tables.SCHEMAS["tokens"]))
+                tokens += len(ids.values)
+                shown.update(len(ids))
+        log.info("%d %s, %.1f tokens on average", n, unit, tokens / max(n, 1))
     with tables.whole(args.output / "special.json") as beside:
         beside.write_text(json.dumps(frame(tokenizer)._asdict()) + "\n", encoding="utf-8")
-    command.write_manifest(args, args.output)
+    command.write_manifest(args, args.output / "manifest.json")
 
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
     made = command.parser("tokenize", __doc__)
-    made.add_argument("--collection", type=Path, required=True, help="folder of documents and queries")
+    made.add_argument("--collection", type=Path, required=True, help="folder of documents, queries and qrels")
     made.add_argument("--tokenizer", help="hub id or folder; without it a vocabulary is trained")
     made.add_argument("--vocabulary", type=int, default=8000, help="size of the vocabulary to train")
+    made.add_argument("--split", default="train", help="whose queries the vocabulary is trained on, too")
     command.add_manifest(made)
     made.add_argument("--output", type=Path, required=True, help="folder for ids and tokenizer")
     return made

@@ -11,7 +11,7 @@ import psutil
 import torch
 from torch.nn import functional
 
-from rankscale import command, models, tables
+from rankscale import command, devices, models, tables
 from rankscale.command import log
 from rankscale.errors import StudyError
 from rankscale.examples import Examples
@@ -82,7 +82,7 @@ class Run:
         self.args = args
         self.examples = Examples(
             args.collection,
-            args.mined[0] if args.mined else None,
+            args.mined,
             args.split,
             args.train_queries,
             args.subsets,
@@ -102,7 +102,7 @@ class Run:
                 f"training.snapshots.steps: step {late[0]} is not before the end of the run (step {self.steps}, "
                 f"which is saved as final)"
             )
-        self.device = models.set_up(args.device, args.threads)
+        self.device = devices.set_up(args.device, args.threads)
         self.queries = Tokens.read(args.tokens, "queries", args.query_length)
         self.documents = Tokens.read(args.tokens, "documents", args.passage_length)
         self.model = build(args, self.documents.special.vocabulary).to(self.device).train()
@@ -270,7 +270,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--checkpoint", help="instead: hub id or folder to start from")
     made.add_argument("--collection", type=Path, required=True, help="folder of queries, documents, qrels")
     made.add_argument("--tokens", type=Path, required=True, help="folder of token ids")
-    made.add_argument("--mined", type=Path, nargs="*", help="table of mined negatives, if the objective needs it")
+    made.add_argument("--mined", type=Path, nargs="*", default=[], help="tables of mined negatives, if needed")
     made.add_argument("--split", default="train")
     made.add_argument("--train-queries", type=lambda v: None if v == "all" else int(v), default=None)
     made.add_argument("--subsets", choices=["nested", "first"], default="nested")

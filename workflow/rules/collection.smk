@@ -17,7 +17,7 @@ rule collect:
     params:
         recipe=recipes.COLLECT,
         options=collection_arguments(),
-        settings=settings(COLLECTION),
+        settings=settings(f"{COLLECTION}/manifest.json"),
     message:
         f"Collecting {COLLECTION}: documents, queries and judgments for every later stage"
     shell:

@@ -64,17 +64,20 @@ def flags(options):
 def collection_arguments():
     """Where the collection comes from, and how it is read."""
     chosen = STUDY["collection"]
-    keys = ["source", "titles", "positive_grade"]
+    keys = ["source", "titles"]
     if chosen["source"] == "docstrings":
         keys += ["seed", "test_queries", "dev_queries", "sample"]
     path = chosen["path"]
     place = {"files": json.dumps(path)} if isinstance(path, dict) else {"path": path}
-    return flags({**{k: chosen[k] for k in keys}, **place})
+    if chosen["source"] == "ir_datasets":
+        place["splits"] = [chosen["splits"]["train"], *chosen["splits"]["test"]]
+    grade = json.dumps(chosen["positive_grade"])
+    return flags({**{k: chosen[k] for k in keys}, "positive_grade": grade, **place})
 
 
-def settings(folder):
-    """What the manifest of a shared folder keeps, to be compared when another study names the same folder."""
-    return flags({"settings": json.dumps(studies.shared_settings(STUDY)[folder], sort_keys=True)})
+def settings(manifest):
+    """What a manifest of something shared keeps, to be compared when another study names the same folder."""
+    return flags({"settings": json.dumps(studies.shared_settings(STUDY)[manifest], sort_keys=True)})
 
 
 def tokens_of(wildcards):
@@ -89,8 +92,8 @@ def tokenizer_arguments(wildcards):
     if source:
         kept = json.dumps({"tokenizer": source})
         return flags({"tokenizer": source, "settings": kept})
-    chosen = flags({"vocabulary": STUDY["tokenizer"]["vocabulary"]})
-    return f"{chosen} {settings(f'{COLLECTION}/tokens/{wildcards.tokenizer}')}"
+    chosen = flags({"vocabulary": STUDY["tokenizer"]["vocabulary"], "split": STUDY["collection"]["splits"]["train"]})
+    return f"{chosen} {settings(f'{COLLECTION}/tokens/{wildcards.tokenizer}/manifest.json')}"
 
 
 def tokenizer_files(wildcards):

@@ -2,16 +2,21 @@
 
 EVALUATION = STUDY["evaluation"]
 SPLITS = STUDY["collection"]["splits"]["test"]
-DEPTH = EVALUATION["full_retrieval"] and EVALUATION["full_retrieval"]["top_k"]
+RETRIEVAL = EVALUATION["full_retrieval"] or {}
+DEPTH = RETRIEVAL.get("top_k")
+# A pooled retrieval searches the judged and mined documents and a sample, fixed once like the candidates.
+POOLED = studies.pool_sample(STUDY)
+POOL = [] if POOLED is None else f"{RESULTS}/pool.parquet"
 CHECKPOINT = "{model}/{train_queries}/{seed}/{checkpoint}"
 
 
 rule sample:
     input:
         collected=rules.collect.output,
-        mined=rules.mine.output.negatives,
+        mined=NEGATIVES,
     output:
-        f"{RESULTS}/candidates.parquet",
+        **({"pool": POOL} if POOL else {}),
+        candidates=f"{RESULTS}/candidates.parquet",
     log:
         f"{RESULTS}/logs/sample.log",
     conda:
@@ -24,6 +29,9 @@ rule sample:
                 "random_pool": EVALUATION["random_pool"],
                 "seed": EVALUATION["seed"],
                 "splits": SPLITS,
+                "train_split": STUDY["collection"]["splits"]["train"],
+                "pool": POOL,
+                "pool_sample": POOLED,
             }
         ),
     message:
@@ -31,14 +39,15 @@ rule sample:
     shell:
         "python -m rankscale.sample {params.options} --log {log} "
         f"--collection {SHARED} "
-        "--mined {input.mined} --output {output}"
+        "--mined {input.mined} --output {output.candidates}"
 
 
 rule retrieve:
     input:
         checkpoint=f"{RESULTS}/models/{CHECKPOINT}.safetensors",
         tokens=tokens_of,
-        candidates=rules.sample.output,
+        candidates=rules.sample.output.candidates,
+        pool=POOL,
     output:
         **({"run": f"{RESULTS}/runs/{CHECKPOINT}.parquet"} if DEPTH else {}),
         observations=f"{RESULTS}/observations/{CHECKPOINT}.parquet",
@@ -56,6 +65,7 @@ rule retrieve:
         recipe=recipes.RETRIEVE,
         options=flags({"top_k": DEPTH, **MACHINE}),
         run=f"--run {RESULTS}/runs/{CHECKPOINT}.parquet" if DEPTH else "",
+        pool=flags({"pool": POOL}),
     message:
         "Evaluating {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
         "step {wildcards.checkpoint}"
@@ -63,7 +73,7 @@ rule retrieve:
         "python -m rankscale.retrieve {params.options} --log {log} "
         "--device {resources.device} "
         "--checkpoint {input.checkpoint} --tokens $(dirname {input.tokens[0]}) --candidates {input.candidates} "
-        "--observations {output.observations} {params.run}"
+        "--observations {output.observations} {params.run} {params.pool}"
 
 
 rule score:
@@ -78,7 +88,13 @@ rule score:
         ENVIRONMENT
     params:
         code=code("score"),
-        options=flags({"ties": EVALUATION["ties"], "correction": EVALUATION["correction"]}),
+        options=flags(
+            {
+                "ties": EVALUATION["ties"],
+                "correction": EVALUATION["correction"],
+                "retrieval": "pooled" if POOL else "full",
+            }
+        ),
         run=f"--run {RESULTS}/runs/{CHECKPOINT}.parquet" if DEPTH else "",
     message:
         "Scoring {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "

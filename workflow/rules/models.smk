@@ -9,7 +9,7 @@ rule train:
         collected=rules.collect.output,
         tokens=tokens_of,
         local=checkpoint_files,
-        mined=[] if STUDY["training"]["negatives"] == "random" else rules.mine.output.negatives,
+        mined=[] if STUDY["training"]["negatives"] == "random" else NEGATIVES,
     output:
         multiext(f"{RUN}/", *TRAINED),
     log:

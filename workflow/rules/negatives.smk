@@ -1,7 +1,11 @@
 # The frozen miner: vectors of all texts, and each query's nearest documents that are not its positives.
 
 SHARDS = range(STUDY["miner"]["shards"])
-ENCODING = ("encoder", "pooling", "normalize", "query_prefix", "passage_prefix", "query_length", "passage_length")
+ENCODING = (
+    *("encoder", "pooling", "normalize", "query_prefix", "passage_prefix", "query_length", "passage_length"),
+    "precision",
+)
+MINING = ("top_k", "range_min", "range_max", "absolute_margin", "relative_margin", "max_score", "short")
 
 
 rule encode:
@@ -37,26 +41,33 @@ rule mine:
     input:
         collected=rules.collect.output,
         documents=expand(rules.encode.output.documents, shard=SHARDS),
-        queries=expand(rules.encode.output.queries, shard=SHARDS),
+        queries=rules.encode.output.queries,
     output:
-        negatives=f"{MINED}/negatives.parquet",
-        manifest=f"{MINED}/manifest.json",
+        negatives=f"{MINED}/negatives/{{shard}}.parquet",
+        manifest=f"{MINED}/negatives/{{shard}}.json",
     log:
-        f"{MINED}/logs/mine.log",
+        f"{MINED}/logs/mine/{{shard}}.log",
     benchmark:
-        f"{MINED}/benchmarks/mine.tsv"
+        f"{MINED}/benchmarks/mine/{{shard}}.tsv"
     conda:
         ENVIRONMENT
     threads: THREADS
     resources:
+        gpu=GPU,
+        device=DEVICE,
         study=NAME,
     params:
         recipe=recipes.MINE,
-        options=flags({"top_k": STUDY["miner"]["top_k"], **MACHINE}),
-        settings=settings(f"{COLLECTION}/{STUDY['miner']['name']}"),
+        options=flags({**{k: STUDY["miner"][k] for k in MINING}, **MACHINE}),
+        settings=settings(studies.mined_settings(STUDY)),
     message:
-        "Mining {params.options} hard negatives per query by exact search"
+        "Mining hard negatives for shard {wildcards.shard} of the queries by exact search"
     shell:
         "python -m rankscale.mine {params.options} {params.settings} --study {resources.study} --log {log} "
+        "--device {resources.device} "
         f"--collection {SHARED} "
-        "--documents {input.documents} --queries {input.queries} --output {output.negatives}"
+        "--documents {input.documents} --queries {input.queries} --manifest {output.manifest} "
+        "--output {output.negatives}"
+
+
+NEGATIVES = expand(rules.mine.output.negatives, shard=SHARDS)

@@ -1,0 +1,36 @@
+"""What a stage computes on, and how exactly."""
+
+import contextlib
+
+import torch
+
+from rankscale.command import log
+from rankscale.errors import StudyError
+
+
+def set_up(device: str, threads: int) -> torch.device:
+    """Fix what changes the bytes of a result (threads, algorithms) and pick the device."""
+    torch.set_num_threads(threads)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise StudyError("machine.device: cuda was asked for, but torch sees no GPU; set it to auto or cpu")
+    log.info("on %s, %d threads", torch.cuda.get_device_name() if device == "cuda" else "cpu", threads)
+    return torch.device(device)
+
+
+def sixteen_bits(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
+    """The context in which matrix products are taken in `precision`: fp32, bf16, fp16, or auto.
+
+    `auto` is bf16 on processors that multiply it by themselves (2.5 times as fast there, cosine to fp32 above .9999,
+    see docs/benchmarks.md), fp32 on all others and on GPUs, where nothing was measured: ask for 16 bits there.
+    """
+    if precision == "auto":
+        precision = "bf16" if device.type == "cpu" and _multiplies_bf16() else "fp32"
+    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    return torch.autocast(device.type, kind) if kind else contextlib.nullcontext()
+
+
+def _multiplies_bf16() -> bool:
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("bf16"))

@@ -1,0 +1,122 @@
+"""Which of a query's nearest documents serve as its hard negatives, and what becomes of a list that is too short."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rankscale.errors import StudyError
+from rankscale.seeds import generator
+
+SPARE = 2  # so many times the documents that a fill needs are drawn: some may not pass the filters
+MANY = 1 << 20  # documents; of more, draws are not a whole shuffle
+
+
+class Filters(NamedTuple):
+    """Which of a query's nearest documents are taken for false negatives; `None` and the window's ends take none.
+
+    Ranks are counted from 1 after judged positives are removed. The positive whose score a margin is measured from is
+    the query's lowest: whatever scores as a relevant document does is suspect.
+    """
+
+    range_min: int = 0
+    range_max: int = 0
+    absolute_margin: float | None = None
+    relative_margin: float | None = None
+    max_score: float | None = None
+
+    def too_high(self, scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
+        """Which `scores` [q, k] are too near to the positive's [q]. Margins work for negative inner products too."""
+        limit = np.full(len(scores), np.inf if self.max_score is None else self.max_score)
+        if self.absolute_margin is not None:
+            limit = np.minimum(limit, positive - self.absolute_margin)
+        if self.relative_margin is not None:
+            limit = np.minimum(limit, positive - self.relative_margin * np.abs(positive))
+        return scores > limit[:, None]
+
+    def use_positives(self) -> bool:
+        """Whether a filter looks at the positives' scores."""
+        return self.absolute_margin is not None or self.relative_margin is not None
+
+
+class Lists(NamedTuple):
+    """Hard negatives of some queries: rows int32, scores float32 [q, top_k], and how many were mined int32 [q]."""
+
+    rows: np.ndarray
+    scores: np.ndarray
+    mined: np.ndarray
+
+
+def select(
+    rows: np.ndarray, scores: np.ndarray, positives: list[np.ndarray], lowest: np.ndarray, top_k: int, filters: Filters
+) -> tuple[Lists, dict[str, int]]:
+    """The first `top_k` of each ranking [q, k] that are no positives and pass the filters, and how many did not.
+
+    `lowest` float32 [q] is the lowest score of each query's positives. Places beyond `mined` hold -1.
+    """
+    drop = rows < 0
+    counts = {}
+    which = np.repeat(np.arange(len(rows)), [len(p) for p in positives])
+    judged = np.concatenate(positives) if positives else np.empty(0, np.int64)
+    hits = rows[which] == judged[:, None]
+    at, place = np.nonzero(hits)
+    drop[which[at], place] = True
+    counts["judged positive"] = len(at)
+    rank = np.cumsum(~drop, axis=1, dtype=np.int32)
+    for name, wrong in (
+        ("before the rank window", rank <= filters.range_min),
+        ("after the rank window", rank > filters.range_max),
+        ("too near to a positive", filters.too_high(scores, lowest)),
+    ):
+        counts[name] = int((wrong & ~drop).sum())
+        drop |= wrong
+    keep = ~drop
+    order = np.cumsum(keep, axis=1, dtype=np.int32) - 1
+    keep &= order < top_k
+    found = Lists(
+        np.full((len(rows), top_k), -1, np.int32), np.zeros((len(rows), top_k), np.float32), keep.sum(1, dtype=np.int32)
+    )
+    query, _ = np.nonzero(keep)
+    found.rows[query, order[keep]], found.scores[query, order[keep]] = rows[keep], scores[keep]
+    return found, counts
+
+
+def draw(names: list[str], seen: np.ndarray, need: np.ndarray, free: np.ndarray, seed: int) -> list[np.ndarray]:
+    """For each query that lacks `need` documents, `SPARE` times as many rows of `free`, none of them in `seen` [q, k].
+
+    Seeded by the query's name, in the order drawn: a longer list begins as a shorter one. Fewer where there are no
+    more.
+    """
+    drawn = []
+    for name, known, n in zip(names, seen, need, strict=True):
+        random, most = generator(seed, "fill", name), SPARE * int(n)
+        if not n or len(free) <= MANY:
+            order = random.permutation(len(free)) if n else np.empty(0, np.int64)
+        else:
+            # Hardly any is drawn twice, and shuffling millions for each query would take days.
+            order = random.integers(len(free), size=2 * (most + len(known)))
+            order = order[np.sort(np.unique(order, return_index=True)[1])]
+        some = free[order]
+        drawn.append(some[~np.isin(some, known)][:most])
+    return drawn
+
+
+def fill(found: Lists, drawn: list[np.ndarray], scores: np.ndarray, lowest: np.ndarray, filters: Filters) -> None:
+    """Put drawn documents behind the mined ones, as far as they pass the filters; `scores` are all theirs in a row."""
+    for i, (rows, own) in enumerate(zip(drawn, np.split(scores, np.cumsum([len(d) for d in drawn])[:-1]), strict=True)):
+        start, room = found.mined[i], found.rows.shape[1] - found.mined[i]
+        fine = np.flatnonzero(~filters.too_high(own[None], lowest[i : i + 1])[0])[:room]
+        found.rows[i, start : start + len(fine)] = rows[fine]
+        found.scores[i, start : start + len(fine)] = own[fine]
+
+
+def refuse_short(names: list[str], lists: Lists, filled: bool) -> None:
+    """Raise StudyError, naming a query, where a list is still not full."""
+    short = np.flatnonzero((lists.rows < 0).any(1))
+    if len(short):
+        n = int((lists.rows[short[0]] >= 0).sum())
+        raise StudyError(
+            f"miner.top_k: {lists.rows.shape[1]} negatives asked for, but query {names[short[0]]} has only {n} "
+            f"documents that are not its positives and pass the filters, and it is not the only one ({len(short)} of "
+            f"{len(names)} here); lower it, raise miner.range_max or loosen the filters"
+            + ("" if filled else ", or set miner.short to fill")
+        )
