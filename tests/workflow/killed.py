@@ -1,5 +1,6 @@
 """Begin `make demo`, kill -9 all of Snakemake half-way, and type the same command again."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -29,8 +30,9 @@ def demo_killed_and_finished(folder):
             time.sleep(0.2)
         # Only Snakemake and make die; the stages they started are orphans now, as after a real kill -9.
         for process in psutil.Process(first.pid).children(recursive=True):
-            if any(Path(word).name == "snakemake" for word in process.cmdline()[:3]):
-                process.send_signal(signal.SIGKILL)
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself just now
+                if any(Path(word).name == "snakemake" for word in process.cmdline()[:3]):
+                    process.send_signal(signal.SIGKILL)
         first.kill()
         first.wait()
     assert list((folder / ".snakemake" / "locks").iterdir()), "no lock was left: the kill came too late"

@@ -87,11 +87,6 @@ def check(config: dict[str, Any]) -> dict[str, Any]:
             f"miner.range_max: ranks {miner['range_min'] + 1} to {miner['range_max']} hold fewer than top_k "
             f"{miner['top_k']} documents; raise it, or set miner.short to fill"
         )
-    grades = study["collection"]["positive_grade"]
-    if isinstance(grades, dict):
-        odd = sorted(set(grades) - {splits["train"], *splits["test"]})
-        if odd:
-            raise StudyError(f"collection.positive_grade: {odd[0]} is none of collection.splits")
     if study["miner"]["encoder"] == "lsa" and study["miner"]["shards"] > 1:
         raise StudyError("miner.shards: lsa reads the whole collection at once; set it to 1")
     return study
@@ -135,8 +130,12 @@ def _refuse_source(collection: dict[str, Any]) -> None:
         known = beir_splits(Path(path))
     elif source == "msmarco-passage":
         known = set(JUDGMENTS)
-    elif source == "ir_datasets":
-        return  # the library says what it has when it is asked
+    elif source == "ir_datasets":  # the library says what it has when it is asked
+        known = {collection["splits"]["train"], *collection["splits"]["test"]}
+    grades = collection["positive_grade"]
+    for split in grades if isinstance(grades, dict) else ():
+        if split not in known:
+            raise StudyError(f"collection.positive_grade: the collection has no split {split}")
     for split in (collection["splits"]["train"], *collection["splits"]["test"]):
         if split not in known:
             raise StudyError(

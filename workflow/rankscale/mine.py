@@ -14,7 +14,7 @@ from rankscale.command import log, progress
 from rankscale.errors import StudyError
 from rankscale.judgments import positives_of
 from rankscale.negatives import Filters, Lists, draw, fill, refuse_short, select
-from rankscale.search import PART, Best, Pairs
+from rankscale.search import Best, Pairs
 
 STATE = 128 << 20  # bytes of running results: more queries than fit wait for another pass over the documents
 BLOCK = 1024  # queries whose lists are selected and written together
@@ -41,12 +41,10 @@ class Miner:
     def __init__(self, args: argparse.Namespace) -> None:
         self.args, self.filters = args, args.filters
         self.device = devices.set_up(args.device, args.threads).type
-        asked = [v for path in args.queries for v in vectors.scan(path)]
-        self.names = pa.concat_arrays([ids for ids, _ in asked])
-        self.queries = np.concatenate([v for _, v in asked]).astype(np.float32)
+        self.names, self.queries = vectors.read(args.queries)
         known = tables.read("queries", args.collection / "queries.parquet", ["query_id"])["query_id"]
         if pc.index_in(self.names, known.combine_chunks()).null_count:
-            raise StudyError(f"{args.queries[0]}: has a query that {args.collection}/queries.parquet lacks")
+            raise StudyError(f"{args.queries}: has a query that {args.collection}/queries.parquet lacks")
         check_ids(args.documents, args.collection)
         qrels = tables.read("qrels", args.collection / "qrels.parquet")
         self.positives = positives_of(qrels, self.names)
@@ -56,7 +54,7 @@ class Miner:
 
     def passed(self, what: str, *takers: Best | Pairs) -> None:
         """Show every document to the takers, once."""
-        shards = progress(vectors.parts(self.args.documents, PART), what, "part of the documents")
+        shards = progress(vectors.parts(self.args.documents, vectors.PART), what, "part of the documents")
         for rows, documents in shards:
             for taker in takers:
                 taker.add(rows, documents)
@@ -121,7 +119,8 @@ def main(args: argparse.Namespace) -> None:
     log.info(
         "mining %d negatives for each of %d queries among %d documents", args.top_k, len(miner.names), miner.documents
     )
-    with tables.writer("negatives", args.output) as write:
+    # Rows and scores hardly repeat: a dictionary of them would only cost.
+    with tables.writer("negatives", args.output, use_dictionary=["query_id"]) as write:
         for part in miner.run():
             write(part)
     log.info("left out: %s", ", ".join(f"{n} {why}" for why, n in miner.counts.items()))
@@ -133,7 +132,7 @@ def arguments() -> argparse.ArgumentParser:
     made = command.parser("mine", __doc__)
     made.add_argument("--collection", type=Path, required=True, help="folder of documents, queries and qrels")
     made.add_argument("--documents", type=Path, nargs="+", required=True, help="vectors, all shards in order")
-    made.add_argument("--queries", type=Path, nargs="+", required=True, help="vectors of the queries to mine for")
+    made.add_argument("--queries", type=Path, required=True, help="vectors of the queries to mine for: one shard")
     made.add_argument("--top-k", type=int, required=True, help="kept per query after positives are removed")
     made.add_argument("--range-min", type=int, default=0, help="leave out each query's nearest so many")
     made.add_argument("--range-max", type=int, help="look no further than this rank; default: range-min + top-k")

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from rankscale import command, tables
 from rankscale.command import log
 from rankscale.errors import StudyError
-from rankscale.search import PART, Best, Pairs
+from rankscale.search import Best, Pairs
+from rankscale.vectors import PART
 
 
 def observe(scores: np.ndarray, temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

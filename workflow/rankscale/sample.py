@@ -121,7 +121,7 @@ def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
     made = command.parser("sample", __doc__)
     made.add_argument("--collection", type=Path, required=True, help="folder of queries, documents, qrels")
-    made.add_argument("--mined", type=Path, nargs="+", required=True, help="tables of mined negatives, all shards")
+    made.add_argument("--mined", type=Path, nargs="*", default=[], help="tables of mined negatives, all shards")
     made.add_argument("--train-split", default="train", help="whose queries must not be among the evaluated")
     made.add_argument("--splits", nargs="+", default=["test"], help="of the queries to evaluate")
     made.add_argument("--hard", type=int, default=0, help="candidates per query from its mined list")

@@ -10,7 +10,6 @@ from rankscale.errors import StudyError
 
 Found = tuple[int, np.ndarray, np.ndarray]  # where a block of queries begins, scores, places among the documents
 
-PART = 400 << 20  # bytes of float32 vectors that are worth one scan: fewer parts, fewer lists to merge
 BLOCK = 1024  # queries scanned together
 GPU_BLOCK = 256
 MARGIN = 16  # kept beyond the depth, to see whether a tie reaches past it
@@ -37,8 +36,8 @@ class Best:
         self.groups: tuple | None = None
 
     def add(self, rows: np.ndarray, documents: np.ndarray) -> None:
-        """Take in documents [n, d] float16 or float32 with their rows int64 [n]. Raises StudyError on overflow."""
-        rows, documents = self._new(rows, documents)
+        """Take in documents [n, d] float16 or float32 with their rows [n]. Raises StudyError on overflow."""
+        rows, documents = self._new(rows.astype(np.int64), documents)
         if not len(rows):
             return
         scanned = self.scan(documents, self.queries, self.depth)

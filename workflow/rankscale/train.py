@@ -138,8 +138,10 @@ class Run:
         epoch, position = divmod(number - 1, self.per_epoch)
         chosen = order[position * args.batch_size : (position + 1) * args.batch_size]
         queries, documents = self.examples.batch(epoch, position, chosen)
-        q, q_lengths = self.vectors(self.queries, queries)
-        d, d_lengths = self.vectors(self.documents, documents.reshape(-1))
+        with devices.sixteen_bits(args.precision, self.device):
+            q, q_lengths = self.vectors(self.queries, queries)
+            d, d_lengths = self.vectors(self.documents, documents.reshape(-1))
+        q, d = q.float(), d.float()  # scores and loss are worth all their digits
         judged = None
         if args.negatives == "mined+in_batch":
             everyone = np.broadcast_to(documents.reshape(1, -1), (len(queries), documents.size))
@@ -285,6 +287,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--weight-decay", type=float, default=0.0)
     made.add_argument("--clip", type=float, help="largest norm of a step's gradient")
     made.add_argument("--temperature", type=float, default=1.0)
+    made.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of matrix products")
     made.add_argument("--query-length", type=int, default=24, help="tokens, special ones included")
     made.add_argument("--passage-length", type=int, default=128, help="tokens, special ones included")
     made.add_argument("--output-dim", type=int, default=128)

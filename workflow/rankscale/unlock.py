@@ -1,5 +1,6 @@
 """Clear the lock that a killed Snakemake left in this folder; never that of one still running."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -27,7 +28,8 @@ def main() -> None:
         sys.exit(f"unlock: Snakemake (process {live[0]}) is still working in this folder; wait for it or end it")
     # Stages whose Snakemake was killed go on writing what the new run would write too.
     for process in left:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself just now
+            process.kill()
     psutil.wait_procs(left, timeout=10)
     print("unlock: a killed run left its lock; clearing it, finished results stay", flush=True)
     subprocess.run([Path(sys.executable).parent / "snakemake", "--unlock", "--quiet", "all"], check=True, stderr=-3)

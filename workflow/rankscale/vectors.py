@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from rankscale import tables
 from rankscale.errors import StudyError
 
-ROWS = 1 << 14  # of a row group: what is held at once when vectors are streamed
+ROWS = 1 << 12  # of a row group: what is read at once
+PART = 400 << 20  # bytes of float32 vectors that are worth one scan: fewer parts, fewer lists to merge
 
 
 def schema(dimension: int) -> pa.Schema:
@@ -55,30 +56,42 @@ def shape(path: str | Path) -> tuple[int, int]:
     return tables.count(path), kind.list_size
 
 
-def scan(path: str | Path) -> Iterator[tuple[pa.Array, np.ndarray]]:
-    """ids and vectors float16 [n, dimension] of a shard, a row group at a time. Raises StudyError as `shape` does."""
-    _, dimension = shape(path)
-    for part in tables.scan("vectors", path, like=schema(dimension)):
-        flat = part["vector"].combine_chunks().flatten().to_numpy()
-        vectors = flat.reshape(-1, dimension)
-        # A sum is finite only if all its terms are, and costs a third of looking at each.
-        if not np.isfinite(np.add.reduce(flat, dtype=np.float32)):
-            bad = np.flatnonzero(~np.isfinite(vectors).all(1))
-            if len(bad):
-                raise StudyError(f"{path}: vector of {part['id'][bad[0]]} is not finite")
-        yield part["id"].combine_chunks(), vectors
+def read(path: str | Path) -> tuple[pa.Array, np.ndarray]:
+    """ids and vectors float32 [n, dimension] of a whole shard. Raises StudyError as `shape` does."""
+    with tables.reading(path):
+        ids = pq.read_table(path, columns=["id"])["id"].combine_chunks()
+    found = [part.copy() for _, part in parts([path], PART)]
+    return ids, np.concatenate(found) if found else np.empty((0, shape(path)[1]), np.float32)
 
 
 def parts(shards: Sequence[str | Path], size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows int64 and vectors float16 of all shards in order, about `size` bytes of single precision at a time."""
-    held: list[np.ndarray] = []
-    start = rows = 0
+    """Rows int64 and vectors float32 of all shards in order, about `size` bytes at a time.
+
+    One buffer serves all parts: what is to be kept must be copied. Raises StudyError for a shard that is not whole, has
+    another dimension than the first, or holds a vector that is not finite.
+    """
+    dimension = shape(shards[0])[1]
+    total = sum(shape(path)[0] for path in shards)
+    buffer = np.empty((min(total, max(ROWS, size // (4 * dimension))), dimension), np.float32)
+    start = filled = 0
     for path in shards:
-        for _, vectors in scan(path):
-            held.append(vectors)
-            rows += len(vectors)
-            if (rows + ROWS) * vectors.shape[1] * 4 > size:
-                yield np.arange(start, start + rows), np.concatenate(held)
-                held, start, rows = [], start + rows, 0
-    if held:
-        yield np.arange(start, start + rows), np.concatenate(held)
+        for part in tables.scan("vectors", path, ["vector"], like=schema(dimension)):
+            half = part["vector"].combine_chunks().flatten().to_numpy().reshape(-1, dimension)
+            taken = 0
+            while taken < len(half):
+                some = half[taken : taken + len(buffer) - filled]
+                here = buffer[filled : filled + len(some)]
+                here[:] = some
+                _refuse_holes(path, here)
+                taken, filled = taken + len(some), filled + len(some)
+                if filled == len(buffer):
+                    yield np.arange(start, start + filled), buffer
+                    start, filled = start + filled, 0
+    if filled:
+        yield np.arange(start, start + filled), buffer[:filled]
+
+
+def _refuse_holes(path: str | Path, vectors: np.ndarray) -> None:
+    # A sum is finite only if all its terms are, and is one pass instead of three.
+    if not np.isfinite(vectors.sum()) and not np.isfinite(vectors).all():
+        raise StudyError(f"{path}: has a vector that is not finite; delete it and run again")

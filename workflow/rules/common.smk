@@ -28,7 +28,7 @@ TOKENIZERS = dict(studies.tokenizer_of(STUDY, model) for model in STUDY["models"
 CHECKPOINTS = [f"{run}/{name}" for run in RUNS for name in [*SNAPSHOTS.get(run, []), "final"]]
 RECIPE = (
     *("subsets", "negatives", "negatives_per_query", "batch_size", "epochs", "schedule", "warmup", "weight_decay"),
-    *("clip", "temperature", "query_length", "passage_length", "output_dim"),
+    *("clip", "temperature", "precision", "query_length", "passage_length", "output_dim"),
 )
 # What every costly stage is told besides its recipe. The device and, in manifests, the study's name are resources,
 # not params: Snakemake does not compare them, so that another device retrains nothing and a second study over the

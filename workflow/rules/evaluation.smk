@@ -13,7 +13,7 @@ CHECKPOINT = "{model}/{train_queries}/{seed}/{checkpoint}"
 rule sample:
     input:
         collected=rules.collect.output,
-        mined=NEGATIVES,
+        mined=NEGATIVES if POOL or "hard" in EVALUATION["candidates"] else [],
     output:
         **({"pool": POOL} if POOL else {}),
         candidates=f"{RESULTS}/candidates.parquet",
@@ -39,7 +39,7 @@ rule sample:
     shell:
         "python -m rankscale.sample {params.options} --log {log} "
         f"--collection {SHARED} "
-        "--mined {input.mined} --output {output.candidates}"
+        "--output {output.candidates} --mined {input.mined}"
 
 
 rule retrieve:

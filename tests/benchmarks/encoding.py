@@ -1,0 +1,105 @@
+"""Encoding with bge-small's shape against SentenceTransformer.encode: the same random weights, the same texts.
+
+python -m tests.benchmarks.encoding
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from rankscale import docstrings, encode, search
+from rankscale.tokenizer import train_wordpiece
+from tests.benchmarks.measure import Clock, part, report, table
+
+TEXTS, QUERIES, THREADS, TOP = 3000, 300, 2, 1000
+SHAPE = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 1536}
+ME = "tests.benchmarks.encoding"
+
+
+def generate(folder: Path) -> None:
+    """The model with its tokenizer, and the texts: docstrings, cut at 256 tokens."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    pairs = docstrings.harvest()
+    chosen = np.random.default_rng(0).permutation(len(pairs))[:TEXTS]
+    texts = [pairs[i].passage for i in chosen]
+    np.save(folder / "texts.npy", np.array(texts, dtype=object), allow_pickle=True)
+    np.save(
+        folder / "queries.npy", np.array([pairs[i].query for i in chosen[:QUERIES]], dtype=object), allow_pickle=True
+    )
+    train_wordpiece(texts, 8000, folder)
+    torch.manual_seed(0)
+    BertModel(BertConfig(vocab_size=8000, **SHAPE)).save_pretrained(folder)
+
+
+def texts_of(folder: Path, name: str = "texts") -> list[str]:
+    return list(np.load(folder / f"{name}.npy", allow_pickle=True))
+
+
+def ours(folder: Path, precision: str) -> None:
+    args = encode.arguments().parse_args(
+        ["--collection", ".", "--encoder", str(folder), "--pooling", "cls", "--normalize", "--precision", precision]
+        + ["--threads", str(THREADS), "--device", "cpu", "--documents", "a", "--queries", "b"]
+    )
+    encoder, texts = encode.transformer(args), texts_of(folder)
+    encoder("documents", texts[:50])
+    with Clock() as clock:
+        made = encoder("documents", texts)
+    np.save(folder / f"ours_{precision}.npy", made)
+    np.save(folder / f"ours_{precision}_queries.npy", encoder("queries", texts_of(folder, "queries")))
+    report(seconds=clock.seconds)
+
+
+def theirs(folder: Path, precision: str) -> None:
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Pooling, Transformer
+
+    torch.set_num_threads(THREADS)
+    kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    body = Transformer(str(folder), max_seq_length=256, model_args={"torch_dtype": kind})
+    model = SentenceTransformer(modules=[body, Pooling(SHAPE["hidden_size"], pooling_mode="cls")], device="cpu")
+    texts = texts_of(folder)
+    model.encode(texts[:50])
+    with Clock() as clock:
+        made = model.encode(texts, normalize_embeddings=True, convert_to_numpy=False, convert_to_tensor=True)
+    np.save(folder / f"theirs_{precision}.npy", made.float().numpy())
+    report(seconds=clock.seconds)
+
+
+def top(folder: Path, precision: str) -> np.ndarray:
+    best = search.Best(np.load(folder / f"ours_{precision}_queries.npy"), TOP)
+    best.add(np.arange(TEXTS), np.load(folder / f"ours_{precision}.npy"))
+    return best.result()[1]
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        generate(folder)
+        rows = []
+        for who, precision in (("theirs", "fp32"), ("ours", "fp32"), ("theirs", "bf16"), ("ours", "bf16")):
+            found = part(ME, who, folder, precision)
+            made = np.load(folder / f"{who}_{precision}.npy")
+            expected = np.load(folder / "theirs_fp32.npy")
+            rows.append(
+                {
+                    "what": f"{'SentenceTransformer.encode' if who == 'theirs' else 'rankscale.encode'}, {precision}",
+                    "documents/s": TEXTS / found["seconds"],
+                    "times the peer's fp32": (rows[0]["documents/s"] * found["seconds"] / TEXTS) ** -1 if rows else 1.0,
+                    "largest difference": np.abs(made - expected).max(),
+                    "least cosine": (made * expected).sum(1).min(),
+                }
+            )
+        table(f"{TEXTS} docstrings by a BERT of 12 layers, 384 wide, {THREADS} threads", rows)
+        overlap = [
+            len(np.intersect1d(a, b)) / TOP for a, b in zip(top(folder, "fp32"), top(folder, "bf16"), strict=True)
+        ]
+        print(f"\nOf {QUERIES} queries' top {TOP} by fp32, {np.mean(overlap):.2%} are in the top {TOP} by bf16.")
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](Path(sys.argv[2]), sys.argv[3]) if len(sys.argv) > 2 else main()
