@@ -13,7 +13,7 @@ from rankscale import docstrings, encode, search
 from rankscale.tokenizer import train_wordpiece
 from tests.benchmarks.measure import Clock, part, report, table
 
-TEXTS, QUERIES, THREADS, TOP = 3000, 300, 2, 1000
+TEXTS, QUERIES, THREADS, TOP = 1500, 300, 2, 500
 SHAPE = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 1536}
 ME = "tests.benchmarks.encoding"
 
@@ -40,10 +40,9 @@ def texts_of(folder: Path, name: str = "texts") -> list[str]:
 
 
 def ours(folder: Path, precision: str) -> None:
-    args = encode.arguments().parse_args(
-        ["--collection", ".", "--encoder", str(folder), "--pooling", "cls", "--normalize", "--precision", precision]
-        + ["--threads", str(THREADS), "--device", "cpu", "--documents", "a", "--queries", "b"]
-    )
+    asked = ["--collection", ".", "--encoder", str(folder), "--pooling", "cls", "--normalize", "--device", "cpu"]
+    places = ["--threads", str(THREADS), "--documents", "a", "--queries", "b"]
+    args = encode.arguments().parse_args([*asked, "--precision", precision, *places])
     encoder, texts = encode.transformer(args), texts_of(folder)
     encoder("documents", texts[:50])
     with Clock() as clock:
@@ -56,11 +55,11 @@ def ours(folder: Path, precision: str) -> None:
 def theirs(folder: Path, precision: str) -> None:
     import torch
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     torch.set_num_threads(THREADS)
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    body = Transformer(str(folder), max_seq_length=256, model_args={"torch_dtype": kind})
+    body = Transformer(str(folder), max_seq_length=256, model_kwargs={"dtype": kind})
     model = SentenceTransformer(modules=[body, Pooling(SHAPE["hidden_size"], pooling_mode="cls")], device="cpu")
     texts = texts_of(folder)
     model.encode(texts[:50])

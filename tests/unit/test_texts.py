@@ -102,6 +102,9 @@ def test_the_encoder_is_transformers_bert(folder, tokens):
     with torch.no_grad():
         expected = theirs(input_ids=ids, attention_mask=mask.long()).last_hidden_state * mask[..., None]
         assert torch.allclose(ours(ids, lengths), expected, atol=2e-6)
+        assert torch.allclose(ours.first(ids, lengths), expected[:, 0], atol=2e-6)
+        whole = lengths == lengths.max()  # without padding there is no mask
+        assert torch.allclose(ours.first(ids[whole], lengths[whole]), expected[whole, 0], atol=2e-6)
 
 
 def test_mean_pooling_leaves_padding_out(folder, tokens):

@@ -56,19 +56,32 @@ class Layer(nn.Module):
         self.intermediate = nn.ModuleDict({"dense": nn.Linear(h, inner)})
         self.output = _output(inner, h, shape)
 
-    def forward(self, states: torch.Tensor, packing: "Packing") -> torch.Tensor:
-        """States [tokens, hidden] to the next layer's."""
-        own, out = self.attention["self"], self.attention["output"]
-        parts = [own[name] for name in ("query", "key", "value")]
-        weight, bias = (torch.cat([getattr(p, kind) for p in parts]) for kind in ("weight", "bias"))
-        joint = packing.unpack(functional.linear(states, weight, bias))
-        n, width = joint.shape[:2]
-        query, key, value = joint.view(n, width, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+    def forward(self, states: torch.Tensor, packing: "Packing", first: bool = False) -> torch.Tensor:
+        """States [tokens, hidden] to the next layer's; with `first`, only to those of each text's first token."""
+        out = self.attention["output"]
+        if first:
+            key, value = self._projected(states, "key", "value", packing=packing)
+            states = states.index_select(0, packing.starts)
+            (query,) = self._projected(states[:, None], "query")
+        else:
+            query, key, value = self._projected(states, "query", "key", "value", packing=packing)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=packing.mask)
-        mixed = packing.pack(mixed.transpose(1, 2).reshape(n, width, -1))
+        mixed = mixed.transpose(1, 2).flatten(2)
+        mixed = mixed[:, 0] if first else packing.pack(mixed)
         states = out["LayerNorm"](out["dense"](mixed) + states)
         inner = functional.gelu(self.intermediate["dense"](states))
         return self.output["LayerNorm"](self.output["dense"](inner) + states)
+
+    def _projected(
+        self, states: torch.Tensor, *names: str, packing: "Packing | None" = None
+    ) -> tuple[torch.Tensor, ...]:
+        """Query, key or value [n, heads, width, hidden / heads] of states, in one product; packed ones are unpacked."""
+        parts = [self.attention["self"][name] for name in names]
+        weight, bias = (torch.cat([getattr(p, kind) for p in parts]) for kind in ("weight", "bias"))
+        joint = functional.linear(states, weight, bias)
+        joint = packing.unpack(joint) if packing else joint
+        n, width = joint.shape[:2]
+        return joint.view(n, width, len(names), self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
 
 
 class Packing:
@@ -78,6 +91,7 @@ class Packing:
         self.inside = torch.arange(width, device=lengths.device) < lengths[:, None]
         self.shape = self.inside.shape
         self.full = bool(self.inside.all())
+        self.starts = lengths.cumsum(0) - lengths  # where each text's first token lies
         # A mask costs attention its fastest path, so there is one only where something is masked.
         self.mask = None if self.full else self.inside[:, None, None, :]
         self.places = None if self.full else self.inside.reshape(-1).nonzero()[:, 0]
@@ -108,11 +122,23 @@ class Bert(nn.Module):
     def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """States float [n, width, hidden] of ids int64 [n, width]."""
         packing = Packing(lengths, ids.shape[1])
-        positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-        states = self.embeddings(packing.pack(ids), packing.pack(positions))
+        states = self._embedded(ids, packing)
         for layer in self.encoder["layer"]:
             states = layer(states, packing)
         return packing.unpack(states)
+
+    def first(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """States float [n, hidden] of the first tokens: the last layer computes no others."""
+        packing = Packing(lengths, ids.shape[1])
+        states = self._embedded(ids, packing)
+        *lower, last = self.encoder["layer"]
+        for layer in lower:
+            states = layer(states, packing)
+        return last(states, packing, first=True)
+
+    def _embedded(self, ids: torch.Tensor, packing: Packing) -> torch.Tensor:
+        positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+        return self.embeddings(packing.pack(ids), packing.pack(positions))
 
 
 def _output(width: int, hidden: int, shape: BertShape) -> nn.ModuleDict:

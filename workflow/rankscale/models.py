@@ -41,6 +41,8 @@ class BiEncoder(nn.Module):
 
     def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Vectors of padded `ids` int64 [n, width] of `lengths` int64 [n]."""
+        if self.pooling == "cls" and isinstance(self.encoder, Bert):
+            return self.head(self.encoder.first(ids, lengths))
         states = self.encoder(ids, lengths)
         if self.pooling == "cls":
             return self.head(states[:, 0])
@@ -184,7 +186,7 @@ def encode_parts(
         return rows[where[ascending]], np.concatenate(held)[repeats[ascending]]
 
     count = 0
-    for some in progress(tokens.length_sorted(distinct, 1 << (15 if device.type == "cuda" else 12)), doing, "batch"):
+    for some in progress(tokens.length_sorted(distinct, _budget(model, device)), doing, "batch"):
         with torch.inference_mode():
             ids, lengths = tokens.batch(some)
             vectors = model(torch.from_numpy(ids).to(device), torch.from_numpy(lengths).to(device))
@@ -201,6 +203,11 @@ def encode_parts(
             held, texts, count = [], [], 0
     if held:
         yield part()
+
+
+def _budget(model: BiEncoder, device: torch.device) -> int:
+    """Tokens of a batch: many for a GPU; on a processor as many as its cache holds the states of, at most 4,096."""
+    return 1 << 15 if device.type == "cuda" else min(1 << 12, (3 << 20) // (4 * model.encoder.config.hidden_size))
 
 
 def encode(model: BiEncoder, tokens: Tokens, rows: np.ndarray, device: torch.device, doing: str) -> np.ndarray:

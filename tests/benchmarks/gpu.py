@@ -1,0 +1,81 @@
+"""What a GPU does: passages/s and TFLOP/s of bge-small's shape and the BERT sizes, and exact search; random weights.
+
+python -m tests.benchmarks.gpu [cuda|cpu] [passages] [documents]
+"""
+
+import sys
+import time
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from rankscale import models, search
+from rankscale.bert import Bert, BertShape
+from rankscale.devices import sixteen_bits
+from rankscale.store import Special, Tokens
+from tests.benchmarks.measure import table
+
+SIZES = [(12, 384)] + [(n, h) for n in (2, 4, 6, 8, 10, 12) for h in (128, 256, 512, 768)] + [(24, 1024)]
+QUERIES, TOP, DIMENSION = 10_000, 1000, 384
+
+
+def passages(n: int) -> Tokens:
+    """Random texts as long as those of MS MARCO: 77 tokens on average."""
+    random = np.random.default_rng(0)
+    lengths = np.clip(random.lognormal(4.25, 0.4, n), 8, 126).astype(int)
+    flat, offsets = random.integers(1000, 30_000, lengths.sum()), np.concatenate([[0], np.cumsum(lengths)])
+    return Tokens(pa.array(map(str, range(n))), flat.astype(np.uint16), offsets, Special([101], [102], 0, 30_522), 128)
+
+
+def encoding(device: torch.device, n: int) -> list[dict]:
+    rows = []
+    tokens = passages(n)
+    for layers, hidden in SIZES:
+        heads = 12 if (layers, hidden) == (12, 384) else hidden // 64
+        shape = BertShape(30_522, hidden, layers, heads, 4 * hidden)
+        model = models.BiEncoder(Bert(shape), None, "cls").to(device)
+        row = {"model": f"L{layers}H{hidden}"}
+        for precision in ("fp32", "fp16" if device.type == "cuda" else "bf16"):
+            with sixteen_bits(precision, device):
+                models.encode(model, tokens, np.arange(min(n, 2000)), device, "warm up")
+                start = time.monotonic()
+                models.encode(model, tokens, np.arange(n), device, f"L{layers}H{hidden}")
+                seconds = time.monotonic() - start
+            flops = 2 * layers * 12 * hidden**2 * tokens.lengths.sum()
+            flops += 4 * layers * hidden * (tokens.lengths.astype(float) ** 2).sum()
+            row |= {f"{precision} passages/s": n / seconds, f"{precision} TFLOP/s": flops / seconds / 1e12}
+        rows.append(row)
+    return rows
+
+
+def searching(device: torch.device, documents: int) -> list[dict]:
+    """Random unit vectors of 16 bits, in parts as the miner reads them."""
+    random = torch.Generator(device).manual_seed(0)
+
+    def units(n: int) -> np.ndarray:
+        made = torch.randn(n, DIMENSION, generator=random, device=device)
+        return torch.nn.functional.normalize(made).half().float().cpu().numpy()
+
+    queries, seconds, size = units(QUERIES), 0.0, 250_000
+    best = search.Best(queries, TOP)
+    if device.type == "cuda":
+        best.scan = partial(search._scan_gpu, device="cuda")
+    for start in range(0, documents, size):
+        part = units(min(size, documents - start))
+        begun = time.monotonic()
+        best.add(np.arange(start, start + len(part)), part)
+        seconds += time.monotonic() - begun
+    return [{"queries": QUERIES, "documents": documents, "top": TOP, "seconds": seconds}]
+
+
+def main(device: str = "cuda", n: int = 50_000, documents: int = 8_841_823) -> None:
+    chosen = torch.device(device)
+    name = torch.cuda.get_device_name() if device == "cuda" else "processor"
+    table(f"Encoding {n} passages of 77 tokens on {name}", encoding(chosen, n))
+    table(f"Exact search on {name}", searching(chosen, documents))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2], *map(int, sys.argv[2:]))
