@@ -25,7 +25,7 @@ def generate(folder: Path, passages: int) -> None:
     """A TSV collection of words drawn as often as docstrings use them, with one judged query."""
     pairs = docstrings.harvest()
     train_wordpiece([p.passage for p in pairs], 8000, folder / "vocabulary")
-    words = np.array([w for p in pairs for w in p.passage.split()], dtype=object)
+    words = np.array([w for p in pairs for w in p.passage.split() if "\0" not in w], dtype=object)
     random = np.random.default_rng(0)
     with open(folder / "corpus.tsv", "w") as out:
         for start in range(0, passages, 10_000):
