@@ -63,12 +63,37 @@ def test_every_study_file_is_accepted(path):
         ("collection.splits.test", ["train"], "collection.splits: train is to be trained on and tested"),
         ("collection.source", "beir", "collection.path: null does not fit source beir"),
         ("training.snapshots.train_queries", 7, "training.snapshots.train_queries: 7 is none of"),
+        ("collection.path", "x", "collection.path: x does not fit source docstrings; it takes null"),
+        ("collection.source", "ir_datasets", "does not fit source ir_datasets; it takes the id of its documents"),
+        ("collection.source", "msmarco-passage", "no split test; it has dev, dev_small, dl_2019, dl_2020, train"),
+        ("collection.positive_grade", {"tset": 2}, "collection.positive_grade: the collection has no split tset"),
+        ("collection.positive_grade", 0, "collection.positive_grade: 0 is not allowed"),
+        ("miner.range_max", 100, "miner.range_max: ranks 1 to 100 hold fewer than top_k 200"),
+        ("miner.relative_margin", -0.1, "miner.relative_margin"),
+        ("miner.short", "drop", "miner.short: drop is not allowed"),
+        ("evaluation.full_retrieval", {"top_k": 100, "pool": "judged+100"}, "evaluation.full_retrieval"),
+        ("training.precision", "fp8", "training.precision: fp8 is not allowed"),
     ],
 )
 def test_a_wrong_value_is_refused_in_one_line_that_names_it(path, value, said):
     with pytest.raises(StudyError, match=said) as error:
         configs.check(changed(path, value))
     assert "\n" not in str(error.value)
+
+
+def test_the_published_study_is_the_published_recipe():
+    """25 sizes x 8 subsets, and the parameters that the paper's formula gives."""
+    study_file = configs.check(yaml.safe_load((ROOT / "workflow/studies/msmarco.yaml").read_text()))
+    assert len(list(study.runs(study_file))) == 200
+    assert sum(len(steps) for steps in study.snapshots(study_file).values()) == 27
+    text = (ROOT / "workflow/studies/msmarco.yaml").read_text()
+    for layers, hidden, said in re.findall(r"name: L(\d+)H(\d+),.*# +([\d,]+)", text):
+        assert int(said.replace(",", "")) == int(layers) * (12 * int(hidden) ** 2 + 13 * int(hidden))
+    training, miner = study_file["training"], study_file["miner"]
+    assert (training["batch_size"], training["negatives_per_query"], training["epochs"]) == (32, 16, 3)
+    assert (training["learning_rate"], training["schedule"], training["weight_decay"]) == (3e-6, "constant", 0)
+    assert (training["query_length"], training["passage_length"], training["output_dim"]) == (24, 128, 1024)
+    assert (miner["top_k"], miner["pooling"], miner["query_length"], miner["passage_length"]) == (1000, "cls", 64, 256)
 
 
 def test_a_missing_section_is_named():
