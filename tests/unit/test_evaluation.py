@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from rankscale import retrieve, sample, score, tables
+from rankscale import retrieve, sample, schemas, score, tables
 from rankscale.errors import StudyError
 from rankscale.search import Pairs
 
@@ -139,6 +139,8 @@ def test_mixed_observations_are_refused():
     keys = {"model": "m", "train_queries": 1, "seed": 1, "step": 1, "split": "test", "candidates": "hard"}
     columns = {**keys, "query_id": ["a", "b"], "n_candidates": [64, 32], "loss": [1.0, 1.0], "above": [0, 1], "tied": 0}
     columns = {k: v if isinstance(v, list) else [v] * 2 for k, v in columns.items()}
-    table = pa.table({n: columns[n] for n in tables.SCHEMAS["observations"].names}).cast(tables.SCHEMAS["observations"])
+    table = pa.table({n: columns[n] for n in schemas.SCHEMAS["observations"].names}).cast(
+        schemas.SCHEMAS["observations"]
+    )
     with pytest.raises(StudyError, match=r"\[64, 32\] candidates are mixed"):
         score.measure(table, "expected", "jackknife")

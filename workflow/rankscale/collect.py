@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from rankscale import command, readers, tables
+from rankscale import command, readers, schemas, tables
 from rankscale.command import log, progress
 from rankscale.errors import StudyError
 from rankscale.origins import SOURCES, Source
@@ -51,7 +51,7 @@ def write_documents(texts: Iterable[readers.Text], path: Path, titles: str) -> t
     """
     seen, number = Ids(), 0
     with tables.whole(path) as beside:
-        with pq.ParquetWriter(beside, tables.SCHEMAS["documents"], compression="zstd") as out:
+        with pq.ParquetWriter(beside, schemas.SCHEMAS["documents"], compression="zstd") as out:
             for batch in batches(progress(texts, "collect documents", "document")):
                 seen.add([text.id for text in batch])
                 columns = {
@@ -106,7 +106,7 @@ def read_judgments(
     A query may be judged in several splits, as dev and its small part; that none is both trained on and evaluated is
     for a study to check, which says which split serves as which.
     """
-    columns: dict[str, list] = {name: [] for name in tables.SCHEMAS["qrels"].names}
+    columns: dict[str, list] = {name: [] for name in schemas.SCHEMAS["qrels"].names}
     for split, judgments in source.judgments.items():
         pairs = set()
         for judged in progress(judgments, f"collect judgments of {split}", "judgment"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rankscale import command, laws, tables
+from rankscale import command, laws, schemas, tables
 from rankscale.axes import Points, envelope, held_out, law_names, scales
 from rankscale.command import log, progress
 from rankscale.decomposition import PARTS, TIES, pseudo_values
@@ -145,7 +145,7 @@ def main(args: argparse.Namespace) -> None:
         ("forecasts", ahead, args.forecasts),
         ("curves", curves, args.curves),
     ):
-        names = tables.SCHEMAS[name].names
+        names = schemas.SCHEMAS[name].names
         tables.write(name, {n: [row[n] for row in rows] for n in names}, path)
     failed = [row for row in found if not row["converged"]]
     log.info(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from rankscale import command, tables
+from rankscale import command, schemas, tables
 from rankscale.command import log
 from rankscale.errors import StudyError
 
@@ -25,7 +25,7 @@ def main(args: argparse.Namespace) -> None:
                         f"{args.scores / place}: {wrong[0]} is {row[wrong[0]]}, {path} says {key[wrong[0]]}"
                     )
                 rows.append({"study": args.study, "collection": args.collection, **checkpoint, **row})
-    wanted = tables.SCHEMAS["metrics"]
+    wanted = schemas.SCHEMAS["metrics"]
     tables.write("metrics", pa.Table.from_pylist(rows, schema=wanted), args.output)
     flagged = sum(row["below_chance"] for row in rows), sum(row["too_few_queries"] for row in rows)
     log.info(

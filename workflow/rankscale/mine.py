@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from rankscale import command, devices, tables, vectors
+from rankscale import command, devices, schemas, tables, vectors
 from rankscale.command import log, progress
 from rankscale.errors import StudyError
 from rankscale.judgments import positives_of
@@ -105,7 +105,7 @@ class Miner:
             for names, found in self.lists(start, min(start + size, len(self.names))):
                 offsets = np.arange(0, found.rows.size + 1, self.args.top_k, dtype=np.int32)
                 columns = [pa.ListArray.from_arrays(offsets, a.reshape(-1)) for a in (found.rows, found.scores)]
-                yield pa.table([names, *columns, pa.array(found.mined)], schema=tables.SCHEMAS["negatives"])
+                yield pa.table([names, *columns, pa.array(found.mined)], schema=schemas.SCHEMAS["negatives"])
 
 
 def main(args: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale import command, tables
+from rankscale import command, schemas, tables
 from rankscale.command import log
 from rankscale.errors import StudyError
 from rankscale.judgments import positives_of
@@ -94,7 +94,7 @@ def main(args: argparse.Namespace) -> None:
         len(ids),
         len(pool),
     )
-    made: dict[str, list] = {name: [] for name in tables.SCHEMAS["candidates"].names}
+    made: dict[str, list] = {name: [] for name in schemas.SCHEMAS["candidates"].names}
     # The first test set that the config names comes first, here and in all that follows: it is the headline.
     for split in args.splits:
         judged = qrels.filter(pc.equal(qrels["split"], split))

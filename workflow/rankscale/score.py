@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale import command, tables
+from rankscale import command, schemas, tables
 from rankscale.command import log
 from rankscale.decomposition import CORRECTIONS, TIES, decompose
 from rankscale.errors import StudyError
@@ -31,9 +31,9 @@ def measure(observations: pa.Table, ties: str, correction: str) -> list[dict[str
             "n_candidates": sizes[0],
             "n_queries": len(part),
         }
-        row |= {p: getattr(found, p) for p in (*tables.PARTS, "mrr")}
-        row |= {f"{p}_plugin": getattr(found, f"{p}_plugin") for p in tables.PARTS[1:]}
-        for name in (*tables.PARTS, "mrr"):
+        row |= {p: getattr(found, p) for p in (*schemas.PARTS, "mrr")}
+        row |= {f"{p}_plugin": getattr(found, f"{p}_plugin") for p in schemas.PARTS[1:]}
+        for name in (*schemas.PARTS, "mrr"):
             row[f"{name}_low"], row[f"{name}_high"] = found.interval(name)
         row |= {"below_chance": found.below_chance, "too_few_queries": found.too_few_queries}
         rows.append(row)
@@ -110,7 +110,7 @@ def main(args: argparse.Namespace) -> None:
     """Write one row per split and kind of candidates of one checkpoint."""
     observations = tables.read("observations", args.observations)
     rows = measure(observations, args.ties, args.correction)
-    missing: dict[str, object] = {"retrieval": "none", **dict.fromkeys(tables.FULL)}
+    missing: dict[str, object] = {"retrieval": "none", **dict.fromkeys(schemas.FULL)}
     measured: dict[str, dict] = {}
     if args.run:
         run = tables.read("runs", args.run, ["split", "query_id", "doc_id", "rank"])
@@ -124,10 +124,10 @@ def main(args: argparse.Namespace) -> None:
             "%s %s: cross-entropy %.3f = rank-entropy %.3f + alignment %.3f + uncertainty %.3f; MRR %.3f",
             row["split"],
             row["candidates"],
-            *(row[p] for p in tables.PARTS),
+            *(row[p] for p in schemas.PARTS),
             row["mrr"],
         )
-    tables.write("scores", {name: [row[name] for row in rows] for name in tables.SCHEMAS["scores"].names}, args.output)
+    tables.write("scores", {name: [row[name] for row in rows] for name in schemas.SCHEMAS["scores"].names}, args.output)
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale import command, tables
+from rankscale import command, schemas, tables
 from rankscale.command import bar, log
 from rankscale.tokenizer import frame, ids_of, load, train_wordpiece
 
@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> None:
         ):
             for part in texts(args.collection, unit):
                 ids = ids_of(tokenizer, part["text"].to_pylist())
-                write(pa.table([part[key].combine_chunks(), ids], schema=tables.SCHEMAS["tokens"]))
+                write(pa.table([part[key].combine_chunks(), ids], schema=schemas.SCHEMAS["tokens"]))
                 tokens += len(ids.values)
                 shown.update(len(ids))
         log.info("%d %s, %.1f tokens on average", n, unit, tokens / max(n, 1))

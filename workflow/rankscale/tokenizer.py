@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from rankscale import tables
+from rankscale import schemas
 from rankscale.command import progress
 from rankscale.errors import StudyError
 from rankscale.store import Special
@@ -86,7 +86,7 @@ def ids_of(tokenizer, texts: list[str]) -> pa.ListArray:  # noqa: ANN001
     made = [encoding.ids for encoding in fast.encode_batch_fast(texts, add_special_tokens=False)]
     offsets = np.concatenate([[0], np.cumsum(np.fromiter(map(len, made), np.int64, len(made)))])
     flat = np.fromiter(chain.from_iterable(made), np.int32, int(offsets[-1]))
-    kind = tables.SCHEMAS["tokens"].field("ids").type
+    kind = schemas.SCHEMAS["tokens"].field("ids").type
     return pa.ListArray.from_arrays(offsets.astype(np.int32), flat, type=kind)
 
 

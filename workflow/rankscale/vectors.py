@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rankscale import tables
+from rankscale import schemas, tables
 from rankscale.errors import StudyError
 
 ROWS = 1 << 12  # of a row group: what is read at once
@@ -18,7 +18,7 @@ PART = 400 << 20  # bytes of float32 vectors that are worth one scan: fewer part
 def schema(dimension: int) -> pa.Schema:
     """A shard's columns: `id`, and `vector` as a fixed-size list of 16-bit floats."""
     item = pa.field("item", pa.float16(), nullable=False)
-    return tables.schema("id", id=pa.string(), vector=pa.list_(item, dimension))
+    return schemas.schema("id", id=pa.string(), vector=pa.list_(item, dimension))
 
 
 @contextlib.contextmanager

@@ -1,0 +1,128 @@
+"""The Arrow schema of every table that passes between stages.
+
+A `row` column holds 0-based positions in the collection's `documents.parquet`; ids are the collection's own strings.
+"""
+
+import pyarrow as pa
+
+
+def schema(key: str, nullable: str = "", **columns: pa.DataType) -> pa.Schema:
+    """A schema whose `key` columns identify a row and whose columns refuse nulls unless named in `nullable`."""
+    free = nullable.split()
+    fields = [pa.field(name, kind, nullable=name in free) for name, kind in columns.items()]
+    return pa.schema(fields, metadata={"key": key})
+
+
+text, i32, i64, f32, f64, flag = pa.string(), pa.int32(), pa.int64(), pa.float32(), pa.float64(), pa.bool_()
+run = {"model": text, "train_queries": i64, "seed": i64}
+checkpoint = {**run, "step": i64}
+what = {"metric": text, "split": text, "candidates": text, "axis": text, "fixed": text, "law": text}
+PARTS = ("cross_entropy", "rank_entropy", "rank_score_alignment", "score_uncertainty")
+FULL = ("mrr_10", "ndcg_10", "recall_100", "recall_1000", "map")
+measured = {
+    "n_candidates": i32,
+    "n_queries": i64,
+    **dict.fromkeys(PARTS, f64),
+    **{f"{part}_plugin": f64 for part in PARTS[1:]},
+    "mrr": f64,
+    **{f"{name}_{end}": f64 for name in (*PARTS, "mrr") for end in ("low", "high")},
+    "below_chance": flag,
+    "too_few_queries": flag,
+    "retrieval": text,
+    **dict.fromkeys(FULL, f64),
+}
+trained = {
+    "subset": text,
+    "checkpoint": text,
+    "layers": i32,
+    "hidden": i32,
+    "encoder_parameters": i64,
+    "head_parameters": i64,
+    "embedding_parameters": i64,
+    "epoch": f64,
+    "train_tokens": i64,
+    "train_flops": f64,
+    "status": text,
+}
+ARCHITECTURE = "layers hidden"  # unknown for encoders that do not say
+SCHEMAS = {
+    "documents": schema("doc_id", doc_id=text, title=text, text=text),
+    "queries": schema("query_id", query_id=text, text=text),
+    "qrels": schema("split query_id doc_id", split=text, query_id=text, doc_id=text, row=i32, grade=i32, positive=flag),
+    "tokens": schema("id", id=text, ids=pa.list_(pa.field("item", i32, nullable=False))),
+    "negatives": schema("query_id", query_id=text, rows=pa.list_(i32), scores=pa.list_(f32), mined=i32),
+    "pool": schema("row", row=i32),
+    "candidates": schema(
+        "split candidates query_id",
+        split=text,
+        candidates=text,
+        query_id=text,
+        positive=i32,
+        rows=pa.list_(i32),
+    ),
+    "checkpoints": schema("model train_queries seed step", ARCHITECTURE, **checkpoint, **trained),
+    "training": schema(
+        "model train_queries seed step",
+        **checkpoint,
+        epoch=f64,
+        loss=f64,
+        gradient_norm=f64,
+        learning_rate=f64,
+        tokens=i64,
+    ),
+    "training_times": schema("step", **checkpoint, seconds=f64, memory_mb=f64),
+    "observations": schema(
+        "split query_id candidates",
+        **checkpoint,
+        split=text,
+        query_id=text,
+        candidates=text,
+        n_candidates=i32,
+        loss=f64,
+        above=i32,
+        tied=i32,
+    ),
+    "runs": schema("split query_id rank", **checkpoint, split=text, query_id=text, doc_id=text, score=f32, rank=i32),
+    "scores": schema("split candidates", " ".join(FULL), **checkpoint, split=text, candidates=text, **measured),
+    "metrics": schema(
+        "model train_queries seed step split candidates",
+        " ".join((ARCHITECTURE, *FULL)),
+        study=text,
+        collection=text,
+        **checkpoint,
+        split=text,
+        candidates=text,
+        **trained,
+        **measured,
+    ),
+    "fits": schema(
+        "metric split candidates axis fixed law parameter",
+        "r2 rmse aicc parameter estimate low high",
+        **what,
+        n_points=i32,
+        converged=flag,
+        note=text,
+        r2=f64,
+        rmse=f64,
+        aicc=f64,
+        parameter=text,
+        estimate=f64,
+        low=f64,
+        high=f64,
+    ),
+    "forecasts": schema(
+        "metric split candidates axis fixed law model train_queries seed",
+        "predicted low high relative_error covered aicc",
+        **what,
+        **run,
+        x=f64,
+        observed=f64,
+        predicted=f64,
+        low=f64,
+        high=f64,
+        relative_error=f64,
+        covered=flag,
+        aicc=f64,
+    ),
+    "curves": schema("metric split candidates axis fixed law x", **what, x=f64, y=f64, low=f64, high=f64),
+}
