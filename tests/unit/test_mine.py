@@ -150,7 +150,7 @@ def test_what_was_left_out_is_counted():
 
 def test_a_fill_draws_what_is_free_and_unseen_and_begins_as_a_longer_one():
     free, seen = np.arange(10, 200), np.array([[10, 11, 12]] * 2)
-    short, long = (draw(["a", "b"], seen, np.array([n, n]), free, 0) for n in (3, 20))
+    short, long = (draw(["a", "b"], seen, np.array([n, n]), free, 0, 2) for n in (3, 20))
     for s, t in zip(short, long, strict=True):
         assert len(set(t)) == len(t) >= 20
         assert not {10, 11, 12} & set(t)
@@ -185,7 +185,7 @@ def mined(tmp_path_factory):
         done = stage("mine", *asked, *out, *more, check=check)
         return tables.read("negatives", folder / "out.parquet").to_pydict() if check else done
 
-    go.folder, go.near = folder, near
+    go.folder, go.near, go.vectors = folder, near, (documents, queries)
     go.ranking = naive(documents, queries.astype(np.float32), 300)[1]
     return go
 
@@ -213,7 +213,16 @@ def test_short_lists_are_refused_or_filled(mined):
         assert row[:6] == [r for r in ranking if r != own][:6]
         assert len(set(row)) == TOP
         assert not positive & set(row[6:])
-    assert '"lists filled": 40' in (mined.folder / "out.json").read_text()
+    assert '"lists_filled": 40' in (mined.folder / "out.json").read_text()
+
+
+def test_a_filter_that_few_documents_pass_is_filled_as_long_as_there_are_some(mined):
+    """A fifth or so of what is drawn passes: two draws for each place would not do."""
+    documents, queries = mined.vectors
+    limit = np.sort((queries.astype(float) @ documents.T.astype(float)), axis=1)[:, 60].max()
+    table = mined("--range-max", 10, "--max-score", limit, "--short", "fill")
+    assert all(max(scores) <= limit for scores in table["scores"])
+    assert min(table["mined"]) == 0
 
 
 def test_no_negatives_left_even_to_fill_with_is_refused(mined):

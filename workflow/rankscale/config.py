@@ -53,8 +53,9 @@ def check(config: dict[str, Any]) -> dict[str, Any]:
     _refuse_missing(study["miner"]["encoder"], "miner.encoder: ")
     rates = training["learning_rate"]
     if isinstance(rates, dict) and set(rates) != set(names):
-        odd = sorted(set(rates) ^ set(names))[0]
-        raise StudyError(f"training.learning_rate: {odd} is {'no model' if odd in rates else 'a model without a rate'}")
+        extra, lacking = sorted(set(rates) - set(names)), sorted(set(names) - set(rates))
+        said = [f"{', '.join(extra)} is no model"] * bool(extra) + [f"{', '.join(lacking)} is a model without a rate"]
+        raise StudyError(f"training.learning_rate: {'; '.join(said if lacking else said[:1])}")
     unknown = sorted(set(training["snapshots"]["models"]) - set(names))
     if unknown:
         raise StudyError(f"training.snapshots.models: {unknown[0]} is no model of the ladder")

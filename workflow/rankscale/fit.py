@@ -154,7 +154,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def _key(row: dict[str, object]) -> tuple:
-    return tuple(row[k] for k in tables.what)
+    return tuple(row[k] for k in schemas.what)
 
 
 def arguments() -> argparse.ArgumentParser:

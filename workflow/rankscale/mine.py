@@ -13,7 +13,7 @@ from rankscale import command, devices, schemas, tables, vectors
 from rankscale.command import log, progress
 from rankscale.errors import StudyError
 from rankscale.judgments import positives_of
-from rankscale.negatives import Filters, Lists, draw, fill, refuse_short, select
+from rankscale.negatives import SPARE, Filters, Lists, draw, fill, refuse_short, select
 from rankscale.search import Best, Pairs
 
 STATE = 128 << 20  # bytes of running results: more queries than fit wait for another pass over the documents
@@ -51,6 +51,7 @@ class Miner:
         self.taken = np.unique(qrels["row"].filter(qrels["positive"]).to_numpy())
         self.documents = tables.count(args.collection / "documents.parquet")
         self.counts: dict[str, int] = {}
+        self.filled = 0
 
     def passed(self, what: str, *takers: Best | Pairs) -> None:
         """Show every document to the takers, once."""
@@ -86,13 +87,16 @@ class Miner:
         need = found.rows.shape[1] - found.mined
         if not need.any():
             return
-        self.counts["lists filled"] = self.counts.get("lists filled", 0) + int((need > 0).sum())
+        self.filled += int((need > 0).sum())
         free = np.setdiff1d(np.arange(self.documents), self.taken)
-        drawn = draw(names, seen, need, free, self.args.seed)
-        owner = np.repeat(np.arange(len(names)), [len(d) for d in drawn])
-        pairs = Pairs(queries, owner, np.concatenate(drawn))
-        self.passed("score what lists are filled with", pairs)
-        fill(found, drawn, pairs.scores, lowest, self.filters)
+        for spare in SPARE:
+            drawn = draw(names, seen, need, free, self.args.seed, spare)
+            owner = np.repeat(np.arange(len(names)), [len(d) for d in drawn])
+            pairs = Pairs(queries, owner, np.concatenate(drawn))
+            self.passed("score what lists are filled with", pairs)
+            fill(found, drawn, pairs.scores, lowest, self.filters)
+            if (found.rows >= 0).all():
+                return
 
     def depth(self) -> int:
         """How many of its nearest documents each query needs: some may be its positives."""
@@ -124,7 +128,10 @@ def main(args: argparse.Namespace) -> None:
         for part in miner.run():
             write(part)
     log.info("left out: %s", ", ".join(f"{n} {why}" for why, n in miner.counts.items()))
-    command.write_manifest(args, args.manifest, queries=len(miner.names), left_out=miner.counts)
+    if miner.filled:
+        log.info("%d of %d lists came out short and were filled with random documents", miner.filled, len(miner.names))
+    facts = {"left_out": miner.counts, "lists_filled": miner.filled}
+    command.write_manifest(args, args.manifest, queries=len(miner.names), **facts)
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ import numpy as np
 from rankscale.errors import StudyError
 from rankscale.seeds import generator
 
-SPARE = 2  # so many times the documents that a fill needs are drawn: some may not pass the filters
+SPARE = (2, 32, 512)  # so many times what a fill needs is drawn, one after the other: some may not pass the filters
 MANY = 1 << 20  # documents; of more, draws are not a whole shuffle
 
 
@@ -80,15 +80,17 @@ def select(
     return found, counts
 
 
-def draw(names: list[str], seen: np.ndarray, need: np.ndarray, free: np.ndarray, seed: int) -> list[np.ndarray]:
-    """For each query that lacks `need` documents, `SPARE` times as many rows of `free`, none of them in `seen` [q, k].
+def draw(
+    names: list[str], seen: np.ndarray, need: np.ndarray, free: np.ndarray, seed: int, spare: int
+) -> list[np.ndarray]:
+    """For each query that lacks `need` documents, `spare` times as many rows of `free`, none of them in `seen` [q, k].
 
     Seeded by the query's name, in the order drawn: a longer list begins as a shorter one. Fewer where there are no
     more.
     """
     drawn = []
     for name, known, n in zip(names, seen, need, strict=True):
-        random, most = generator(seed, "fill", name), SPARE * int(n)
+        random, most = generator(seed, "fill", name), spare * int(n)
         if not n or len(free) <= MANY:
             order = random.permutation(len(free)) if n else np.empty(0, np.int64)
         else:

@@ -17,7 +17,10 @@ from rankscale.seeds import generator
 def hard(mined: np.ndarray, n: int, query: str, seed: int) -> np.ndarray:
     """`n` of one query's mined rows, without replacement. Raises StudyError if it has fewer."""
     if len(mined) < n:
-        raise StudyError(f"evaluation.candidates.hard: {n} asked for, but query {query} has {len(mined)} mined")
+        raise StudyError(
+            f"evaluation.candidates.hard: {n} asked for, but query {query} has {len(mined)} mined (what only fills its "
+            f"list does not count); lower it, raise miner.range_max or loosen the miner's filters"
+        )
     return generator(seed, "hard", query).choice(mined, n, replace=False)
 
 

@@ -75,12 +75,15 @@ def summary(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame) 
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
     first = finals.iloc[0]
     claims = "\n".join(f"- {axis} axis ({fixed_of(axis, finals)}): {claim(found, axis)}." for axis in AXES)
+    others = [name for name in metrics.split.unique() if name != first.split]
+    tables_too = "their rows stand in metrics.parquet, fits.parquet and forecasts.parquet"
+    also = f" Evaluated too: {', '.join(others)}; {tables_too}." if others else ""
     cautions = "\n".join(f"- {line}" for line in warnings(metrics, fits, forecasts))
     return f"""# Study {first.study}: {first.collection}
 
 {finals.model.nunique()} models on {finals.train_queries.nunique()} subsets, {finals.seed.nunique()} seed(s); \
 {first.n_queries} {first.split} queries, each against {first.n_candidates} {first.candidates} candidates. \
-Losses in nats, 95 % intervals in brackets.
+Losses in nats, 95 % intervals in brackets.{also}
 
 ## On the largest subset ({finals.train_queries.max():,} training queries)
 
