@@ -111,6 +111,14 @@ def test_vectors_too_large_for_a_product_are_refused():
         found(np.array([[1e30, 1e30]], np.float32), np.array([[1e30, -1e30]], np.float32), 1)
 
 
+def test_an_overflow_that_faiss_passes_over_is_refused_and_an_empty_part_is_nothing():
+    with pytest.raises(StudyError, match="a score is not finite"):
+        found(np.array([[1, 0], [-6e4, -6e4], [2, 0]], np.float32), np.array([[1e38, 1e38]], np.float32), 3)
+    best = search.Best(np.ones((1, 2), np.float32), 1)
+    best.add(np.arange(0), np.empty((0, 2), np.float32))
+    assert best.result()[1].tolist() == [[-1]]
+
+
 RANKED = np.array([[5, 6, 7, 8, 9], [5, 6, 7, 8, 9]])
 SCORES = np.array([[5.0, 4.0, 3.0, 2.0, 1.0], [-1.0, -2.0, -3.0, -4.0, -5.0]], np.float32)
 POSITIVES = [np.array([6]), np.array([6, 8])]  # the lowest positive scores 4 and -4
@@ -136,6 +144,41 @@ def test_filters_by_hand(filters, expected):
     lists, _ = select(RANKED, SCORES, POSITIVES, LOWEST, 4, filters)
     assert [row[:n].tolist() for row, n in zip(lists.rows, lists.mined, strict=True)] == expected
     assert (lists.rows[np.arange(4) >= lists.mined[:, None]] == -1).all()
+
+
+def test_a_copy_of_the_positive_is_not_judged_by_its_last_bit():
+    limit = np.float32(0.7)
+    scores = np.array(
+        [[np.nextafter(limit, np.float32(1)), limit, np.nextafter(limit, np.float32(0)), 0.69]], np.float32
+    )
+    assert Filters(absolute_margin=0.0).too_high(scores, np.array([limit])).tolist() == [[True, True, True, False]]
+
+
+def test_a_query_s_list_does_not_hang_on_the_others(mined):
+    """One more query in the shard, with many positives: the lists of the rest stay as they are, fills too."""
+    filled = mined("--range-max", 6, "--short", "fill")
+    folder = mined.folder
+    before = (folder / "qrels.parquet").read_bytes()
+    qrels = tables.read("qrels", folder / "qrels.parquet").to_pydict()
+    taken = set(qrels["row"])
+    more = [r for r in range(300) if r not in taken and not any(r in row for row in filled["rows"][1:])][:40]
+    for row in more:
+        for name, value in (("split", "train"), ("query_id", "q0"), ("doc_id", f"d{row}"), ("row", row)):
+            qrels[name].append(value)
+    many = {**qrels, "grade": 1, "positive": True}
+    tables.write("qrels", many, folder / "qrels.parquet")
+    again = mined("--range-max", 6, "--short", "fill")
+    (folder / "qrels.parquet").write_bytes(before)
+    assert [row[:6] for row in again["rows"][1:]] == [row[:6] for row in filled["rows"][1:]]
+    assert len(more) >= 10
+
+
+def test_vectors_of_another_dimension_are_named(mined):
+    harmed = mined.folder / "documents1.parquet"
+    before = harmed.read_bytes()
+    save(harmed, np.ones((1, 5)), ["d50"])
+    assert "documents1.parquet: its vectors have 5 dimensions, those of" in mined(check=False).stdout
+    harmed.write_bytes(before)
 
 
 def test_what_was_left_out_is_counted():

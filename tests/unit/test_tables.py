@@ -117,6 +117,24 @@ def test_a_shard_harmed_after_it_was_written_is_named(tmp_path, harm, said):
     assert str(path) in str(error.value)
 
 
+def test_a_shard_with_other_bytes_is_noticed(tmp_path):
+    path = tmp_path / "7.parquet"
+    save(path, np.random.default_rng(0).normal(size=(5000, 4)))
+    content = bytearray(path.read_bytes())
+    content[20_000] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(StudyError, match=r"not a whole Parquet table.*CRC"):
+        list(vectors.parts([path], 1 << 20))
+
+
+def test_what_a_killed_writer_left_is_cleared(tmp_path):
+    path = tmp_path / "t.parquet"
+    (tmp_path / ".t.parquet.123.part").write_text("half")
+    (tmp_path / ".other.parquet.123.part").write_text("another's")
+    tables.write("qrels", GOOD, path)
+    assert sorted(os.listdir(tmp_path)) == [".other.parquet.123.part", "t.parquet"]
+
+
 def test_some_rows_of_a_table_are_read_alone_and_a_hole_is_counted_from_its_start(tmp_path):
     path = tmp_path / "t.parquet"
     ids = [f"d{i}" for i in range(1000)]
@@ -152,7 +170,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
     path = tmp_path / "t.parquet"
     tables.write("qrels", GOOD, path)
     before = path.read_bytes()
-    with pytest.raises(OSError), tables.whole(path) as beside:
+    with pytest.raises(StudyError, match=r"cannot be written .*free some space"), tables.whole(path) as beside:
         beside.symlink_to("/dev/full")
         beside.write_bytes(b"x" * 10)
     assert path.read_bytes() == before

@@ -50,22 +50,21 @@ def write_documents(texts: Iterable[readers.Text], path: Path, titles: str) -> t
     Raises StudyError for an id given twice, or a document without text.
     """
     seen, number = Ids(), 0
-    with tables.whole(path) as beside:
-        with pq.ParquetWriter(beside, schemas.SCHEMAS["documents"], compression="zstd") as out:
-            for batch in batches(progress(texts, "collect documents", "document")):
-                seen.add([text.id for text in batch])
-                columns = {
-                    "doc_id": [t.id for t in batch],
-                    "title": [t.title for t in batch],
-                    "text": [body(t, titles) for t in batch],
-                }
-                out.write_table(tables.checked("documents", columns, path, unique=False))
-                number += len(batch)
-        if not number:
-            raise StudyError("the source has no documents: its corpus is empty")
-        seen.freeze()
-        if seen.twice():
-            _refuse_twice(beside, seen.twice())
+    with pq.ParquetWriter(path, schemas.SCHEMAS["documents"], compression="zstd", write_page_checksum=True) as out:
+        for batch in batches(progress(texts, "collect documents", "document")):
+            seen.add([text.id for text in batch])
+            columns = {
+                "doc_id": [t.id for t in batch],
+                "title": [t.title for t in batch],
+                "text": [body(t, titles) for t in batch],
+            }
+            out.write_table(tables.checked("documents", columns, path, unique=False))
+            number += len(batch)
+    if not number:
+        raise StudyError("the source has no documents: its corpus is empty")
+    seen.freeze()
+    if seen.twice():
+        _refuse_twice(path, seen.twice())
     return number, seen
 
 
@@ -149,26 +148,26 @@ def main(args: argparse.Namespace) -> None:
     """Write the three tables and the manifest of one collection to a folder."""
     log.info("collecting %s into %s: every later stage reads these tables", args.source, args.output)
     source = SOURCES[args.source](args)
-    number, documents = write_documents(source.documents, args.output / "documents.parquet", args.titles)
-    texts = read_queries(source.queries)
-    qrels = read_judgments(source, texts, documents, args.positive_grade)
-    by_split = answered(qrels)
-    useful = set().union(*by_split.values())
-    kept = [text for text in texts.values() if text.id in useful]
-    if not kept:
-        raise StudyError("no query of the collection has a positive judgment")
-    if len(kept) < len(texts):
-        lost = next(q for q in texts if q not in useful)
-        log.info(
-            "%d of %d queries have no positive and are left out, e.g. %s", len(texts) - len(kept), len(texts), lost
-        )
-    queries = {"query_id": [text.id for text in kept], "text": [text.text for text in kept]}
-    keep = [q in by_split[s] for s, q in zip(qrels["split"], qrels["query_id"], strict=True)]
-    qrels = {name: [v for v, k in zip(column, keep, strict=True) if k] for name, column in qrels.items()}
-    files = {"documents.parquet": {"rows": number}}
-    for name, columns in (("queries", queries), ("qrels", qrels)):
-        tables.write(name, columns, args.output / f"{name}.parquet")
-        files[f"{name}.parquet"] = {"rows": len(columns["query_id"])}
+    # Documents get their name last: where anything is wrong, a collection that was here stays as it was.
+    with tables.whole(args.output / "documents.parquet") as beside:
+        number, documents = write_documents(source.documents, beside, args.titles)
+        texts = read_queries(source.queries)
+        qrels = read_judgments(source, texts, documents, args.positive_grade)
+        by_split = answered(qrels)
+        useful = set().union(*by_split.values())
+        kept = [text for text in texts.values() if text.id in useful]
+        if not kept:
+            raise StudyError("no query of the collection has a positive judgment")
+        if len(kept) < len(texts):
+            lost, n = next(q for q in texts if q not in useful), len(texts) - len(kept)
+            log.info("%d of %d queries have no positive and are left out, e.g. %s", n, len(texts), lost)
+        queries = {"query_id": [text.id for text in kept], "text": [text.text for text in kept]}
+        keep = [q in by_split[s] for s, q in zip(qrels["split"], qrels["query_id"], strict=True)]
+        qrels = {name: [v for v, k in zip(column, keep, strict=True) if k] for name, column in qrels.items()}
+        files = {"documents.parquet": {"rows": number}}
+        for name, columns in (("queries", queries), ("qrels", qrels)):
+            tables.write(name, columns, args.output / f"{name}.parquet")
+            files[f"{name}.parquet"] = {"rows": len(columns["query_id"])}
     for name, facts in files.items():
         with open(args.output / name, "rb") as file:
             facts["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()

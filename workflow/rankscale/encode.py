@@ -80,6 +80,8 @@ def texts(collection: Path, unit: str, rows: tuple[int, int]) -> Iterator[tuple[
 
 def main(args: argparse.Namespace) -> None:
     """Write the vectors of shard `shard` of `shards`: a contiguous part of the documents and of the queries."""
+    if not 0 <= args.shard < args.shards:
+        raise StudyError(f"--shard {args.shard}: is none of {args.shards} shards, which count from 0")
     rows = {}
     for unit in KEYS:
         edges = np.linspace(0, tables.count(args.collection / f"{unit}.parquet"), args.shards + 1).astype(int)

@@ -46,6 +46,12 @@ class Miner:
         if pc.index_in(self.names, known.combine_chunks()).null_count:
             raise StudyError(f"{args.queries}: has a query that {args.collection}/queries.parquet lacks")
         check_ids(args.documents, args.collection)
+        for path in args.documents:
+            if (found := vectors.shape(path)[1]) != self.queries.shape[1]:
+                raise StudyError(
+                    f"{path}: its vectors have {found} dimensions, those of {args.queries} {self.queries.shape[1]}; "
+                    f"remake both with encode"
+                )
         qrels = tables.read("qrels", args.collection / "qrels.parquet")
         self.positives = positives_of(qrels, self.names)
         self.taken = np.unique(qrels["row"].filter(qrels["positive"]).to_numpy())
@@ -74,6 +80,9 @@ class Miner:
         for first in range(0, stop - start, BLOCK):
             part = slice(first, min(first + BLOCK, stop - start))
             scores, rows = best.result(part)
+            # As deep as the query itself needs: another query's many positives must not change what this one sees.
+            own = self.filters.range_max + np.array([len(p) for p in positives[part]])
+            rows[np.arange(rows.shape[1]) >= own[:, None]] = -1
             found, counts = select(rows, scores, positives[part], lowest[part], self.args.top_k, self.filters)
             self.counts = {k: self.counts.get(k, 0) + n for k, n in counts.items()}
             names = self.names[start:stop][part]
@@ -117,6 +126,8 @@ def main(args: argparse.Namespace) -> None:
     import faiss
 
     faiss.omp_set_num_threads(args.threads)
+    if args.top_k < 1:
+        raise StudyError("miner.top_k: at least 1 negative is needed")
     wide = args.range_max or args.range_min + args.top_k
     args.filters = Filters(args.range_min, wide, args.absolute_margin, args.relative_margin, args.max_score)
     miner = Miner(args)

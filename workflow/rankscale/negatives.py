@@ -25,13 +25,17 @@ class Filters(NamedTuple):
     max_score: float | None = None
 
     def too_high(self, scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
-        """Which `scores` [q, k] are too near to the positive's [q]. Margins work for negative inner products too."""
+        """Which `scores` [q, k] are too near to the positive's [q]. Margins work for negative inner products too.
+
+        What rounding cannot tell from the limit is: the same passage twice must not be judged by its last bit.
+        """
         limit = np.full(len(scores), np.inf if self.max_score is None else self.max_score)
         if self.absolute_margin is not None:
             limit = np.minimum(limit, positive - self.absolute_margin)
         if self.relative_margin is not None:
             limit = np.minimum(limit, positive - self.relative_margin * np.abs(positive))
-        return scores > limit[:, None]
+        rounding = 1e-6 * np.where(np.isfinite(limit), np.abs(limit), 0)
+        return scores > (limit - rounding)[:, None]
 
     def use_positives(self) -> bool:
         """Whether a filter looks at the positives' scores."""

@@ -75,7 +75,7 @@ def from_beir(args: argparse.Namespace) -> Source:
     place = Path(args.path)
     if place.suffix == ".zip":
         members = readers.members(place)
-        corpus = next((m for m in members if m.endswith("corpus.jsonl")), None)
+        corpus = next((m for m in members if Path(m).name == "corpus.jsonl"), None)
         if corpus is None:
             raise StudyError(f"{place}: has no member corpus.jsonl")
         root = f"{place}!{corpus.removesuffix('corpus.jsonl')}"

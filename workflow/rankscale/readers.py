@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 from rankscale.errors import StudyError
 
 # First words of header lines, as BEIR and T2Ranking write them; MS MARCO and TREC files have none.
-HEADERS = {"qid", "query-id", "query_id", "pid", "corpus-id", "doc_id", "docid", "_id", "id"}
+HEADERS = {"qid", "query-id", "query_id", "pid", "corpus-id", "doc_id", "docid", "docno", "_id", "id"}
 
 
 LARGEST_GRADE = 1000

@@ -75,6 +75,8 @@ def refuse_overlap(qrels: pa.Table, train: str, evaluated: pa.Table) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Write one row per split, kind of candidates and query: its positive and its candidates."""
+    if not (args.hard or args.random):
+        raise StudyError("evaluation.candidates: neither hard nor random ones are asked for")
     documents = tables.count(args.collection / "documents.parquet")
     every = tables.read("qrels", args.collection / "qrels.parquet")
     qrels = every.filter(pc.is_in(every["split"], pa.array(args.splits)))

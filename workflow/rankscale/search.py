@@ -21,9 +21,9 @@ class Best:
     """The best `depth` documents of each query among all that were added, ties by row.
 
     Equal vectors tie exactly, wherever they stood: each distinct vector is scored once, however often it comes. (A
-    matrix product may give equal columns different last bits.) So the outcome does not hang on the number or order of
-    the parts, but for fp32 rounding between vectors that differ. Memory: 8 bytes per query and place, and 12 per
-    document.
+    matrix product may give equal columns different last bits.) So the outcome does not hang on the number of the parts,
+    but for fp32 rounding between vectors that differ; nor on their order, but where different vectors score the same.
+    Memory: 8 bytes per query and place, and 16 per document.
     """
 
     def __init__(self, queries: np.ndarray, depth: int, device: str = "cpu") -> None:
@@ -37,12 +37,13 @@ class Best:
 
     def add(self, rows: np.ndarray, documents: np.ndarray) -> None:
         """Take in documents [n, d] float16 or float32 with their rows [n]. Raises StudyError on overflow."""
-        rows, documents = self._new(rows.astype(np.int64), documents)
+        if len(rows):
+            rows, documents = self._new(rows.astype(np.int64), documents)
         if not len(rows):
             return
         scanned = self.scan(documents, self.queries, self.depth)
         for start, scores, places in scanned:
-            if not np.isfinite(scores).all():
+            if not np.isfinite(scores).all() or places.min() < 0:  # FAISS finds no place for minus infinity
                 raise StudyError("a score is not finite: the vectors are too large for an inner product")
             mine = self.packed[start : start + len(scores)]
             both = np.concatenate([mine, pack(scores, rows[places])], axis=1)

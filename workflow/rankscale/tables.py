@@ -4,6 +4,7 @@ A violation of its schema names the file, the column and the row.
 """
 
 import contextlib
+import glob
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,12 +24,19 @@ def whole(path: str | Path) -> Iterator[Path]:
     """A path to write beside `path`; renamed over it only when the block ends well, so a kill leaves no half."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # What a killed writer of the same file left.
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        stale.unlink(missing_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield beside
         with open(beside, "rb") as written:
             os.fsync(written.fileno())
         os.replace(beside, path)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise StudyError(f"{path}: cannot be written ({error}); free some space and run the same again") from error
     finally:
         beside.unlink(missing_ok=True)
 
@@ -71,7 +79,7 @@ def write(name: str, columns: Mapping[str, Any] | pa.Table, path: str | Path, li
     else:
         columns = checked(name, columns, path, like)
     with whole(path) as beside:
-        pq.write_table(columns, beside, compression="zstd", row_group_size=1 << 17)
+        pq.write_table(columns, beside, compression="zstd", row_group_size=1 << 17, write_page_checksum=True)
 
 
 def read(name: str, path: str | Path, columns: list[str] | None = None) -> pa.Table:
@@ -81,7 +89,7 @@ def read(name: str, path: str | Path, columns: list[str] | None = None) -> pa.Ta
     """
     wanted = SCHEMAS[name]
     with reading(path):
-        table = pq.read_table(path, columns=columns, partitioning=None)
+        table = pq.read_table(path, columns=columns, partitioning=None, page_checksum_verification=True)
     if columns:
         wanted = pa.schema([wanted.field(c) for c in columns])
     check(table, wanted, path)
@@ -103,7 +111,7 @@ def scan(
     if columns:
         wanted = pa.schema([wanted.field(c) for c in columns])
     start, first = 0, rows[0] if rows else 0
-    with reading(path), pq.ParquetFile(path) as file:
+    with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         last = rows[1] if rows else file.metadata.num_rows
         for group in range(file.num_row_groups):
             end = start + file.metadata.row_group(group).num_rows
@@ -127,7 +135,10 @@ def writer(name: str, path: str | Path, like: pa.Schema | None = None, **how: An
     Keys that stand twice are the caller's to refuse. `how` goes to `pyarrow.parquet.ParquetWriter`.
     """
     wanted = like or SCHEMAS[name]
-    with whole(path) as beside, pq.ParquetWriter(beside, wanted, **{"compression": "zstd", **how}) as out:
+    with (
+        whole(path) as beside,
+        pq.ParquetWriter(beside, wanted, **{"compression": "zstd", "write_page_checksum": True, **how}) as out,
+    ):
 
         def append(columns: Mapping[str, Any] | pa.Table) -> None:
             if isinstance(columns, pa.Table):
