@@ -1,8 +1,6 @@
 """What the benchmarks share: a part measured in a process of its own, and a table of what came out."""
 
 import json
-import os
-import resource
 import subprocess
 import sys
 import time
@@ -41,11 +39,9 @@ def report(**figures) -> None:
 
 
 def part(module: str, name: str, *arguments) -> dict:
-    """Run one part of a benchmark in a process of its own; what it reported, and its own peak memory in MB."""
+    """Run one part of a benchmark in a process of its own; what it reported."""
     command = [sys.executable, "-m", module, name, *map(str, arguments)]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    done = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True, env={**os.environ})
-    del before
+    done = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout.rpartition("MEASURED ")[2])
 
 

@@ -72,6 +72,8 @@ def from_msmarco(args: argparse.Namespace) -> Source:
 
 def from_beir(args: argparse.Namespace) -> Source:
     """A BEIR folder or zip: corpus.jsonl, queries.jsonl, qrels/{split}.tsv. Raises StudyError if one is missing."""
+    if not args.path:
+        raise StudyError("collection.path: is missing; source beir needs its folder or zip")
     place = Path(args.path)
     if place.suffix == ".zip":
         members = readers.members(place)
@@ -95,7 +97,10 @@ def from_beir(args: argparse.Namespace) -> Source:
 
 def from_tsv(args: argparse.Namespace) -> Source:
     """Files in the MS MARCO and TREC formats, plain or gzipped: corpus, and queries and judgments by split."""
-    place = json.loads(args.files)
+    try:
+        place = dict(json.loads(args.files or "{}"))
+    except (ValueError, TypeError) as error:
+        raise StudyError(f"--files: is no JSON mapping of corpus, queries and qrels ({error})") from None
     missing = [key for key in ("corpus", "queries", "qrels") if key not in place]
     if missing:
         raise StudyError(f"collection.path.{missing[0]}: is missing; source tsv needs corpus, queries and qrels")
