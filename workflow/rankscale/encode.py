@@ -1,7 +1,7 @@
 """Encode one shard of documents and queries with the frozen miner: TF-IDF + truncated SVD, or a transformer."""
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,11 @@ from threadpoolctl import threadpool_limits
 from rankscale import command, tables, vectors
 from rankscale.command import bar, log
 from rankscale.errors import StudyError
+from rankscale.texts import KEYS, batches
 
 DIMENSION = 256
 SEED = 0
 BATCH = 50_000  # texts sorted by length together: hardly any padding is left, and memory stays small
-KEYS = {"documents": "doc_id", "queries": "query_id"}
 
 Encoder = Callable[[str, list[str]], np.ndarray]  # documents or queries, their texts: vectors float32 [n, d]
 
@@ -70,14 +70,6 @@ def transformer(args: argparse.Namespace) -> Encoder:
     return encode
 
 
-def texts(collection: Path, unit: str, rows: tuple[int, int]) -> Iterator[tuple[pa.Array, list[str]]]:
-    """Ids and texts of some rows of the documents or queries, `BATCH` at a time."""
-    for part in tables.scan(unit, collection / f"{unit}.parquet", [KEYS[unit], "text"], rows):
-        for start in range(0, len(part), BATCH):
-            some = part.slice(start, BATCH)
-            yield some[KEYS[unit]].combine_chunks(), some["text"].to_pylist()
-
-
 def main(args: argparse.Namespace) -> None:
     """Write the vectors of shard `shard` of `shards`: a contiguous part of the documents and of the queries."""
     if not 0 <= args.shard < args.shards:
@@ -101,7 +93,7 @@ def main(args: argparse.Namespace) -> None:
     for unit, path in (("documents", args.documents), ("queries", args.queries)):
         first, last = rows[unit]
         with vectors.writer(path, dimension) as write, bar(last - first, f"encode {unit}", "text") as shown:
-            for ids, some in texts(args.collection, unit, rows[unit]):
+            for ids, some in batches(args.collection, unit, BATCH, rows[unit]):
                 write(ids, encode(unit, some))
                 shown.update(len(some))
 

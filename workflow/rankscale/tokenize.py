@@ -10,17 +10,10 @@ import pyarrow.compute as pc
 
 from rankscale import command, schemas, tables
 from rankscale.command import bar, log
+from rankscale.texts import KEYS, batches
 from rankscale.tokenizer import frame, ids_of, load, train_wordpiece
 
 BATCH = 10_000  # texts tokenized together, by all cores
-KEYS = {"documents": "doc_id", "queries": "query_id"}
-
-
-def texts(collection: Path, unit: str) -> Iterator[pa.Table]:
-    """Ids and texts of the documents or queries, some thousand at a time."""
-    for part in tables.scan(unit, collection / f"{unit}.parquet", [KEYS[unit], "text"]):
-        for start in range(0, len(part), BATCH):
-            yield part.slice(start, BATCH)
 
 
 def seen(collection: Path, split: str) -> Iterator[str]:
@@ -28,12 +21,12 @@ def seen(collection: Path, split: str) -> Iterator[str]:
 
     Evaluated queries stay unseen: not even their words shape the vocabulary.
     """
-    for part in texts(collection, "documents"):
-        yield from part["text"].to_pylist()
+    for _, some in batches(collection, "documents", BATCH):
+        yield from some
     qrels = tables.read("qrels", collection / "qrels.parquet", ["split", "query_id"])
     trained = qrels["query_id"].filter(pc.equal(qrels["split"], split))
-    for part in texts(collection, "queries"):
-        yield from part["text"].filter(pc.is_in(part["query_id"], trained)).to_pylist()
+    for ids, some in batches(collection, "queries", BATCH):
+        yield from pa.array(some).filter(pc.is_in(ids, trained)).to_pylist()
 
 
 def main(args: argparse.Namespace) -> None:
@@ -46,17 +39,17 @@ def main(args: argparse.Namespace) -> None:
         log.info("training a WordPiece vocabulary of %d on documents and training queries", args.vocabulary)
         train_wordpiece(seen(args.collection, args.split), args.vocabulary, args.output)
         tokenizer = load(args.output)
-    for unit, key in KEYS.items():
+    for unit in KEYS:
         n, tokens = tables.count(args.collection / f"{unit}.parquet"), 0
         with (
             tables.writer("tokens", args.output / f"{unit}.parquet", use_dictionary=["id"]) as write,
             bar(n, f"tokenize {unit}", "text") as shown,
         ):
-            for part in texts(args.collection, unit):
-                ids = ids_of(tokenizer, part["text"].to_pylist())
-                write(pa.table([part[key].combine_chunks(), ids], schema=schemas.SCHEMAS["tokens"]))
-                tokens += len(ids.values)
-                shown.update(len(ids))
+            for ids, some in batches(args.collection, unit, BATCH):
+                lists = ids_of(tokenizer, some)
+                write(pa.table([ids, lists], schema=schemas.SCHEMAS["tokens"]))
+                tokens += len(lists.values)
+                shown.update(len(some))
         log.info("%d %s, %.1f tokens on average", n, unit, tokens / max(n, 1))
     with tables.whole(args.output / "special.json") as beside:
         beside.write_text(json.dumps(frame(tokenizer)._asdict()) + "\n", encoding="utf-8")
