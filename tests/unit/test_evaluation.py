@@ -39,8 +39,8 @@ def test_equal_vectors_tie_wherever_they_stand():
     assert loss == pytest.approx(np.full(300, np.log(257)))
 
 
-def test_a_temperature_divides_the_scores():
-    loss, *_ = retrieve.observe(np.array([[1, 3]], np.float32), temperature=2.0)
+def test_an_inverse_temperature_multiplies_the_scores():
+    loss, *_ = retrieve.observe(np.array([[1, 3]], np.float32), inverse_temperature=0.5)
     assert loss[0] == pytest.approx(np.log(np.exp(0.5) + np.exp(1.5)) - 0.5)
 
 

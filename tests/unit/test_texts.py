@@ -12,10 +12,12 @@ from safetensors.torch import save_file
 from tokenizers import BertWordPieceTokenizer
 from transformers import AutoModel, BertConfig, BertModel, BertTokenizer
 
-from rankscale import models
+from rankscale import models, packing
 from rankscale import tokenizer as tokenizers
 from rankscale.bert import BertShape
+from rankscale.counts import parameters_by_part
 from rankscale.errors import StudyError
+from rankscale.packing import pack
 from rankscale.store import Special, Tokens
 
 TEXTS = ["the cat sat", "a", "the the the cat cat sat on a mat of the cat", "mat", "the cat sat"]
@@ -68,9 +70,23 @@ def test_the_vocabulary_is_nearly_that_of_the_library():
 
 def test_batches_are_what_transformers_makes(folder, tokens):
     theirs = BertTokenizer.from_pretrained(folder)(TEXTS, truncation=True, max_length=8, padding=True)
-    ids, lengths = tokens.batch(np.arange(5))
-    assert ids.tolist() == theirs["input_ids"]
-    assert lengths.tolist() == [sum(m) for m in theirs["attention_mask"]]
+    packed = pack((tokens, np.arange(2)), (tokens, np.arange(2, 5)))
+    ids, inside = (found[packed.back].tolist() for found in packed.padded())
+    assert ids == theirs["input_ids"]
+    assert inside == [[bool(m) for m in mask] for mask in theirs["attention_mask"]]
+    assert (np.diff(packed.lengths) <= 0).all()
+
+
+def test_groups_of_like_length_hold_every_text_and_little_padding(monkeypatch):
+    lengths = np.array([9, 9, 8, 4, 4, 4, 1])
+    monkeypatch.setattr(packing, "PADDING", 4 * 3)  # three tokens of padding, at four numbers a state
+    packed = packing.Packed(torch.arange(39), lengths, torch.arange(7))
+    groups = packed.groups(4)
+    assert [(g.texts.start, g.texts.stop, g.shape) for g in groups] == [(0, 3, (3, 9)), (3, 7, (4, 4))]
+    for group in groups:
+        states = torch.randn(group.tokens.stop - group.tokens.start, 2)
+        assert torch.equal(group.unpad(group.pad(states)), states)
+    assert groups[1].pad(packed.ids[groups[1].tokens, None].float())[3, 1:].eq(0).all()
 
 
 def test_no_token_of_a_batch_exceeds_the_budget(tokens):
@@ -97,14 +113,23 @@ def test_a_length_without_room_is_refused(tokens):
 def test_the_encoder_is_transformers_bert(folder, tokens):
     ours = models.pretrained(str(folder))
     theirs = AutoModel.from_pretrained(folder).eval()
-    ids, lengths = (torch.from_numpy(a) for a in tokens.batch(np.arange(5)))
-    mask = torch.arange(ids.shape[1]) < lengths[:, None]
+    longest = np.flatnonzero(tokens.lengths == tokens.lengths.max())  # without padding there is no mask
+    for rows in (np.arange(5), longest):
+        packed = pack((tokens, rows))
+        ids, inside = packed.padded()
+        with torch.no_grad():
+            expected = theirs(input_ids=ids, attention_mask=inside.long()).last_hidden_state
+            assert torch.allclose(ours(packed), expected[inside], atol=2e-6)
+            assert torch.allclose(ours.first(packed), expected[:, 0], atol=2e-6)
+
+
+def test_groups_change_nothing_but_rounding(folder, tokens, monkeypatch):
+    ours, packed = models.pretrained(str(folder)), pack((tokens, np.arange(5)))
     with torch.no_grad():
-        expected = theirs(input_ids=ids, attention_mask=mask.long()).last_hidden_state * mask[..., None]
-        assert torch.allclose(ours(ids, lengths), expected, atol=2e-6)
-        assert torch.allclose(ours.first(ids, lengths), expected[:, 0], atol=2e-6)
-        whole = lengths == lengths.max()  # without padding there is no mask
-        assert torch.allclose(ours.first(ids[whole], lengths[whole]), expected[whole, 0], atol=2e-6)
+        one = ours(packed)
+        monkeypatch.setattr(packing, "PADDING", 0)
+        assert len(packed.groups(8)) > 1
+        assert torch.allclose(ours(packed), one, atol=2e-6)
 
 
 def test_mean_pooling_leaves_padding_out(folder, tokens):
@@ -123,7 +148,7 @@ def test_mean_pooling_leaves_padding_out(folder, tokens):
 )
 def test_parameters_are_counted_as_defined(layers, hidden, expected):
     model = models.BiEncoder(models.from_scratch(layers, hidden, 2, 100, 16), 32)
-    parts = model.parameters_by_part()
+    parts = parameters_by_part(model)
     assert parts["encoder_parameters"] == expected
     assert parts["head_parameters"] == hidden * 32 + 32
     assert sum(parts.values()) == sum(p.numel() for p in model.parameters())

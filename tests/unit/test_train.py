@@ -1,6 +1,6 @@
 """Examples, objective and schedule: by hand, by definition, and run twice."""
 
-import argparse
+import sys
 
 import numpy as np
 import pytest
@@ -9,8 +9,9 @@ import torch
 from rankscale import tables
 from rankscale.errors import StudyError
 from rankscale.examples import Examples, subset
-from rankscale.train import contrastive_loss, learning_rate, sequence_flops
-from tests.conftest import stage
+from rankscale.counts import sequence_flops
+from rankscale.objective import contrastive_loss, diverged, learning_rate
+from tests.conftest import ROOT, run, stage
 
 N = 40  # queries, each with its own document; the last four have a second one
 
@@ -93,7 +94,7 @@ def test_own_negatives_only():
     expected = np.mean([np.log1p(np.exp(-1)), np.log1p(np.exp(-2))])
     assert contrastive_loss(q, d, None, 1.0).item() == pytest.approx(expected, abs=1e-6)
     halved = np.mean([np.log1p(np.exp(-0.5)), np.log1p(np.exp(-1))])
-    assert contrastive_loss(q, d, None, 2.0).item() == pytest.approx(halved, abs=1e-6)
+    assert contrastive_loss(q, d, None, 0.5).item() == pytest.approx(halved, abs=1e-6)
 
 
 def test_the_batch_s_false_negatives_are_masked():
@@ -108,8 +109,7 @@ def test_the_batch_s_false_negatives_are_masked():
 
 def test_schedules():
     def rates(schedule, warmup):
-        args = argparse.Namespace(learning_rate=1.0, schedule=schedule, warmup=warmup)
-        return [learning_rate(args, step, 10) for step in range(1, 11)]
+        return [learning_rate(1.0, schedule, warmup, step, 10) for step in range(1, 11)]
 
     assert rates("constant", 0) == [1.0] * 10
     assert rates("linear", 0.2) == pytest.approx([0.5, 1, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
@@ -125,8 +125,8 @@ def test_flops_by_hand():
 SHAPE = ("--layers", 1, "--hidden", 8, "--heads", 2, "--epochs", 1, "--batch-size", 16, "--output-dim", 8)
 
 
-def train(shared, folder, *more, check=True):
-    """One short run on the small study's collection."""
+def command(shared, folder, *more):
+    """The arguments of one short run on the small study's collection."""
     places = (
         "--collection",
         shared,
@@ -137,18 +137,29 @@ def train(shared, folder, *more, check=True):
     )
     sizes = ("--train-queries", 128, "--query-length", 16, "--passage-length", 24, "--learning-rate", 1e-3)
     folders = ("--scratch", folder / "scratch", "--output", folder / "run")
-    return stage("train", "--model", "m", *places, *SHAPE, *sizes, *folders, *more, check=check)
+    return list(map(str, ("--model", "m", *places, *SHAPE, *sizes, *folders, *more)))
+
+
+def train(shared, folder, *more, check=True):
+    return stage("train", *command(shared, folder, *more), check=check)
+
+
+def published(folder):
+    """The bytes of all that a run published, but for its times."""
+    return {f.name: f.read_bytes() for f in (folder / "run").iterdir() if f.name != "times.parquet"}
+
+
+def losses(folder):
+    return np.array(tables.read("training", folder / "run/training.parquet")["loss"].to_pylist())
 
 
 @pytest.mark.parametrize("objective", ["mined", "mined+in_batch", "random"])
 def test_two_runs_give_the_same_bytes(shared, tmp_path, objective):
-    runs = []
     for name in ("a", "b"):
         train(shared, tmp_path / name, "--negatives", objective, "--snapshots", 2)
-        run = tmp_path / name / "run"
-        runs.append({f.name: f.read_bytes() for f in run.iterdir() if f.name != "times.parquet"})
-    assert runs[0] == runs[1]
-    assert set(runs[0]) == {"2.safetensors", "final.safetensors", "checkpoints.parquet", "training.parquet"}
+    one = published(tmp_path / "a")
+    assert one == published(tmp_path / "b")
+    assert set(one) == {"2.safetensors", "final.safetensors", "checkpoints.parquet", "training.parquet"}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +168,8 @@ def test_two_runs_give_the_same_bytes(shared, tmp_path, objective):
         (("--train-queries", 10**6), "training.train_queries: a subset of 1000000"),
         (("--train-queries", 8), "training.batch_size: 16 is more than the subset's 8"),
         (("--snapshots", 8), "training.snapshots.steps: step 8 is not before the end"),
-        (("--learning-rate", 1e30), "try a lower training.learning_rate"),
+        (("--learning-rate", 0), "argument --learning-rate: 0 is not above 0"),
+        (("--learning-rate", -1e-3), "argument --learning-rate: -0.001 is not above 0"),
         (("--checkpoint", "./nowhere"), "checkpoint ./nowhere: there is no such folder"),
         (("--negatives-per-query", 51), "training.negatives_per_query: 51 asked for"),
         (("--device", "cuda"), "machine.device: cuda was asked for, but torch sees no GPU"),
@@ -168,7 +180,7 @@ def test_what_cannot_be_trained_ends_in_one_line(shared, tmp_path, more, said):
     if "cuda" in more and torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     done = train(shared, tmp_path, *more, check=False)
-    assert done.returncode == 1
+    assert done.returncode == (2 if "argument" in said else 1)
     assert said in done.stdout.splitlines()[-1]
     assert "Traceback" not in done.stdout
     assert not (tmp_path / "run").exists()
@@ -184,3 +196,81 @@ def test_a_pretrained_folder_can_be_trained(shared, tmp_path):
     # Unlike the usual shape its inner layer is 2 H wide: 4H^2 + 4H, 2 x 2 H^2 + 3 H, two norms of 2 H.
     assert row["encoder_parameters"] == 8 * 16**2 + 11 * 16
     assert (row["step"], row["epoch"]) == (8, 1.0)
+
+
+def test_a_loss_that_is_no_number_or_far_above_its_start_is_a_divergence():
+    flat = [1.0] * 30
+    assert diverged(flat, flat, 0.5, 5, 0) is None
+    assert diverged([1.0, float("nan")], [1.0, 1.0], 0.5, 5, 0) == 2
+    assert diverged([1.0, 1.0], [1.0, float("inf")], 0.5, 5, 0) == 2
+    # Ten ones, then forties: the mean of the last ten is 1 + 3.9 k after k of them, over 5 from the second on.
+    assert diverged([1.0] * 10 + [40.0] * 3, flat, 0.5, 5, 0) == 12
+    assert diverged([1.0] * 10 + [40.0] * 3, flat, 2.0, 5, 0) == 13  # against chance, 2 nats, it takes three
+    assert diverged([1.0] * 10 + [40.0] * 3, flat, 0.5, 5, 12) == 13
+
+
+def test_a_run_that_diverges_is_published_as_such(shared, tmp_path):
+    done = train(shared, tmp_path, "--learning-rate", 1e30, "--snapshots", 2, 5)
+    assert "diverged at step 2 of 8" in done.stdout
+    assert "try a lower training.learning_rate" in done.stdout
+    (row,) = tables.read("checkpoints", tmp_path / "run/checkpoints.parquet").to_pylist()
+    assert (row["checkpoint"], row["step"], row["status"]) == ("final", 1, "diverged")
+    assert {"2.safetensors", "5.safetensors", "final.safetensors"} < set(published(tmp_path))
+    assert len(losses(tmp_path)) == 1
+    # What comes after it works on, and finds nothing.
+    places = ("--candidates", shared.parents[1] / "demo/candidates.parquet", "--tokens", shared / "tokens/wordpiece")
+    for name in ("final", "5"):
+        outputs = ("--observations", tmp_path / "o.parquet", "--run", tmp_path / "r.parquet")
+        done = stage("retrieve", "--checkpoint", tmp_path / f"run/{name}.safetensors", *places, *outputs)
+        assert "diverged after step 1, nothing to evaluate" in done.stdout
+        judged = ("--run", tmp_path / "r.parquet", "--qrels", shared / "qrels.parquet")
+        stage("score", "--observations", tmp_path / "o.parquet", *judged, "--output", tmp_path / "s.parquet")
+        assert tables.count(tmp_path / "s.parquet") == 0
+
+
+@pytest.mark.parametrize("objective", ["mined", "mined+in_batch"])
+def test_parts_and_processes_change_nothing_but_rounding(shared, tmp_path, objective):
+    recipe = ("--negatives", objective, "--negatives-per-query", 3, "--clip", 1, "--learning-rate", 3e-3)
+    train(shared, tmp_path / "whole", *recipe)
+    train(shared, tmp_path / "parts", *recipe, "--micro-batch", 5)
+    two = ["torchrun", "--standalone", "--nproc-per-node", "2", "-m", "rankscale.train"]
+    run([*two, *command(shared, tmp_path / "two", *recipe)], ROOT)
+    run([*two, *command(shared, tmp_path / "two_parts", *recipe, "--micro-batch", 3)], ROOT)
+    expected = losses(tmp_path / "whole")
+    assert np.ptp(expected) > 0.01
+    for name in ("parts", "two", "two_parts"):
+        assert np.allclose(losses(tmp_path / name), expected, atol=2e-6)
+        told = tables.read("training", tmp_path / name / "run/training.parquet")
+        assert told["tokens"].equals(tables.read("training", tmp_path / "whole/run/training.parquet")["tokens"])
+
+
+def test_a_batch_that_does_not_divide_among_the_processes_is_refused(shared, tmp_path):
+    three = ["torchrun", "--standalone", "--nproc-per-node", "3", "-m", "rankscale.train"]
+    done = run([*three, *command(shared, tmp_path)], ROOT, check=False)
+    assert done.returncode != 0
+    assert "training.batch_size: 16 queries do not divide among 3 processes" in done.stdout
+
+
+def test_gradient_checkpointing_gives_the_same_bytes(shared, tmp_path):
+    for name, more in (("a", ()), ("b", ("--gradient-checkpointing",))):
+        train(shared, tmp_path / name, *more)
+    assert published(tmp_path / "a") == published(tmp_path / "b")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_sixteen_bits_train_nearly_the_same(shared, tmp_path, precision):
+    for name, bits in (("full", "fp32"), ("half", precision)):
+        train(shared, tmp_path / name, "--precision", bits)
+    full, half = losses(tmp_path / "full"), losses(tmp_path / "half")
+    assert np.allclose(half, full, rtol=0.02)
+    assert not np.array_equal(half, full)
+
+
+def test_memory_that_runs_out_is_said_with_what_to_lower(shared, tmp_path):
+    wide = ("--layers", 1, "--hidden", 512, "--heads", 2, "--batch-size", 128, "--passage-length", 128)
+    given = command(shared, tmp_path, *wide, "--negatives-per-query", 40)
+    limited = ["bash", "-c", 'ulimit -v 3000000; exec "$@"', "-", sys.executable, "-m", "rankscale.train", *given]
+    done = run(limited, ROOT, check=False)
+    assert done.returncode == 1
+    assert "set training.micro_batch to 64 (a part is 128 queries now" in done.stdout.splitlines()[-1]
+    assert "Traceback" not in done.stdout

@@ -9,6 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from rankscale.packing import Packed
 
 STANDARD_DEVIATION = 0.02  # of a new weight, as in the BERT paper's code
 
@@ -56,89 +59,80 @@ class Layer(nn.Module):
         self.intermediate = nn.ModuleDict({"dense": nn.Linear(h, inner)})
         self.output = _output(inner, h, shape)
 
-    def forward(self, states: torch.Tensor, packing: "Packing", first: bool = False) -> torch.Tensor:
+    def forward(self, states: torch.Tensor, texts: Packed, first: bool = False) -> torch.Tensor:
         """States [tokens, hidden] to the next layer's; with `first`, only to those of each text's first token."""
-        out = self.attention["output"]
         if first:
-            key, value = self._projected(states, "key", "value", packing=packing)
-            states = states.index_select(0, packing.starts)
-            (query,) = self._projected(states[:, None], "query")
+            key, value = self._projected(states, "key", "value")
+            states = states.index_select(0, texts.starts)
+            (query,) = self._projected(states, "query")
+            mixed = attend(query, key, value, texts, first=True)
         else:
-            query, key, value = self._projected(states, "query", "key", "value", packing=packing)
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=packing.mask)
-        mixed = mixed.transpose(1, 2).flatten(2)
-        mixed = mixed[:, 0] if first else packing.pack(mixed)
-        states = out["LayerNorm"](out["dense"](mixed) + states)
+            mixed = attend(*self._projected(states, "query", "key", "value"), texts)
+        out = self.attention["output"]
+        states = out["LayerNorm"](out["dense"](mixed.flatten(1)) + states)
         inner = functional.gelu(self.intermediate["dense"](states))
         return self.output["LayerNorm"](self.output["dense"](inner) + states)
 
-    def _projected(
-        self, states: torch.Tensor, *names: str, packing: "Packing | None" = None
-    ) -> tuple[torch.Tensor, ...]:
-        """Query, key or value [n, heads, width, hidden / heads] of states, in one product; packed ones are unpacked."""
+    def _projected(self, states: torch.Tensor, *names: str) -> tuple[torch.Tensor, ...]:
+        """Query, key or value [tokens, heads, hidden / heads] of states [tokens, hidden], in one product."""
         parts = [self.attention["self"][name] for name in names]
         weight, bias = (torch.cat([getattr(p, kind) for p in parts]) for kind in ("weight", "bias"))
-        joint = functional.linear(states, weight, bias)
-        joint = packing.unpack(joint) if packing else joint
-        n, width = joint.shape[:2]
-        return joint.view(n, width, len(names), self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        return functional.linear(states, weight, bias).view(len(states), len(names), self.heads, -1).unbind(1)
 
 
-class Packing:
-    """Where the tokens of a padded batch lie when the padding is left out."""
+def attend(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, texts: Packed, first: bool = False
+) -> torch.Tensor:
+    """Attention of every token, or of each text's first, to its own text: [tokens or texts, heads, width of a head]."""
+    if query.is_cuda and query.dtype != torch.float32 and query.shape[2] % 8 == 0:
+        from torch.nn.attention.varlen import varlen_attn
 
-    def __init__(self, lengths: torch.Tensor, width: int) -> None:
-        self.inside = torch.arange(width, device=lengths.device) < lengths[:, None]
-        self.shape = self.inside.shape
-        self.full = bool(self.inside.all())
-        self.starts = lengths.cumsum(0) - lengths  # where each text's first token lies
-        # A mask costs attention its fastest path, so there is one only where something is masked.
-        self.mask = None if self.full else self.inside[:, None, None, :]
-        self.places = None if self.full else self.inside.reshape(-1).nonzero()[:, 0]
-
-    def pack(self, padded: torch.Tensor) -> torch.Tensor:
-        """[n, width, ...] to [tokens, ...]."""
-        flat = padded.reshape(-1, *padded.shape[2:])
-        return flat if self.full else flat.index_select(0, self.places)
-
-    def unpack(self, packed: torch.Tensor) -> torch.Tensor:
-        """[tokens, ...] to [n, width, ...], zero where there is no token."""
-        if not self.full:
-            empty = packed.new_zeros(self.shape.numel(), *packed.shape[1:])
-            packed = empty.index_copy(0, self.places, packed)
-        return packed.view(*self.shape, *packed.shape[1:])
+        longest = int(texts.lengths[0])
+        asking = torch.arange(len(query) + 1, dtype=torch.int32, device=query.device) if first else texts.edges
+        width = 1 if first else longest
+        return varlen_attn(query, key, value, asking, texts.edges, width, longest)
+    mixed = []
+    for group in texts.groups(query.shape[1] * query.shape[2]):
+        asking = query[group.texts, None] if first else group.pad(query[group.tokens])
+        told = (group.pad(part[group.tokens]).transpose(1, 2) for part in (key, value))
+        found = functional.scaled_dot_product_attention(asking.transpose(1, 2), *told, attn_mask=group.mask)
+        found = found.transpose(1, 2)
+        mixed.append(found[:, 0] if first else group.unpad(found))
+    return torch.cat(mixed)
 
 
 class Bert(nn.Module):
-    """The encoder: padded ids [n, width] and lengths [n] to states [n, width, hidden], zero at padding."""
+    """The encoder: packed texts to states [tokens, hidden]."""
 
     def __init__(self, shape: BertShape) -> None:
         super().__init__()
         self.config = shape
+        self.checkpointing = False
         self.embeddings = Embeddings(shape)
         self.encoder = nn.ModuleDict({"layer": nn.ModuleList(Layer(shape) for _ in range(shape.num_hidden_layers))})
         self.apply(_initialise)
 
-    def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """States float [n, width, hidden] of ids int64 [n, width]."""
-        packing = Packing(lengths, ids.shape[1])
-        states = self._embedded(ids, packing)
-        for layer in self.encoder["layer"]:
-            states = layer(states, packing)
-        return packing.unpack(states)
+    def checkpoint(self) -> None:
+        """Compute each layer's inside again in the backward pass, to hold less."""
+        self.checkpointing = True
 
-    def first(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    def forward(self, texts: Packed) -> torch.Tensor:
+        """States float [tokens, hidden]."""
+        states = self.embeddings(texts.ids, texts.positions)
+        for layer in self.encoder["layer"]:
+            if self.checkpointing:
+                states = checkpoint(layer, states, texts, use_reentrant=False)
+            else:
+                states = layer(states, texts)
+        return states
+
+    def first(self, texts: Packed) -> torch.Tensor:
         """States float [n, hidden] of the first tokens: the last layer computes no others."""
-        packing = Packing(lengths, ids.shape[1])
-        states = self._embedded(ids, packing)
+        states = self.embeddings(texts.ids, texts.positions)
         *lower, last = self.encoder["layer"]
         for layer in lower:
-            states = layer(states, packing)
-        return last(states, packing, first=True)
-
-    def _embedded(self, ids: torch.Tensor, packing: Packing) -> torch.Tensor:
-        positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-        return self.embeddings(packing.pack(ids), packing.pack(positions))
+            states = layer(states, texts)
+        return last(states, texts, first=True)
 
 
 def _output(width: int, hidden: int, shape: BertShape) -> nn.ModuleDict:

@@ -1,22 +1,37 @@
 """What a stage computes on, and how exactly."""
 
 import contextlib
+import ctypes
 
 import torch
 
 from rankscale.command import log
 from rankscale.errors import StudyError
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+
 
 def set_up(device: str, threads: int) -> torch.device:
     """Fix what changes the bytes of a result (threads, algorithms) and pick the device."""
     torch.set_num_threads(threads)
+    keep_memory()
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise StudyError("machine.device: cuda was asked for, but torch sees no GPU; set it to auto or cpu")
     log.info("on %s, %d threads", torch.cuda.get_device_name() if device == "cuda" else "cpu", threads)
     return torch.device(device)
+
+
+def keep_memory() -> None:
+    """Let the C library keep what a step gives back for the next one, instead of fetching fresh pages each time.
+
+    On virtual machines those are dear: steps on MS MARCO's passages take some 1.5 times as long without this.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc has it; elsewhere nothing is lost but the gain
+    if mallopt:
+        mallopt(M_MMAP_THRESHOLD, 1 << 30)
+        mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def sixteen_bits(precision: str, device: torch.device) -> contextlib.AbstractContextManager:

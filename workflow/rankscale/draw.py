@@ -8,15 +8,19 @@ import matplotlib.pyplot as plt
 from rankscale import command, tables
 from rankscale.command import log, progress
 from rankscale.figures import FIGURES
+from rankscale.findings import left_out
 from rankscale.panels import Study
 
 
 def main(args: argparse.Namespace) -> None:
     """Draw the chosen figures in three formats each."""
     study = Study(*(tables.read(n, getattr(args, n)).to_pandas() for n in ("metrics", "fits", "forecasts", "curves")))
+    note = left_out(tables.read("left_out", args.left_out).to_pylist())
     log.info("drawing %d figures", len(args.figures))
     for name in progress(args.figures, "draw", "figure"):
         figure = FIGURES[name](study)
+        if note:
+            figure.supxlabel(note, fontsize=7, color="#a00", wrap=True)
         # The layout is found once, not once per format.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
@@ -32,6 +36,7 @@ def arguments() -> argparse.ArgumentParser:
     made = command.parser("draw", __doc__)
     for name in ("metrics", "fits", "forecasts", "curves"):
         made.add_argument(f"--{name}", type=Path, required=True)
+    made.add_argument("--left-out", type=Path, required=True, help="table of the runs that the figures do not show")
     made.add_argument("--figures", nargs="+", choices=FIGURES, default=list(FIGURES))
     made.add_argument("--output", type=Path, required=True, help="folder of the figures")
     return made

@@ -92,6 +92,13 @@ class Examples:
     def __len__(self) -> int:
         return len(self.queries)
 
+    def contents(self) -> list[object]:
+        """Everything that its batches are made of beside the code, to be digested."""
+        lengths = np.array([len(p) for p in self.positives])
+        mined = [] if self.mined is None else [self.mined]
+        kept = [self.objective, self.per_query, self.seed, self.n_documents]
+        return [kept, self.queries, lengths, np.concatenate(self.positives), *mined]
+
     def epoch(self, number: int) -> np.ndarray:
         """The order, positions int64 [n], in which pass `number` (from 0) goes through the examples."""
         return generator(self.seed, "order", number).permutation(len(self))

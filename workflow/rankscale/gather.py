@@ -1,4 +1,4 @@
-"""Gather the scores of a study's checkpoints, with the facts of their training, into metrics.parquet."""
+"""Gather the scores of a study's checkpoints, with the facts of their training; list the runs that have none."""
 
 import argparse
 from pathlib import Path
@@ -9,14 +9,19 @@ from rankscale import command, schemas, tables
 from rankscale.command import log
 from rankscale.errors import StudyError
 
+NAMED = ("model", "subset", "seed", "status", "step")
+
 
 def main(args: argparse.Namespace) -> None:
-    """Write one row per checkpoint, split and kind of candidates."""
-    rows = []
+    """Write one row per checkpoint, split and kind of candidates, and one per run that diverged."""
+    rows, left_out = [], []
     _refuse_equal(args.runs)
     for path in args.runs:
         for checkpoint in tables.read("checkpoints", path).to_pylist():
             key = {k: checkpoint[k] for k in ("model", "train_queries", "seed", "step")}
+            if checkpoint["status"] != "finished":
+                left_out.append({**key, "subset": checkpoint["subset"], "status": checkpoint["status"]})
+                continue
             place = Path(key["model"], checkpoint["subset"], str(key["seed"]), f"{checkpoint['checkpoint']}.parquet")
             for row in tables.read("scores", args.scores / place).to_pylist():
                 wrong = [k for k in key if row[k] != key[k]]
@@ -25,8 +30,10 @@ def main(args: argparse.Namespace) -> None:
                         f"{args.scores / place}: {wrong[0]} is {row[wrong[0]]}, {path} says {key[wrong[0]]}"
                     )
                 rows.append({"study": args.study, "collection": args.collection, **checkpoint, **row})
-    wanted = schemas.SCHEMAS["metrics"]
-    tables.write("metrics", pa.Table.from_pylist(rows, schema=wanted), args.output)
+    for name, found, path in (("metrics", rows, args.output), ("left_out", left_out, args.left_out)):
+        tables.write(name, pa.Table.from_pylist(found, schema=schemas.SCHEMAS[name]), path)
+    for run in left_out:
+        log.warning("left out: %s on %s, seed %d: %s after step %d", *map(run.get, NAMED))
     flagged = sum(row["below_chance"] for row in rows), sum(row["too_few_queries"] for row in rows)
     log.info(
         "%d rows of %d runs; %d not above chance, %d with too few queries",
@@ -58,6 +65,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--runs", type=Path, nargs="+", required=True, help="checkpoints.parquet of each run")
     made.add_argument("--scores", type=Path, required=True, help="folder of the scores of all checkpoints")
     made.add_argument("--output", type=Path, required=True)
+    made.add_argument("--left-out", type=Path, required=True, help="output: the runs that diverged")
     return made
 
 

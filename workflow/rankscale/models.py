@@ -14,6 +14,7 @@ from rankscale import tables
 from rankscale.bert import Bert, BertShape
 from rankscale.command import progress
 from rankscale.errors import StudyError
+from rankscale.packing import Packed, pack
 from rankscale.store import Tokens
 
 
@@ -24,14 +25,18 @@ class Pretrained(nn.Module):
         super().__init__()
         self.model, self.config = model, model.config
 
-    def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """States float [n, width, hidden] of ids int64 [n, width]."""
-        inside = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-        return self.model(input_ids=ids, attention_mask=inside.long()).last_hidden_state
+    def checkpoint(self) -> None:
+        """Compute each layer's inside again in the backward pass, to hold less."""
+        self.model.gradient_checkpointing_enable({"use_reentrant": False})
+
+    def forward(self, texts: Packed) -> torch.Tensor:
+        """States float [tokens, hidden] of packed texts, computed padded."""
+        ids, inside = texts.padded()
+        return self.model(input_ids=ids, attention_mask=inside.long()).last_hidden_state[inside]
 
 
 class BiEncoder(nn.Module):
-    """Encodes queries and passages alike: token ids [n, width] to vectors [n, dimension]."""
+    """Encodes queries and passages alike: packed texts to vectors [n, dimension]."""
 
     def __init__(self, encoder: nn.Module, dimension: int | None, pooling: str = "mean") -> None:
         super().__init__()
@@ -39,28 +44,15 @@ class BiEncoder(nn.Module):
         self.pooling = pooling
         self.head = nn.Linear(encoder.config.hidden_size, dimension) if dimension else nn.Identity()
 
-    def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Vectors of padded `ids` int64 [n, width] of `lengths` int64 [n]."""
-        if self.pooling == "cls" and isinstance(self.encoder, Bert):
-            return self.head(self.encoder.first(ids, lengths))
-        states = self.encoder(ids, lengths)
-        if self.pooling == "cls":
-            return self.head(states[:, 0])
-        inside = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-        return self.head((states * inside.unsqueeze(-1)).sum(1) / lengths[:, None])
-
-    def parameters_by_part(self) -> dict[str, int]:
-        """How many parameters the encoder (without embeddings), the head and the embeddings have.
-
-        For BERT the encoder's are L(12 H^2 + 13 H), a linear head's H d + d.
-        """
-        inside = {name: p.numel() for name, p in self.encoder.named_parameters() if "pooler" not in name}
-        embedding = sum(n for name, n in inside.items() if "embed" in name)
-        return {
-            "encoder_parameters": sum(inside.values()) - embedding,
-            "head_parameters": sum(p.numel() for p in self.head.parameters()),
-            "embedding_parameters": embedding,
-        }
+    def forward(self, texts: Packed) -> torch.Tensor:
+        """Vectors of the texts, in the order in which they were asked for."""
+        if self.pooling == "mean":
+            pooled = texts.mean(self.encoder(texts))
+        elif isinstance(self.encoder, Bert):
+            pooled = self.encoder.first(texts)
+        else:
+            pooled = self.encoder(texts)[texts.starts]
+        return self.head(pooled.index_select(0, texts.back))
 
 
 def from_scratch(layers: int, hidden: int, heads: int, vocabulary: int, longest: int) -> Bert:
@@ -188,9 +180,7 @@ def encode_parts(
     count = 0
     for some in progress(tokens.length_sorted(distinct, _budget(model, device)), doing, "batch"):
         with torch.inference_mode():
-            ids, lengths = tokens.batch(some)
-            vectors = model(torch.from_numpy(ids).to(device), torch.from_numpy(lengths).to(device))
-            vectors = vectors.float().cpu().numpy()
+            vectors = model(pack((tokens, some)).to(device)).float().cpu().numpy()
         bad = np.flatnonzero(~np.isfinite(vectors).all(1))
         if len(bad):
             raise StudyError(f"the model gives {tokens.ids[some[bad[0]]]} a vector that is not finite")

@@ -10,11 +10,12 @@ import pyarrow.compute as pc
 from rankscale import command, tables
 from rankscale.command import log
 from rankscale.errors import StudyError
+from rankscale.schemas import SCHEMAS
 from rankscale.search import Best, Pairs
 from rankscale.vectors import PART
 
 
-def observe(scores: np.ndarray, temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def observe(scores: np.ndarray, inverse_temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Loss (float64, nats), and how many candidates score above and equal to the positive, of each query.
 
     `scores` float32 [q, 1 + k], the positive's first. Raises StudyError where one is not finite.
@@ -24,7 +25,7 @@ def observe(scores: np.ndarray, temperature: float = 1.0) -> tuple[np.ndarray, n
         raise StudyError(f"the score of evaluated query number {int(bad.any(1).argmax())} is not finite")
     above = (scores[:, 1:] > scores[:, :1]).sum(1, dtype=np.int32)
     tied = (scores[:, 1:] == scores[:, :1]).sum(1, dtype=np.int32)
-    logits = scores.astype(np.float64) / temperature
+    logits = scores.astype(np.float64) * inverse_temperature
     top = logits.max(1)
     loss = np.log(np.exp(logits - top[:, None]).sum(1)) + top - logits[:, 0]
     return loss, above, tied
@@ -42,9 +43,9 @@ class Contrast:
         which = np.repeat(place.to_numpy(), 1 + self.width)
         self.pairs = Pairs(queries, which, self.rows.reshape(-1))
 
-    def columns(self, temperature: float) -> dict[str, object]:
+    def columns(self, inverse_temperature: float) -> dict[str, object]:
         """The columns of the observations table beside the run's keys."""
-        loss, above, tied = observe(self.pairs.scores.reshape(self.rows.shape), temperature)
+        loss, above, tied = observe(self.pairs.scores.reshape(self.rows.shape), inverse_temperature)
         return {
             "split": self.part["split"],
             "query_id": self.part["query_id"],
@@ -92,6 +93,15 @@ def main(args: argparse.Namespace) -> None:
     device = devices.set_up(args.device, args.threads)
     model, facts = models.load(args.checkpoint)
     keys = {k: facts[k] for k in ("model", "train_queries", "seed", "step")}
+    if facts["status"] != "finished":
+        log.warning(
+            "%s on %s queries, seed %s: %s after step %s, nothing to evaluate; its tables stay empty",
+            *(keys["model"], keys["train_queries"], keys["seed"], facts["status"], keys["step"]),
+        )
+        for name, path in (("observations", args.observations), ("runs", args.run)):
+            if path:
+                tables.write(name, SCHEMAS[name].empty_table(), path)
+        return
     queries = Tokens.read(args.tokens, "queries", facts["query_length"])
     documents = Tokens.read(args.tokens, "documents", facts["passage_length"])
     candidates = tables.read("candidates", args.candidates)
@@ -119,7 +129,7 @@ def main(args: argparse.Namespace) -> None:
         if searched is not None:
             inside = slice(None) if len(searched) == len(needed) else np.isin(rows, searched)
             best.add(rows[inside], vectors[inside])
-    columns = [contrast.columns(facts["temperature"]) for contrast in contrasts]
+    columns = [contrast.columns(facts["inverse_temperature"]) for contrast in contrasts]
     joined = pa.concat_tables([pa.table(made) for made in columns])
     tables.write(
         "observations", {**keys, **dict(zip(joined.column_names, joined.columns, strict=True))}, args.observations

@@ -63,6 +63,7 @@ SCHEMAS = {
     "checkpoints": schema("model train_queries seed step", ARCHITECTURE, **checkpoint, **trained),
     "training": schema(
         "model train_queries seed step",
+        "gradient_norm",  # missing where half precision left the step out
         **checkpoint,
         epoch=f64,
         loss=f64,
@@ -95,6 +96,7 @@ SCHEMAS = {
         **trained,
         **measured,
     ),
+    "left_out": schema("model train_queries seed", **checkpoint, subset=text, status=text),
     "fits": schema(
         "metric split candidates axis fixed law parameter",
         "r2 rmse aicc parameter estimate low high",

@@ -109,6 +109,10 @@ def full_retrieval(run: pa.Table, qrels: pa.Table) -> dict[str, float]:
 def main(args: argparse.Namespace) -> None:
     """Write one row per split and kind of candidates of one checkpoint."""
     observations = tables.read("observations", args.observations)
+    if not len(observations):
+        log.warning("%s: holds no observations (the run diverged), so there are no scores", args.observations)
+        tables.write("scores", schemas.SCHEMAS["scores"].empty_table(), args.output)
+        return
     rows = measure(observations, args.ties, args.correction)
     missing: dict[str, object] = {"retrieval": "none", **dict.fromkeys(schemas.FULL)}
     measured: dict[str, dict] = {}

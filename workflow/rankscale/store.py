@@ -62,22 +62,18 @@ class Tokens:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Framed ids int64 [n, width] of the texts `rows`, padded to their longest, and lengths int64 [n]."""
-        before, after, lengths, inner = (
-            self.special.before,
-            self.special.after,
-            self.lengths[rows],
-            self.inner[rows],
-        )
-        out = np.full((len(rows), int(lengths.max())), self.special.pad, dtype=np.int64)
-        column = np.arange(int(inner.max()))
-        inside = column < inner[:, None]
-        body = out[:, len(before) : len(before) + len(column)]
-        body[inside] = self.flat[(self.starts[rows, None] + column)[inside]]
-        out[:, : len(before)] = before
-        for i, token in enumerate(after):
-            out[np.arange(len(rows)), len(before) + inner + i] = token
+    def framed(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ids int64 [tokens] of the texts `rows` with their special tokens, one after the other, and lengths int64 [n]."""
+        lengths, inner = self.lengths[rows], self.inner[rows]
+        first = np.cumsum(lengths) - lengths
+        out = np.empty(int(lengths.sum()), np.int64)
+        for i, token in enumerate(self.special.before):
+            out[first + i] = token
+        inside = np.arange(int(inner.sum())) - np.repeat(np.cumsum(inner) - inner, inner)
+        body = np.repeat(first + len(self.special.before), inner) + inside
+        out[body] = self.flat[np.repeat(self.starts[rows], inner) + inside]
+        for i, token in enumerate(self.special.after):
+            out[first + len(self.special.before) + inner + i] = token
         return out, lengths
 
     def unique(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -134,15 +134,13 @@ def gpus(device: str) -> int:
 def prepare_environment() -> None:
     """Let jobs find this project and, unless conda gives them another, the Python that runs Snakemake.
 
-    And let glibc keep the memory that a step gives back: on virtual machines fresh pages are dear, and without this a
-    tenth of an evaluation goes into them.
+    And let glibc take memory in large pages: on virtual machines fresh ones are dear (docs/log.md).
     """
     here, python = str(Path(__file__).parents[1]), str(Path(sys.executable).parent)
     for name, first in (("PYTHONPATH", here), ("PATH", python)):
         rest = os.environ.get(name)
         os.environ[name] = f"{first}{os.pathsep}{rest}" if rest else first
-    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**30))
-    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**32))
+    os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
 
 
 def refuse_unwritable(results: Path) -> None:

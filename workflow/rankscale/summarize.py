@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from rankscale import command, tables
 from rankscale.command import log
 from rankscale.decomposition import ENOUGH
-from rankscale.findings import AXES, FOLLOWS, claim, findings, fixed_of, headline_of, headline_table, scaling_table
+from rankscale.findings import AXES, FOLLOWS, claim, findings, fixed_of, headline_of, headline_table, left_out, scaling_table
 
 PACKAGES = (
     *("faiss-cpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier", "safetensors", "scikit-learn"),
@@ -32,9 +32,9 @@ p, li {{ max-width: 60em }}
 """
 
 
-def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame) -> list[str]:
+def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame, missing: list[dict]) -> list[str]:
     """What a reader must know before believing the rest."""
-    said = []
+    said = [left_out(missing) + "."] if missing else []
     lost = metrics[metrics.below_chance & (metrics.checkpoint == "final")]
     if len(lost):
         names = ", ".join(sorted({f"{r.model} on {r.train_queries}" for r in lost.itertuples()}))
@@ -45,9 +45,6 @@ def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame)
             f"{len(few)} of {len(metrics)} rows have fewer than {ENOUGH} queries per observed rank; "
             "their intervals of Rank-Score-Alignment and Score-Uncertainty are too narrow."
         )
-    stopped = metrics[metrics.status != "finished"]
-    if len(stopped):
-        said.append(f"Left out of all fits: {', '.join(sorted(set(stopped.model + '/' + stopped.subset)))}.")
     failed = fits[~fits.converged]
     if len(failed):
         reasons = failed.note.str.split(":").str[0].value_counts()
@@ -69,7 +66,7 @@ def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame)
     return said or ["None."]
 
 
-def summary(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame) -> str:
+def summary(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame, missing: list[dict]) -> str:
     """The study's findings as Markdown."""
     found = findings(metrics, fits, forecasts)
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
@@ -78,7 +75,7 @@ def summary(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame) 
     others = [name for name in metrics.split.unique() if name != first.split]
     tables_too = "their rows stand in metrics.parquet, fits.parquet and forecasts.parquet"
     also = f" Evaluated too: {', '.join(others)}; {tables_too}." if others else ""
-    cautions = "\n".join(f"- {line}" for line in warnings(metrics, fits, forecasts))
+    cautions = "\n".join(f"- {line}" for line in warnings(metrics, fits, forecasts, missing))
     return f"""# Study {first.study}: {first.collection}
 
 {finals.model.nunique()} models on {finals.train_queries.nunique()} subsets, {finals.seed.nunique()} seed(s); \
@@ -174,7 +171,7 @@ def main(args: argparse.Namespace) -> None:
     """Write summary.md, the report's tables, and provenance.json."""
     log.info("saying what the study shows")
     read = {n: tables.read(n, getattr(args, n)).to_pandas() for n in ("metrics", "fits", "forecasts")}
-    text = summary(**read)
+    text = summary(**read, missing=tables.read("left_out", args.left_out).to_pylist())
     pages = {name: page(name.capitalize(), table) for name, table in read.items()}
     pages["summary"] = PAGE.format(title="Summary", body=MarkdownIt("commonmark").enable("table").render(text))
     written = {args.tables / f"{name}.html": made for name, made in pages.items()}
@@ -190,6 +187,7 @@ def arguments() -> argparse.ArgumentParser:
     made = command.parser("summarize", __doc__)
     for name in ("metrics", "fits", "forecasts"):
         made.add_argument(f"--{name}", type=Path, required=True)
+    made.add_argument("--left-out", type=Path, required=True, help="table of the runs that are in no other")
     made.add_argument("--manifest", type=Path, required=True, help="of the collection")
     made.add_argument("--config", type=json.loads, required=True, help="of the study, as JSON")
     made.add_argument("--benchmarks", type=Path, nargs="*", default=[], help="folders of the jobs' own records")

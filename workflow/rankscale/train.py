@@ -1,50 +1,38 @@
 """Train one ranking model on one subset with one seed; publish its declared checkpoints, all or none."""
 
 import argparse
-import math
+import os
 import shutil
-import time
+import signal
+import sys
 from pathlib import Path
 
 import numpy as np
-import psutil
 import torch
-from torch.nn import functional
 
-from rankscale import command, devices, models, tables
+from rankscale import command, devices, models, recipes, tables
+from rankscale.batches import Batches
 from rankscale.command import log
+from rankscale.counts import parameters_by_part, sequence_flops
 from rankscale.errors import StudyError
 from rankscale.examples import Examples
+from rankscale.learner import Learner
+from rankscale.objective import diverged, learning_rate
+from rankscale.processes import Processes
+from rankscale.record import Record
 from rankscale.seeds import generator
+from rankscale.state import States, digest
 from rankscale.store import Tokens
 
-
-def contrastive_loss(
-    queries: torch.Tensor, passages: torch.Tensor, judged: torch.Tensor | None, temperature: float
-) -> torch.Tensor:
-    """Mean softmax cross-entropy (nats) of each query's positive against its negatives.
-
-    `queries` [b, d]; `passages` [b, k, d], the positive first. With `judged` bool [b, b k] every passage of the
-    batch is a negative of every query, except where `judged` marks a false one; without it only its own k - 1.
-    """
-    b, k, d = passages.shape
-    if judged is None:
-        scores = torch.einsum("bd,bkd->bk", queries, passages)
-        target = torch.zeros(b, dtype=torch.long, device=queries.device)
-    else:
-        scores = (queries @ passages.reshape(b * k, d).T).masked_fill(judged, -torch.inf)
-        target = torch.arange(b, device=queries.device) * k
-    return functional.cross_entropy(scores.float() / temperature, target)
-
-
-def learning_rate(args: argparse.Namespace, step: int, steps: int) -> float:
-    """The rate of step `step` (from 1): linear warm-up over a share of the steps, then as scheduled."""
-    warm = args.warmup * steps
-    if step <= warm:
-        return args.learning_rate * step / max(warm, 1)
-    left = 1 - (step - 1 - warm) / max(steps - warm, 1)
-    shape = {"constant": 1.0, "linear": left, "cosine": (1 - math.cos(math.pi * left)) / 2}
-    return args.learning_rate * shape[args.schedule]
+LAST = "checkpoints.parquet"  # of what is published: where it is, all is
+INTERRUPTED = 75  # sysexits.h: a temporary failure; whoever runs the workflow tries again
+# What a run's result depends on, of its arguments.
+RECIPE = (
+    *("model", "layers", "hidden", "heads", "split", "train_queries", "subsets", "seed", "negatives"),
+    *("negatives_per_query", "batch_size", "micro_batch", "epochs", "learning_rate", "schedule", "warmup"),
+    *("weight_decay", "clip", "inverse_temperature", "precision", "gradient_checkpointing", "divergence"),
+    *("query_length", "passage_length", "output_dim", "snapshots", "threads"),
+)
 
 
 def build(args: argparse.Namespace, vocabulary: int) -> models.BiEncoder:
@@ -66,20 +54,16 @@ def build(args: argparse.Namespace, vocabulary: int) -> models.BiEncoder:
     else:
         longest = max(args.query_length, args.passage_length)
         encoder = models.from_scratch(args.layers, args.hidden, args.heads, vocabulary, longest)
+    if args.gradient_checkpointing:
+        encoder.checkpoint()
     return models.BiEncoder(encoder, args.output_dim)
 
 
-def sequence_flops(lengths: np.ndarray, parts: dict[str, int], layers: int, hidden: int) -> float:
-    """Training FLOPs of sequences of `lengths` tokens: 6 N a token, 12 L S H for attention, 6 x head a sequence."""
-    per_token = 6 * parts["encoder_parameters"] + 12 * layers * hidden * lengths
-    return float((lengths * per_token).sum() + 6 * parts["head_parameters"] * len(lengths))
-
-
 class Run:
-    """One training run: its model, its examples, and the record of each step."""
+    """One training run: its examples, its model, the record of its steps, and its state on disk."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.args = args
+    def __init__(self, args: argparse.Namespace, processes: Processes) -> None:
+        self.args, self.processes = args, processes
         self.examples = Examples(
             args.collection,
             args.mined,
@@ -90,8 +74,38 @@ class Run:
             args.negatives_per_query,
             args.seed,
         )
-        self.per_epoch = len(self.examples) // args.batch_size  # the last incomplete batch is dropped
-        self.steps = self.per_epoch * args.epochs
+        self.device = processes.join(devices.set_up(args.device, args.threads))
+        queries = Tokens.read(args.tokens, "queries", args.query_length)
+        documents = Tokens.read(args.tokens, "documents", args.passage_length)
+        sizes = args.batch_size, args.micro_batch or 0
+        self.batches = Batches(self.examples, queries, documents, *sizes, self.device, processes)
+        self.steps = self.batches.per_epoch * args.epochs
+        self.refuse_impossible()
+        model = build(args, documents.special.vocabulary)
+        self.parts = parameters_by_part(model)
+        config = model.encoder.config
+        self.shape = (getattr(config, "num_hidden_layers", 0), config.hidden_size)
+        self.record = Record(processes.first and command.bar(self.steps, f"train {args.model}", "step"))
+        contents = [t for tokens in (queries, documents) for t in (tokens.flat, tokens.starts, tokens.inner)]
+        about = {key: getattr(args, key) for key in RECIPE}
+        machine = [recipes.TRAIN, torch.__version__, self.device.type, processes.count]
+        weights = [value for _, value in sorted(model.state_dict().items())]
+        self.fingerprint = digest(about, machine, *self.examples.contents(), *contents, *weights)
+        self.states = States(args.scratch, self.fingerprint, args.save_seconds, args.save_steps)
+        self.learner = Learner(
+            model, self.device, processes, args.precision, args.weight_decay, args.clip, args.inverse_temperature
+        )
+
+        self.stopped: int | None = None  # the step at which it diverged
+
+    def flops_per_token(self) -> float:
+        """Training FLOPs a token of the first batch."""
+        lengths = self.batches.batch(0, 0, self.examples.epoch(0)).lengths
+        return sequence_flops(lengths, self.parts, *self.shape) / lengths.sum()
+
+    def refuse_impossible(self) -> None:
+        """Raise StudyError for a run without steps, or with a snapshot that is none."""
+        args = self.args
         if not self.steps:
             raise StudyError(
                 f"training.batch_size: {args.batch_size} is more than the subset's {len(self.examples)} queries"
@@ -102,173 +116,173 @@ class Run:
                 f"training.snapshots.steps: step {late[0]} is not before the end of the run (step {self.steps}, "
                 f"which is saved as final)"
             )
-        self.device = devices.set_up(args.device, args.threads)
-        self.queries = Tokens.read(args.tokens, "queries", args.query_length)
-        self.documents = Tokens.read(args.tokens, "documents", args.passage_length)
-        self.model = build(args, self.documents.special.vocabulary).to(self.device).train()
-        self.parts = self.model.parameters_by_part()
-        config = self.model.encoder.config
-        self.shape = (getattr(config, "num_hidden_layers", 0), config.hidden_size)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=args.learning_rate, weight_decay=args.weight_decay, fused=True
-        )
-        self.record: dict[str, list] = {
-            name: []
-            for name in (
-                "step",
-                "epoch",
-                "loss",
-                "gradient_norm",
-                "learning_rate",
-                "tokens",
-                "flops",
-                "seconds",
-            )
-        }
 
-    def vectors(self, tokens: Tokens, rows: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
-        """Vectors of some texts, and how many tokens each has."""
-        ids, lengths = tokens.batch(rows)
-        sent = torch.from_numpy(ids).to(self.device), torch.from_numpy(lengths).to(self.device)
-        return self.model(*sent), lengths
-
-    def step(self, number: int, order: np.ndarray) -> None:
-        """Take step `number` (from 1) and record it. Raises StudyError when the loss is not finite."""
-        args, start = self.args, time.monotonic()
-        epoch, position = divmod(number - 1, self.per_epoch)
-        chosen = order[position * args.batch_size : (position + 1) * args.batch_size]
-        queries, documents = self.examples.batch(epoch, position, chosen)
-        with devices.sixteen_bits(args.precision, self.device):
-            q, q_lengths = self.vectors(self.queries, queries)
-            d, d_lengths = self.vectors(self.documents, documents.reshape(-1))
-        q, d = q.float(), d.float()  # scores and loss are worth all their digits
-        judged = None
-        if args.negatives == "mined+in_batch":
-            everyone = np.broadcast_to(documents.reshape(1, -1), (len(queries), documents.size))
-            judged = self.examples.is_judged(queries, everyone)
-            judged[np.arange(len(queries)), np.arange(len(queries)) * documents.shape[1]] = False
-            judged = torch.from_numpy(judged).to(self.device)
-        loss = contrastive_loss(q, d.view(len(queries), documents.shape[1], -1), judged, args.temperature)
-        rate = learning_rate(args, number, self.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), args.clip or math.inf)
-        value = loss.item()
-        if not (math.isfinite(value) and math.isfinite(norm)):
-            raise StudyError(
-                f"{args.model} on {len(self.examples)} queries: the loss is {value} at step {number}; "
-                f"try a lower training.learning_rate (now {args.learning_rate}) or training.clip"
-            )
-        self.optimizer.step()
-        lengths = np.concatenate([q_lengths, d_lengths])
-        flops = sequence_flops(lengths, self.parts, *self.shape)
-        row = (number, number / self.per_epoch, value, float(norm), rate, int(lengths.sum()), flops)
-        for column, entry in zip(self.record.values(), (*row, time.monotonic() - start), strict=True):
-            column.append(entry)
-
-    def keys(self, step: int | None = None) -> dict[str, object]:
-        """The columns that say which run this is."""
-        keys = {"model": self.args.model, "train_queries": len(self.examples), "seed": self.args.seed}
-        return keys if step is None else {**keys, "step": step}
-
-    def checkpoint(self, name: str, step: int) -> dict[str, object]:
-        """Save the model as it stands into the scratch folder; its row of the checkpoints table."""
+    def checkpoint(self, name: str, step: int, status: str = "finished") -> None:
+        """Save the model as it stands among the states; its row of the checkpoints table goes to the record."""
         layers, hidden = self.shape
+        keys = {"model": self.args.model, "train_queries": len(self.examples), "seed": self.args.seed, "step": step}
         row = {
-            **self.keys(step),
+            **keys,
             "subset": "all" if self.args.train_queries is None else str(self.args.train_queries),
             "checkpoint": name,
             "layers": layers or None,
             "hidden": hidden,
             **self.parts,
-            "epoch": step / self.per_epoch,
-            "train_tokens": sum(self.record["tokens"]),
-            "train_flops": sum(self.record["flops"]),
-            "status": "finished",
+            "epoch": step / self.batches.per_epoch,
+            "train_tokens": int(sum(self.record.columns["tokens"][:step])),
+            "train_flops": float(sum(self.record.columns["flops"][:step])),
+            "status": status,
         }
-        facts = {
-            **self.keys(step),
-            "output_dim": self.args.output_dim,
-            "pooling": "mean",
-            "temperature": self.args.temperature,
-            "query_length": self.args.query_length,
-            "passage_length": self.args.passage_length,
-        }
-        models.save(self.model, self.args.scratch / f"{name}.safetensors", facts)
-        return row
+        told = ("output_dim", "inverse_temperature", "query_length", "passage_length")
+        facts = {**keys, "pooling": "mean", "status": status, **{key: getattr(self.args, key) for key in told}}
+        models.save(self.learner.model, self.states.checkpoints / f"{name}.safetensors", facts)
+        self.record.checkpoints.append(row)
 
-    def train(self) -> None:
-        """All steps, then publish checkpoints, log and times under the output folder."""
-        args = self.args
-        log.info(
-            "%s (%d encoder parameters) on %d queries, %d steps: seed %d, %s negatives",
-            args.model,
-            self.parts["encoder_parameters"],
-            len(self.examples),
-            self.steps,
-            args.seed,
-            args.negatives,
+    def resume(self) -> int:
+        """Go on from the newest whole state of this recipe; the step it was saved at, 0 if there is none."""
+        found = self.states.newest()
+        if not found:
+            return 0
+        tensors, facts = found
+        self.learner.restore(tensors)
+        self.record.restore(tensors, facts)
+        log.info("going on from the state at step %d of %d", self.record.step, self.steps)
+        return self.record.step
+
+    def save(self) -> None:
+        """Keep the state as it is now."""
+        if not self.processes.first:
+            return
+        self.record.settle()
+        kept = {f.name: digest(np.fromfile(f, np.uint8)) for f in self.states.checkpoints.glob("*.safetensors")}
+        facts = {**self.record.facts(), "checkpoints": kept}
+        self.states.save(self.record.step, {**self.learner.tensors(), **self.record.tensors()}, facts)
+
+    def train(self, asked_to_stop: "Stop") -> None:
+        """All steps that are left, or those until the loss is none. Leaves the process when asked to stop."""
+        args, record, first = self.args, self.record, self.processes.first
+        lag = 1 if self.device.type == "cpu" else 16  # a GPU that is asked for the loss is waited for
+        for batch in self.batches.after(self.resume(), self.steps):
+            step = record.step + 1
+            rate = learning_rate(args.learning_rate, args.schedule, args.warmup, step, self.steps)
+            flops = sequence_flops(batch.lengths, self.parts, *self.shape)
+            record.begin(step / self.batches.per_epoch, rate, int(batch.lengths.sum()), flops)
+            record.end(*self.learner.step(batch, rate), self.device)
+            if (step % lag == 0 or step in args.snapshots or step == self.steps) and self.astray():
+                return
+            if step in args.snapshots and first:
+                self.checkpoint(str(step), step)
+            wish = self.processes.agree(asked_to_stop.signal or int(first and self.states.due(step)))
+            if wish and step < self.steps:
+                self.save()
+                if wish > 1:
+                    log.warning("asked to stop (%s): the state at step %d is kept", signal.Signals(wish).name, step)
+                    sys.exit(128 + wish if wish == signal.SIGINT else INTERRUPTED)
+
+    def astray(self) -> bool:
+        """Whether the run has diverged; says so, with what to try."""
+        args, record = self.args, self.record
+        known = len(record.columns["loss"])
+        record.settle()
+        candidates = (1 + args.negatives_per_query) * (args.batch_size if args.negatives == "mined+in_batch" else 1)
+        norms = record.columns["gradient_norm"]
+        if self.learner.scaler.is_enabled():  # half precision leaves a step out whose gradient is too large
+            norms = [0.0] * len(norms)
+        self.stopped = diverged(record.columns["loss"], norms, float(np.log(candidates)), args.divergence, known)
+        if self.stopped is None:
+            return False
+        log.warning(
+            "%s on %d queries, seed %d, diverged at step %d of %d (loss %.3g): it is published as such and left out of "
+            "the laws; try a lower training.learning_rate (now %g), a warmup, or a clip",
+            *(args.model, len(self.examples), args.seed, self.stopped, self.steps),
+            *(record.columns["loss"][self.stopped - 1], args.learning_rate),
         )
-        rows, doing = [], f"train {args.model}/{len(self.examples)}"
-        bar = command.bar(self.steps, doing, "step")
-        for number in range(1, self.steps + 1):
-            if (number - 1) % self.per_epoch == 0:
-                order = self.examples.epoch((number - 1) // self.per_epoch)
-            self.step(number, order)
-            bar.update()
-            if number % 10 == 0:
-                bar.set_postfix_str(f"loss {np.mean(self.record['loss'][-50:]):.3f}")
-            if number in args.snapshots:
-                rows.append(self.checkpoint(str(number), number))
-        bar.close()
-        rows.append(self.checkpoint("final", self.steps))
-        last = self.record["loss"][-50:]
-        log.info("loss %.3f over the last %d steps", np.mean(last), len(last))
-        self.publish(rows)
+        record.cut(self.stopped - 1)
+        return True
 
-    def publish(self, rows: list[dict[str, object]]) -> None:
-        """Write the tables, then move the checkpoints beside them."""
-        scratch, record = self.args.scratch, self.record
-        keys = self.keys()
-        table = {name: [row[name] for row in rows] for name in rows[0]}
-        tables.write("checkpoints", table, scratch / "checkpoints.parquet")
-        logged = ("step", "epoch", "loss", "gradient_norm", "learning_rate", "tokens")
-        tables.write("training", {**keys, **{n: record[n] for n in logged}}, scratch / "training.parquet")
-        times = {
-            **keys,
-            "step": record["step"],
-            "seconds": record["seconds"],
-            "memory_mb": _memory(self.device),
-        }
-        tables.write("training_times", times, scratch / "times.parquet")
-        self.args.output.mkdir(parents=True, exist_ok=True)
-        for file in sorted(scratch.iterdir()):
-            file.replace(self.args.output / file.name)
-        shutil.rmtree(scratch)
+    def publish(self) -> None:
+        """The last checkpoint, then all that was declared under the output folder, the table of them last."""
+        if self.stopped is None:
+            self.checkpoint("final", self.steps)
+            last = self.record.columns["loss"][-50:]
+            log.info("loss %.3f over the last %d steps", np.mean(last), len(last))
+        else:
+            # The whole run is left out, and its snapshots may be broken already; declared files must be there.
+            self.record.checkpoints = []
+            self.checkpoint("final", self.record.step, "diverged")
+            for step in self.args.snapshots:
+                shutil.copy(self.states.checkpoints / "final.safetensors", self.states.checkpoints / f"{step}.safetensors")
+        place, output = self.states.checkpoints, self.args.output
+        keys = {"model": self.args.model, "train_queries": len(self.examples), "seed": self.args.seed}
+        self.record.write(keys, place)
+        output.mkdir(parents=True, exist_ok=True)
+        (output / LAST).unlink(missing_ok=True)
+        for name in sorted((f.name for f in place.iterdir()), key=lambda name: name == LAST):
+            with tables.whole(output / name) as beside:
+                try:  # a second name, so that a kill half-way leaves the state's own
+                    os.link(place / name, beside)
+                except OSError:
+                    shutil.copyfile(place / name, beside)
+        self.states.clear()
 
 
-def _memory(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
-    return psutil.Process().memory_info().rss / 2**20
+class Stop:
+    """Remembers the signal that asks the process to stop; a second one stops it at once."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, self.ask)
+
+    def ask(self, number: int, _frame: object) -> None:
+        """Let the step in hand end first."""
+        if self.signal:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self.signal = number
 
 
 def main(args: argparse.Namespace) -> None:
     """Train, and leave checkpoints and tables in the output folder."""
-    shutil.rmtree(args.scratch, ignore_errors=True)
-    args.scratch.mkdir(parents=True)
-    Run(args).train()
+    stop, processes = Stop(), Processes()
+    if not processes.first:
+        log.setLevel("ERROR")
+    run = Run(args, processes)
+    log.info(
+        "%s on %d queries, %d steps, seed %d, %s negatives: %s parameters in the encoder, %s in the head, %s in "
+        "embeddings; %.3g FLOPs a token and step",
+        *(args.model, len(run.examples), run.steps, args.seed, args.negatives),
+        *(f"{run.parts[f'{part}_parameters']:,}" for part in ("encoder", "head", "embedding")),
+        run.flops_per_token(),
+    )
+    run.train(stop)
+    if processes.first:
+        run.publish()
+    processes.leave()
+
+
+def positive(text: str) -> float:
+    """A number above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number from 1."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return int(text)
 
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
     made = command.parser("train", __doc__)
     made.add_argument("--model", required=True, help="its name in tables")
-    made.add_argument("--layers", type=int, help="from scratch: layers, hidden size, heads")
-    made.add_argument("--hidden", type=int)
-    made.add_argument("--heads", type=int)
+    made.add_argument("--layers", type=count, help="from scratch: layers, hidden size, heads")
+    made.add_argument("--hidden", type=count)
+    made.add_argument("--heads", type=count)
     made.add_argument("--checkpoint", help="instead: hub id or folder to start from")
     made.add_argument("--collection", type=Path, required=True, help="folder of queries, documents, qrels")
     made.add_argument("--tokens", type=Path, required=True, help="folder of token ids")
@@ -278,22 +292,27 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--subsets", choices=["nested", "first"], default="nested")
     made.add_argument("--seed", type=int, default=42)
     made.add_argument("--negatives", choices=["mined", "mined+in_batch", "random"], default="mined")
-    made.add_argument("--negatives-per-query", type=int, default=1)
-    made.add_argument("--batch-size", type=int, default=32)
-    made.add_argument("--epochs", type=int, default=3)
-    made.add_argument("--learning-rate", type=float, required=True)
+    made.add_argument("--negatives-per-query", type=count, default=1)
+    made.add_argument("--batch-size", type=count, default=32, help="queries a step")
+    made.add_argument("--micro-batch", type=count, help="queries a forward pass; fewer need less memory")
+    made.add_argument("--gradient-checkpointing", action="store_true", help="less memory for a third more time")
+    made.add_argument("--epochs", type=count, default=3)
+    made.add_argument("--learning-rate", type=positive, required=True)
     made.add_argument("--schedule", choices=["constant", "linear", "cosine"], default="constant")
     made.add_argument("--warmup", type=float, default=0.0, help="share of the steps")
     made.add_argument("--weight-decay", type=float, default=0.0)
-    made.add_argument("--clip", type=float, help="largest norm of a step's gradient")
-    made.add_argument("--temperature", type=float, default=1.0)
-    made.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of matrix products")
-    made.add_argument("--query-length", type=int, default=24, help="tokens, special ones included")
-    made.add_argument("--passage-length", type=int, default=128, help="tokens, special ones included")
-    made.add_argument("--output-dim", type=int, default=128)
-    made.add_argument("--snapshots", type=int, nargs="*", default=[], help="steps to save besides the end")
+    made.add_argument("--clip", type=positive, help="largest norm of a step's gradient")
+    made.add_argument("--divergence", type=positive, default=5.0, help="stop at a loss so many times the first ones")
+    made.add_argument("--inverse-temperature", type=positive, default=1.0, help="multiplies the scores in the softmax")
+    made.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help="of matrix products")
+    made.add_argument("--query-length", type=count, default=24, help="tokens, special ones included")
+    made.add_argument("--passage-length", type=count, default=128, help="tokens, special ones included")
+    made.add_argument("--output-dim", type=count, default=128)
+    made.add_argument("--snapshots", type=count, nargs="*", default=[], help="steps to save besides the end")
     made.add_argument("--device", default="auto")
-    made.add_argument("--threads", type=int, default=1, help="of torch; another number gives other rounding")
+    made.add_argument("--threads", type=count, default=1, help="of torch; another number gives other rounding")
+    made.add_argument("--save-seconds", type=float, default=120.0, help="keep the state every so often")
+    made.add_argument("--save-steps", type=count, help="or every so many steps")
     made.add_argument("--scratch", type=Path, required=True, help="folder for what is not finished yet")
     made.add_argument("--output", type=Path, required=True, help="folder of the run")
     return made

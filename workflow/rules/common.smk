@@ -27,8 +27,9 @@ SNAPSHOTS = studies.snapshots(STUDY)
 TOKENIZERS = dict(studies.tokenizer_of(STUDY, model) for model in STUDY["models"])
 CHECKPOINTS = [f"{run}/{name}" for run in RUNS for name in [*SNAPSHOTS.get(run, []), "final"]]
 RECIPE = (
-    *("subsets", "negatives", "negatives_per_query", "batch_size", "epochs", "schedule", "warmup", "weight_decay"),
-    *("clip", "temperature", "precision", "query_length", "passage_length", "output_dim"),
+    *("subsets", "negatives", "negatives_per_query", "batch_size", "micro_batch", "epochs", "schedule", "warmup"),
+    *("weight_decay", "clip", "inverse_temperature", "divergence", "precision", "gradient_checkpointing"),
+    *("query_length", "passage_length", "output_dim"),
 )
 # What every costly stage is told besides its recipe. The device and, in manifests, the study's name are resources,
 # not params: Snakemake does not compare them, so that another device retrains nothing and a second study over the
@@ -37,6 +38,9 @@ MACHINE = {"threads": STUDY["machine"]["threads"]}
 DEVICE = STUDY["machine"]["device"]
 # One GPU job at a time on a machine that has one (profiles/default limits the resource); none counted without.
 GPU = studies.gpus(DEVICE)
+if "gpu" in workflow.global_resources and STUDY["machine"]["runs_per_gpu"] > 1:
+    # Several jobs on each of the GPUs that the command line or profile grants.
+    workflow.register_resource("gpu", int(workflow.global_resources["gpu"].value) * STUDY["machine"]["runs_per_gpu"])
 THREADS = STUDY["machine"]["threads"]
 ENVIRONMENT = f"../../envs/{'gpu' if GPU else 'cpu'}.yaml"
 config.update(STUDY)  # the report shows the defaults too

@@ -109,7 +109,8 @@ rule gather:
         runs=expand(f"{RESULTS}/models/{{run}}/checkpoints.parquet", run=RUNS),
         scores=expand(f"{RESULTS}/scores/{{checkpoint}}.parquet", checkpoint=CHECKPOINTS),
     output:
-        f"{RESULTS}/metrics.parquet",
+        metrics=f"{RESULTS}/metrics.parquet",
+        left_out=f"{RESULTS}/left_out.parquet",
     log:
         f"{RESULTS}/logs/gather.log",
     conda:
@@ -121,4 +122,4 @@ rule gather:
     shell:
         "python -m rankscale.gather --log {log} "
         f"--study {NAME} --collection {COLLECTION} --scores {RESULTS}/scores "
-        "--runs {input.runs} --output {output}"
+        "--runs {input.runs} --output {output.metrics} --left-out {output.left_out}"

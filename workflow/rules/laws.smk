@@ -7,7 +7,7 @@ FINALS = expand("{run}/final", run=RUNS)
 
 rule fit:
     input:
-        metrics=rules.gather.output,
+        metrics=rules.gather.output.metrics,
         observations=expand(f"{RESULTS}/observations/{{checkpoint}}.parquet", checkpoint=FINALS),
     output:
         fits=f"{RESULTS}/fits.parquet",
@@ -40,7 +40,8 @@ rule fit:
 
 rule draw:
     input:
-        metrics=rules.gather.output,
+        metrics=rules.gather.output.metrics,
+        left_out=rules.gather.output.left_out,
         fits=rules.fit.output.fits,
         forecasts=rules.fit.output.forecasts,
         curves=rules.fit.output.curves,
@@ -65,7 +66,7 @@ rule draw:
     message:
         "Drawing {params.figures}"
     shell:
-        "python -m rankscale.draw --log {log} --metrics {input.metrics} --fits {input.fits} "
+        "python -m rankscale.draw --log {log} --metrics {input.metrics} --left-out {input.left_out} --fits {input.fits} "
         "--forecasts {input.forecasts} --curves {input.curves} "
         f"--output {RESULTS}/figures "
         "--figures {params.figures}"
@@ -76,7 +77,8 @@ TABLES = ("summary", "metrics", "fits", "forecasts")
 
 rule summarize:
     input:
-        metrics=rules.gather.output,
+        metrics=rules.gather.output.metrics,
+        left_out=rules.gather.output.left_out,
         fits=rules.fit.output.fits,
         forecasts=rules.fit.output.forecasts,
         manifest=f"{SHARED}/manifest.json",
@@ -102,7 +104,7 @@ rule summarize:
     message:
         "Saying what the study shows, and what it was made with"
     shell:
-        "python -m rankscale.summarize --log {log} {params.config} --metrics {input.metrics} --fits {input.fits} "
-        "--forecasts {input.forecasts} --manifest {input.manifest} "
+        "python -m rankscale.summarize --log {log} {params.config} --metrics {input.metrics} --left-out {input.left_out} "
+        "--fits {input.fits} --forecasts {input.forecasts} --manifest {input.manifest} "
         f"--benchmarks {RESULTS}/benchmarks {SHARED}/benchmarks {MINED}/benchmarks --tables {RESULTS}/tables "
         "--summary {output.summary} --provenance {output.provenance}"

@@ -1,6 +1,9 @@
 # One training run per model, subset and seed.
 
 RUN = f"{RESULTS}/models/{{model}}/{{train_queries}}/{{seed}}"
+# Several devices on one model are several processes, started and watched by torchrun.
+PROCESSES = STUDY["machine"]["gpus_per_run"]
+LAUNCHER = "python -m" if PROCESSES == 1 else f"torchrun --standalone --nproc-per-node {PROCESSES} -m"
 TRAINED = ["final.safetensors", "checkpoints.parquet", "training.parquet", "times.parquet"]
 
 
@@ -20,8 +23,10 @@ rule train:
         ENVIRONMENT
     threads: THREADS
     resources:
-        gpu=GPU,
+        gpu=GPU * STUDY["machine"]["gpus_per_run"],
         device=DEVICE,
+        save_seconds=str(STUDY["machine"]["save_seconds"]),
+        launcher=LAUNCHER,
     params:
         recipe=recipes.TRAIN,
         options=training_arguments,
@@ -29,9 +34,9 @@ rule train:
     message:
         "Training {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}"
     shell:
-        "python -m rankscale.train --model {wildcards.model} --train-queries {wildcards.train_queries} "
+        "{resources.launcher} rankscale.train --model {wildcards.model} --train-queries {wildcards.train_queries} "
         "--seed {wildcards.seed} {params.options} {params.snapshots} --log {log} "
-        "--device {resources.device} "
+        "--device {resources.device} --save-seconds {resources.save_seconds} "
         f"--collection {SHARED} "
         "--tokens $(dirname {input.tokens[0]}) --mined {input.mined} "
         f"--scratch {RESULTS}/scratch/{{wildcards.model}}/{{wildcards.train_queries}}/{{wildcards.seed}} "

@@ -1,0 +1,163 @@
+"""Killed, asked to stop, on a full disk, over a damaged state: the run ends in the bytes of an undisturbed one."""
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from rankscale import tables
+from rankscale.state import States
+from tests.conftest import ROOT
+from tests.unit.test_train import command, published, train
+
+LONG = ("--epochs", 12, "--save-steps", 5, "--snapshots", 3, 40, "--negatives", "mined+in_batch", "--hidden", 32)
+
+
+def begin(shared, folder, *more):
+    """A run in the background, and its log."""
+    given = [sys.executable, "-m", "rankscale.train", *command(shared, folder, *LONG, *more)]
+    return subprocess.Popen(given, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def states(folder):
+    return sorted(path for path in (folder / "scratch").glob("*/0*.safetensors"))
+
+
+def wait_for_a_state(folder, process):
+    while not states(folder):
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shared, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    train(shared, folder, *LONG)
+    assert not (folder / "scratch").exists()
+    return published(folder)
+
+
+def kill_until_finished(shared, folder, kills):
+    """Kill a run so often, each time a little after it began to save, and let it end; how often it went on."""
+    chance, resumed = random.Random(kills), 0
+    for _ in range(kills):
+        process = begin(shared, folder, "--save-steps", 1)
+        wait_for_a_state(folder, process)
+        before = states(folder)
+        while states(folder) == before and process.poll() is None:
+            time.sleep(0.001)
+        time.sleep(chance.random() * 0.1)  # some steps later, or in the midst of a save
+        process.kill()
+        resumed += "going on from the state" in process.communicate()[0]
+    done = train(shared, folder, *LONG)
+    return resumed + ("going on from the state" in done.stdout)
+
+
+def test_a_killed_run_ends_in_the_same_bytes(shared, tmp_path, undisturbed):
+    # --save-steps of the killed runs differs from the last one's: when a state is saved is no part of the recipe.
+    assert kill_until_finished(shared, tmp_path, 3) == 3
+    assert published(tmp_path) == undisturbed
+    assert tables.count(tmp_path / "run/times.parquet") == 96
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)])
+def test_a_run_that_is_asked_to_stop_keeps_its_state(shared, tmp_path, undisturbed, number, code):
+    process = begin(shared, tmp_path)
+    wait_for_a_state(tmp_path, process)
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == code
+    step = int(said.rpartition("the state at step ")[2].partition(" ")[0])
+    assert "Traceback" not in said
+    assert not (tmp_path / "run").exists()
+    done = train(shared, tmp_path, *LONG)
+    assert f"going on from the state at step {step} of 96" in done.stdout
+    assert published(tmp_path) == undisturbed
+
+
+def stopped(shared, folder):
+    """A run stopped with two states kept."""
+    process = begin(shared, folder)
+    while len(states(folder)) < 2 and process.poll() is None:
+        time.sleep(0.01)
+    process.terminate()
+    process.communicate(timeout=60)
+    return states(folder)
+
+
+def flipped(path):
+    made = bytearray(path.read_bytes())
+    made[-5] ^= 1
+    path.write_bytes(made)
+
+
+DAMAGES = {
+    "truncated": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "a bit turned": flipped,
+    "empty": lambda path: path.write_bytes(b""),
+    "something else": lambda path: path.write_text("not a state"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_state_falls_back_to_the_one_before(shared, tmp_path, undisturbed, damage):
+    older, newest = stopped(shared, tmp_path)[-2:]
+    DAMAGES[damage](newest)
+    done = train(shared, tmp_path, *LONG)
+    assert f"{newest}: damaged" in done.stdout
+    assert f"going on from the state at step {int(older.stem)} of" in done.stdout
+    assert published(tmp_path) == undisturbed
+
+
+def test_without_a_whole_state_or_its_snapshots_the_run_begins_anew(shared, tmp_path, undisturbed):
+    stopped(shared, tmp_path)
+    (lost,) = (tmp_path / "scratch").glob("*/checkpoints/3.safetensors")
+    lost.unlink()
+    done = train(shared, tmp_path, *LONG)
+    assert "going on" not in done.stdout
+    assert "3.safetensors" in done.stdout
+    assert published(tmp_path) == undisturbed
+
+
+def test_a_state_of_another_recipe_is_set_aside(shared, tmp_path, undisturbed):
+    kept = stopped(shared, tmp_path)
+    other = train(shared, tmp_path, *LONG, "--learning-rate", 2e-3, "--save-steps", 1000, check=True)
+    assert "made under another recipe, set aside" in other.stdout
+    assert "going on" not in other.stdout
+    assert published(tmp_path) != undisturbed
+    assert not any(path.exists() for path in kept)  # a finished run leaves nothing behind
+
+
+def test_a_full_disk_costs_the_state_not_the_older_one(tmp_path, caplog):
+    kept = States(tmp_path, "f" * 64, 60, None)
+    tensors = {"weights/a": torch.arange(5000.0)}
+    facts = {"checkpoints": {}}
+    assert kept.save(1, tensors, facts)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        assert not kept.save(2, tensors, facts)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert "the state at step 2 cannot be saved" in caplog.text
+    found, _ = kept.newest()
+    assert np.array_equal(found["weights/a"], tensors["weights/a"])
+    assert [p.name for p in kept.folder.iterdir() if p.is_file()] == ["0000000001.safetensors"]
+
+
+def test_saving_takes_a_small_share_of_the_time(tmp_path):
+    kept = States(tmp_path, "f" * 64, 0.0, None)
+    assert kept.due(1)
+    kept.took, kept.last = 1.0, time.monotonic()  # a state that took a second waits for fifty
+    assert not kept.due(2)
+    kept.last -= 51
+    assert kept.due(3)

@@ -1,0 +1,114 @@
+"""Texts side by side without padding: what every encoder reads, and how attention finds its way in it."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from rankscale.store import Tokens
+
+# Padding that one attention call may compute, in numbers of a state (tokens times width): more calls would cost more.
+PADDING = 1 << 17
+
+
+class Group(NamedTuple):
+    """Neighbouring texts of like length, which attention takes padded to the longest of them."""
+
+    texts: slice
+    tokens: slice
+    shape: tuple[int, int]
+    places: torch.Tensor | None  # where the tokens lie in the padded group; None where nothing is padded
+    mask: torch.Tensor | None
+
+    def pad(self, states: torch.Tensor) -> torch.Tensor:
+        """States [tokens, ...] of the group to [n, width, ...], zero where there is no token."""
+        if self.places is not None:
+            empty = states.new_zeros(self.shape[0] * self.shape[1], *states.shape[1:])
+            states = empty.index_copy(0, self.places, states)
+        return states.view(*self.shape, *states.shape[1:])
+
+    def unpad(self, states: torch.Tensor) -> torch.Tensor:
+        """The way back: [n, width, ...] to [tokens, ...]."""
+        flat = states.reshape(-1, *states.shape[2:])
+        return flat if self.places is None else flat.index_select(0, self.places)
+
+
+class Packed:
+    """Token ids of n texts, one after the other, the longest text first.
+
+    `ids` and `positions` int64 [tokens]; `lengths` int64 numpy [n], descending; `back` int64 [n] says for each text
+    in the order it was asked for where it stands here.
+    """
+
+    def __init__(self, ids: torch.Tensor, lengths: np.ndarray, back: torch.Tensor) -> None:
+        self.ids, self.lengths, self.back = ids, lengths, back
+        ends = np.cumsum(lengths)
+        self.positions = torch.from_numpy(np.arange(len(ids)) - np.repeat(ends - lengths, lengths))
+        self.ends = torch.from_numpy(np.concatenate([[0], ends]))
+
+    def to(self, device: torch.device) -> "Packed":
+        """The same on a device; copies to a GPU do not wait."""
+        if device.type != "cpu":
+            for name in ("ids", "positions", "ends", "back"):
+                setattr(self, name, getattr(self, name).pin_memory().to(device, non_blocking=True))
+        return self
+
+    @property
+    def starts(self) -> torch.Tensor:
+        """Where each text begins, int64 [n]."""
+        return self.ends[:-1]
+
+    @cached_property
+    def edges(self) -> torch.Tensor:
+        """Where each text begins and the last one ends, int32 [n + 1]."""
+        return self.ends.to(torch.int32)
+
+    def padded(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids int64 [n, width], 0 where there is no token, and where there is one, bool [n, width]."""
+        inside = self.positions.new_tensor(self.lengths)[:, None] > torch.arange(
+            int(self.lengths[0]), device=self.ids.device
+        )
+        ids = self.ids.new_zeros(inside.shape)
+        ids[inside] = self.ids
+        return ids, inside
+
+    def mean(self, states: torch.Tensor) -> torch.Tensor:
+        """Mean float32 [n, hidden] of each text's states [tokens, hidden]."""
+        every = torch.arange(len(states), device=states.device)
+        return functional.embedding_bag(every, states.float(), self.starts, mode="mean")
+
+    def groups(self, hidden: int) -> list[Group]:
+        """The texts in groups of like length, for attention over states of a width."""
+        return list(self._groups(hidden))
+
+    def _groups(self, hidden: int) -> Iterator[Group]:
+        lengths, room = self.lengths, max(1, PADDING // hidden)
+        first, token = 0, 0
+        while first < len(lengths):
+            width = int(lengths[first])
+            waste = np.cumsum(width - lengths[first:])
+            n = int(np.searchsorted(waste, room, side="right"))
+            some = lengths[first : first + n]
+            count = int(some.sum())
+            places = mask = None
+            if count < n * width:
+                inside = np.arange(width) < some[:, None]
+                places = torch.from_numpy(np.flatnonzero(inside)).to(self.ids.device)
+                mask = torch.from_numpy(inside[:, None, None, :]).to(self.ids.device)
+            yield Group(slice(first, first + n), slice(token, token + count), (n, width), places, mask)
+            first, token = first + n, token + count
+
+
+def pack(*parts: tuple[Tokens, np.ndarray]) -> Packed:
+    """The texts `rows` of each of several `Tokens`, in that order, as one pack."""
+    framed = [tokens.framed(rows) for tokens, rows in parts]
+    ids, lengths = (np.concatenate(several) for several in zip(*framed, strict=True))
+    order = np.argsort(-lengths, kind="stable")
+    starts, ordered = (np.cumsum(lengths) - lengths)[order], lengths[order]
+    shift = np.repeat(starts - (np.cumsum(ordered) - ordered), ordered)
+    back = np.empty(len(order), np.int64)
+    back[order] = np.arange(len(order))
+    return Packed(torch.from_numpy(ids[shift + np.arange(len(ids))]), ordered, torch.from_numpy(back))

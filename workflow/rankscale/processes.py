@@ -1,0 +1,60 @@
+"""One run on several devices: torchrun starts the processes, torch.distributed joins them."""
+
+import os
+
+import torch
+from torch import distributed
+
+
+class Processes:
+    """The processes that train one model together; a single one unless torchrun started several."""
+
+    def __init__(self) -> None:
+        self.rank, self.count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self.local = int(os.environ.get("LOCAL_RANK", 0))
+
+    def join(self, device: torch.device) -> torch.device:
+        """Meet the others; the device of this one."""
+        if self.count == 1:
+            return device
+        if device.type == "cuda":
+            device = torch.device("cuda", self.local)
+            torch.cuda.set_device(device)
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        return device
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.rank == 0
+
+    def gather(self, rows: torch.Tensor) -> torch.Tensor:
+        """The rows [n, d] of all processes, in their order; each has as many."""
+        if self.count == 1:
+            return rows
+        out = [torch.empty_like(rows) for _ in range(self.count)]
+        distributed.all_gather(out, rows.contiguous())
+        return torch.cat(out)
+
+    def total(self, tensors: list[torch.Tensor]) -> None:
+        """Replace each tensor by its sum over the processes; one message for all."""
+        if self.count == 1:
+            return
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        distributed.all_reduce(flat)
+        for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+    def agree(self, value: int) -> int:
+        """The largest of what the processes say."""
+        if self.count == 1:
+            return value
+        device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+        said = torch.tensor(value, device=device)
+        distributed.all_reduce(said, distributed.ReduceOp.MAX)
+        return int(said)
+
+    def leave(self) -> None:
+        """Part from the others."""
+        if self.count > 1:
+            distributed.destroy_process_group()

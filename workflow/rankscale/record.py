@@ -1,0 +1,96 @@
+"""What a training run leaves in its tables: one row a step, and one a checkpoint."""
+
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import torch
+
+from rankscale import tables
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+# Equal runs have equal values in these; seconds and memory stand in a table of their own.
+LOGGED = ("step", "epoch", "loss", "gradient_norm", "learning_rate", "tokens")
+TIMED = ("step", "seconds", "memory_mb")
+
+
+class Record:
+    """The log of a run so far. Losses are left on the device until `settle`, so that no step waits for them."""
+
+    def __init__(self, bar: "tqdm | bool") -> None:
+        self.columns: dict[str, list] = {name: [] for name in (*LOGGED, "flops", "seconds", "memory_mb")}
+        self.checkpoints: list[dict[str, object]] = []
+        self.waiting: list[torch.Tensor] = []
+        self.bar, self.last, self.process = bar, time.monotonic(), psutil.Process()
+
+    @property
+    def step(self) -> int:
+        """Steps taken."""
+        return len(self.columns["step"])
+
+    def begin(self, epoch: float, rate: float, tokens: int, flops: float) -> None:
+        """Open the row of a step with what is known before it."""
+        row = {"step": self.step + 1, "epoch": epoch, "learning_rate": rate, "tokens": tokens, "flops": flops}
+        for name, value in row.items():
+            self.columns[name].append(value)
+
+    def end(self, loss: torch.Tensor, norm: torch.Tensor, device: torch.device) -> None:
+        """Close it; the step took the time since the last one."""
+        now = time.monotonic()
+        if device.type == "cuda":
+            memory = torch.cuda.max_memory_allocated() / 2**20
+        else:
+            memory = self.process.memory_info().rss / 2**20
+        self.columns["seconds"].append(now - self.last)
+        self.columns["memory_mb"].append(memory)
+        self.waiting.append(torch.stack([loss.double(), norm.double()]))
+        self.last = now
+        if self.bar:
+            self.bar.update(self.step - self.bar.n)
+
+    def settle(self) -> None:
+        """Fetch the losses and norms that wait."""
+        if not self.waiting:
+            return
+        for loss, norm in torch.stack(self.waiting).tolist():
+            self.columns["loss"].append(loss)
+            self.columns["gradient_norm"].append(norm if math.isfinite(norm) else math.nan)
+        self.waiting = []
+        if self.bar:
+            last = self.columns["loss"][-50:]
+            self.bar.set_postfix_str(f"loss {sum(last) / len(last):.3f}", refresh=False)
+
+    def cut(self, steps: int) -> None:
+        """Forget what came after `steps` steps."""
+        for name, values in self.columns.items():
+            self.columns[name] = values[:steps]
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The rows so far, for the state on disk."""
+        return {f"log/{name}": torch.tensor(values, dtype=_kind(name)) for name, values in self.columns.items()}
+
+    def facts(self) -> dict[str, object]:
+        """The checkpoints so far, for the state on disk."""
+        return {"rows": self.checkpoints}
+
+    def restore(self, tensors: dict[str, torch.Tensor], facts: dict[str, object]) -> None:
+        """Go on from what `tensors` and `facts` gave."""
+        self.columns = {name: tensors[f"log/{name}"].tolist() for name in self.columns}
+        self.checkpoints = facts["rows"]
+        self.last = time.monotonic()
+
+    def write(self, keys: dict[str, object], folder: Path) -> None:
+        """The tables `training`, `times` and, last, `checkpoints`."""
+        some = {name: self.columns[name] for name in LOGGED}
+        tables.write("training", {**keys, **some}, folder / "training.parquet")
+        tables.write("training_times", {**keys, **{n: self.columns[n] for n in TIMED}}, folder / "times.parquet")
+        rows = {name: [row[name] for row in self.checkpoints] for name in self.checkpoints[0]}
+        tables.write("checkpoints", rows, folder / "checkpoints.parquet")
+
+
+def _kind(name: str) -> torch.dtype:
+    return torch.int64 if name in ("step", "tokens") else torch.float64

@@ -1,0 +1,108 @@
+"""The state of a run that is not finished: kept whole, recognised, and checked before it is used."""
+
+import hashlib
+import json
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from rankscale import tables
+from rankscale.command import log
+
+KEPT = 2  # states; the newest may turn out to be damaged
+SHARE = 0.02  # of the time may go into saving
+
+
+def digest(*parts: object) -> str:
+    """A hash of arrays, tensors and plain values, by their bytes, types and shapes."""
+    found = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, torch.Tensor):
+            part = part.detach().cpu().contiguous().numpy()
+        if isinstance(part, np.ndarray):
+            found.update(f"{part.dtype} {part.shape}".encode())
+            found.update(memoryview(np.ascontiguousarray(part)).cast("B") if part.size else b"")
+        else:
+            found.update(json.dumps(part, sort_keys=True, default=str).encode())
+    return found.hexdigest()
+
+
+class States:
+    """States of one run under one recipe; those of another lie beside, in a folder of their own, and are left alone."""
+
+    def __init__(self, scratch: Path, fingerprint: str, seconds: float, steps: int | None) -> None:
+        self.scratch, self.folder = scratch, scratch / fingerprint[:16]
+        self.seconds, self.steps = seconds, steps
+        others = [p for p in sorted(scratch.glob("*")) if p.is_dir() and p != self.folder]
+        if others and not self.folder.is_dir():
+            log.info("%s: made under another recipe, set aside; this run begins anew", others[0])
+        self.checkpoints = self.folder / "checkpoints"  # those declared and reached, until the run is published
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        for torn in self.folder.glob(".*.part"):
+            torn.unlink()
+        self.last, self.took = time.monotonic(), 0.0
+
+    def due(self, step: int) -> bool:
+        """Whether it is time to save: every so many seconds or steps, but never more than a share of the time."""
+        if self.steps:
+            return step % self.steps == 0
+        return time.monotonic() - self.last > max(self.seconds, self.took / SHARE)
+
+    def save(self, step: int, tensors: dict[str, torch.Tensor], facts: dict[str, object]) -> bool:
+        """Keep a state, and one before it. A disk that is full costs this state, not the run: it says so."""
+        start = time.monotonic()
+        tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        metadata = {"step": step, "facts": facts, "digest": _of(tensors)}
+        path = self.folder / f"{step:010}.safetensors"
+        try:
+            with tables.whole(path) as beside:
+                save_file(tensors, beside, {"rankscale": json.dumps(metadata)})
+        except Exception as error:  # safetensors has an error class of its own, without a public name
+            log.warning(
+                "%s: the state at step %d cannot be saved (%s); the one before it stays, training goes on",
+                path,
+                step,
+                error,
+            )
+            saved = False
+        else:
+            saved = True
+            for old in self._files()[KEPT:]:
+                old.unlink()
+        self.last = time.monotonic()
+        self.took = self.last - start
+        return saved
+
+    def newest(self) -> tuple[dict[str, torch.Tensor], dict[str, object]] | None:
+        """Tensors and facts of the newest state that is whole; damaged ones are named and passed over."""
+        for path in self._files():
+            try:
+                with safe_open(path, "pt") as file:
+                    metadata = json.loads(file.metadata()["rankscale"])
+                    tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+                if metadata["digest"] != _of(tensors):
+                    raise ValueError("its bytes are not those that were written")
+                for name, kept in metadata["facts"]["checkpoints"].items():
+                    if digest(np.fromfile(self.checkpoints / name, np.uint8)) != kept:
+                        raise ValueError(f"the checkpoint {name} beside it is not the one that was written")
+            except Exception as error:  # damaged files fail in many ways
+                log.warning("%s: damaged (%s); going back to the one before", path, error)
+                continue
+            return tensors, metadata["facts"]
+        return None
+
+    def clear(self) -> None:
+        """Forget all states of the run: it is finished."""
+        shutil.rmtree(self.scratch)
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("[0-9]*.safetensors"), reverse=True)
+
+
+def _of(tensors: dict[str, torch.Tensor]) -> str:
+    return digest(*(part for name in sorted(tensors) for part in (name, tensors[name])))
