@@ -91,7 +91,7 @@ def plain(folder: Path, setting: str) -> None:
     from torch.nn import functional
     from transformers import AutoModel, AutoTokenizer, Trainer, TrainingArguments
 
-    from rankscale import tables, train
+    from rankscale import tables, training
     from rankscale.examples import Examples
 
     torch.set_num_threads(THREADS)
@@ -111,7 +111,7 @@ def plain(folder: Path, setting: str) -> None:
                 folder / "model", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
             )
             self.head = torch.nn.Linear(SHAPE["hidden_size"], DIMENSION)
-            self.head.load_state_dict(train.build(args, 8000).head.state_dict())
+            self.head.load_state_dict(training.build(args, 8000).head.state_dict())
 
         def encode(self, read):
             states = self.encoder(**read).last_hidden_state
@@ -120,7 +120,9 @@ def plain(folder: Path, setting: str) -> None:
 
         def forward(self, query, positive, negative):
             q, p, n = (self.encode(read) for read in (query, positive, negative))
-            scores = torch.cat([(q * p).sum(1, keepdim=True), torch.einsum("bd,bkd->bk", q, n.view(len(q), -1, q.shape[1]))], 1)
+            scores = torch.cat(
+                [(q * p).sum(1, keepdim=True), torch.einsum("bd,bkd->bk", q, n.view(len(q), -1, q.shape[1]))], 1
+            )
             return {"loss": functional.cross_entropy(scores, torch.zeros(len(q), dtype=torch.long))}
 
     def collate(items):
@@ -136,7 +138,7 @@ def plain(folder: Path, setting: str) -> None:
         }
 
     class Ordered(Trainer):
-        seconds, losses = [], []  # noqa: RUF012 (one trainer in this process)
+        seconds, losses = [], []
 
         def _get_train_sampler(self, *_):
             return torch.utils.data.SequentialSampler(data)
@@ -173,7 +175,11 @@ def sentence_transformers(folder: Path, setting: str) -> None:
     """SentenceTransformerTrainer with MultipleNegativesRankingLoss on (query, positive, negative) triples."""
     import torch
     from datasets import Dataset
-    from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from sentence_transformers import (
+        SentenceTransformer,
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+    )
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
     from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
     from sentence_transformers.util import dot_score
@@ -194,7 +200,9 @@ def sentence_transformers(folder: Path, setting: str) -> None:
     }
     body = Transformer(str(folder / "model"), max_seq_length=args.passage_length)
     hidden = SHAPE["hidden_size"]
-    model = SentenceTransformer(modules=[body, Pooling(hidden), Dense(hidden, DIMENSION, activation_function=torch.nn.Identity())])
+    model = SentenceTransformer(
+        modules=[body, Pooling(hidden), Dense(hidden, DIMENSION, activation_function=torch.nn.Identity())]
+    )
     seconds: list[float] = []
 
     class Timed(SentenceTransformerTrainer):

@@ -82,6 +82,18 @@ def test_a_run_that_is_asked_to_stop_keeps_its_state(shared, tmp_path, undisturb
     assert published(tmp_path) == undisturbed
 
 
+def test_two_processes_do_not_train_one_run_at_once(shared, tmp_path, undisturbed):
+    first = begin(shared, tmp_path, "--epochs", 24)  # another recipe, the same folder
+    wait_for_a_state(tmp_path, first)
+    second = begin(shared, tmp_path)
+    while "waiting for it to end" not in (said := second.stdout.readline()):
+        assert said, second.poll()
+    first.terminate()
+    first.communicate(timeout=60)
+    assert "Traceback" not in second.communicate(timeout=120)[0]
+    assert published(tmp_path) == undisturbed
+
+
 def stopped(shared, folder):
     """A run stopped with two states kept."""
     process = begin(shared, folder)

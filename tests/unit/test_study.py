@@ -89,11 +89,60 @@ def test_the_published_study_is_the_published_recipe():
     text = (ROOT / "workflow/studies/msmarco.yaml").read_text()
     for layers, hidden, said in re.findall(r"name: L(\d+)H(\d+),.*# +([\d,]+)", text):
         assert int(said.replace(",", "")) == int(layers) * (12 * int(hidden) ** 2 + 13 * int(hidden))
-    training, miner = study_file["training"], study_file["miner"]
-    assert (training["batch_size"], training["negatives_per_query"], training["epochs"]) == (32, 16, 3)
-    assert (training["learning_rate"], training["schedule"], training["weight_decay"]) == (3e-6, "constant", 0)
-    assert (training["query_length"], training["passage_length"], training["output_dim"]) == (24, 128, 1024)
-    assert (miner["top_k"], miner["pooling"], miner["query_length"], miner["passage_length"]) == (1000, "cls", 64, 256)
+    sizes = [(f"L{layers}H{hidden}", layers, hidden) for layers in range(2, 13, 2) for hidden in (128, 256, 512, 768)]
+    names = {name: f"google/bert_uncased_L-{layers}_H-{hidden}_A-{hidden // 64}" for name, layers, hidden in sizes}
+    made = {model["name"]: model["checkpoint"] for model in study_file["models"]}
+    assert made == {**names, "L24H1024": "google-bert/bert-large-uncased"}
+    collection = study_file["collection"]
+    assert (collection["source"], collection["splits"]["train"]) == ("msmarco-passage", "train")
+    recipe = {
+        "train_queries": [1000, 3000, 6000, 10000, 30000, 60000, 100000, None],
+        "seeds": [42],
+        "negatives": "mined",  # only the query's own in its softmax
+        "negatives_per_query": 16,
+        "batch_size": 32,
+        "epochs": 3,
+        "learning_rate": 3e-6,
+        "schedule": "constant",
+        "warmup": 0,
+        "weight_decay": 0,
+        "clip": None,
+        "inverse_temperature": 1,
+        "precision": "bf16",  # 16 bits
+        "query_length": 24,
+        "passage_length": 128,
+        "output_dim": 1024,
+        "snapshots": {
+            "models": ["L2H128", "L8H512", "L24H1024"],
+            "train_queries": None,
+            "steps": [1, 10, 50, 100, 500, 1000, 5000, 10000, 15716],
+        },
+        # Ours, without a say in the losses; and the subsets, which are seeded instead of the first so many.
+        "subsets": "nested",
+        "divergence": 5,
+        "micro_batch": None,
+        "gradient_checkpointing": False,
+    }
+    assert study_file["training"] == recipe
+    miner = {
+        "encoder": "BAAI/bge-small-en-v1.5",
+        "pooling": "cls",
+        "normalize": True,
+        "query_prefix": "Represent this sentence for searching relevant passages: ",
+        "passage_prefix": "",
+        "query_length": 64,
+        "passage_length": 256,
+        "top_k": 1000,
+        "range_min": 0,
+        "range_max": None,
+        "absolute_margin": None,
+        "relative_margin": None,
+        "max_score": None,
+    }
+    assert {key: study_file["miner"][key] for key in miner} == miner
+    assert study_file["evaluation"]["candidates"]["hard"] == 256
+    # The last incomplete batch is dropped: 502,939 queries are 15,716 steps a pass, 47,148 in all.
+    assert (502_939 // 32, 502_939 // 32 * 3) == (15_716, 47_148)
 
 
 def test_a_missing_section_is_named():

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from rankscale import tables
+from rankscale.counts import sequence_flops
 from rankscale.errors import StudyError
 from rankscale.examples import Examples, subset
-from rankscale.counts import sequence_flops
 from rankscale.objective import contrastive_loss, diverged, learning_rate
 from tests.conftest import ROOT, run, stage
 

@@ -201,5 +201,8 @@ def scaling_table(found: list[Finding]) -> pd.DataFrame:
 
 def left_out(runs: list[dict[str, object]]) -> str:
     """The runs that no table or figure counts, in words; empty if there are none."""
-    named = [f"{run['model']} on {run['subset']}, seed {run['seed']} ({run['status']} after step {run['step']})" for run in runs]
+    named = [
+        f"{run['model']} on {run['subset']}, seed {run['seed']} ({run['status']} after step {run['step']})"
+        for run in runs
+    ]
     return f"Left out of all metrics, fits and figures: {'; '.join(named)}" if named else ""

@@ -1,7 +1,5 @@
 """A model and its optimiser: one step on one batch, in as many parts and processes as it takes."""
 
-import math
-
 import torch
 
 from rankscale import devices
@@ -128,5 +126,3 @@ class Learner:
         if "scaler" in tensors:
             scale, tracker = tensors["scaler"].tolist()
             self.scaler.load_state_dict({**self.scaler.state_dict(), "scale": scale, "_growth_tracker": int(tracker)})
-
-

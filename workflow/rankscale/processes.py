@@ -1,6 +1,7 @@
-"""One run on several devices: torchrun starts the processes, torch.distributed joins them."""
+"""How a run lives among processes: torchrun starts several, torch.distributed joins them, a signal ends them."""
 
 import os
+import signal
 
 import torch
 from torch import distributed
@@ -10,8 +11,8 @@ class Processes:
     """The processes that train one model together; a single one unless torchrun started several."""
 
     def __init__(self) -> None:
-        self.rank, self.count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        self.local = int(os.environ.get("LOCAL_RANK", 0))
+        told = {name: int(os.environ.get(name, "0")) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
+        self.rank, self.local, self.count = told["RANK"], told["LOCAL_RANK"], max(told["WORLD_SIZE"], 1)
 
     def join(self, device: torch.device) -> torch.device:
         """Meet the others; the device of this one."""
@@ -58,3 +59,19 @@ class Processes:
         """Part from the others."""
         if self.count > 1:
             distributed.destroy_process_group()
+
+
+class Stop:
+    """Remembers the signal that asks the process to stop; a second one stops it at once."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, self.ask)
+
+    def ask(self, number: int, _frame: object) -> None:
+        """Let the step in hand end first."""
+        if self.signal:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self.signal = number

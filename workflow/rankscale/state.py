@@ -1,10 +1,14 @@
 """The state of a run that is not finished: kept whole, recognised, and checked before it is used."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import time
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -22,14 +26,34 @@ def digest(*parts: object) -> str:
     """A hash of arrays, tensors and plain values, by their bytes, types and shapes."""
     found = hashlib.sha256()
     for part in parts:
-        if isinstance(part, torch.Tensor):
-            part = part.detach().cpu().contiguous().numpy()
-        if isinstance(part, np.ndarray):
-            found.update(f"{part.dtype} {part.shape}".encode())
-            found.update(memoryview(np.ascontiguousarray(part)).cast("B") if part.size else b"")
+        if isinstance(part, torch.Tensor | np.ndarray):
+            array = part.detach().cpu().numpy() if isinstance(part, torch.Tensor) else part
+            found.update(f"{array.dtype} {array.shape}".encode())
+            found.update(memoryview(np.ascontiguousarray(array)).cast("B") if array.size else b"")
         else:
             found.update(json.dumps(part, sort_keys=True, default=str).encode())
     return found.hexdigest()
+
+
+def alone(scratch: Path) -> IO:
+    """Wait until no other process of this machine works on the run; the lock, held until it is closed.
+
+    One that outlived a killed workflow may: this one then goes on from its state, or makes the same bytes again.
+    """
+    while True:
+        scratch.mkdir(parents=True, exist_ok=True)
+        lock = open(scratch / "lock", "w")  # noqa: SIM115 (it lives as long as the process)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("another process is training this run; waiting for it to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks
+            return lock
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(lock.fileno()), os.stat(scratch / "lock")):
+                return lock
+        lock.close()  # the other one finished, and took the folder away
 
 
 class States:

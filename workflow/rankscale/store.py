@@ -63,7 +63,7 @@ class Tokens:
         return len(self.starts)
 
     def framed(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Ids int64 [tokens] of the texts `rows` with their special tokens, one after the other, and lengths int64 [n]."""
+        """Ids int64 [tokens] of the texts `rows`, special tokens included, one after the other; lengths int64 [n]."""
         lengths, inner = self.lengths[rows], self.inner[rows]
         first = np.cumsum(lengths) - lengths
         out = np.empty(int(lengths.sum()), np.int64)

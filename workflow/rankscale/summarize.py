@@ -14,7 +14,17 @@ from markdown_it import MarkdownIt
 from rankscale import command, tables
 from rankscale.command import log
 from rankscale.decomposition import ENOUGH
-from rankscale.findings import AXES, FOLLOWS, claim, findings, fixed_of, headline_of, headline_table, left_out, scaling_table
+from rankscale.findings import (
+    AXES,
+    FOLLOWS,
+    claim,
+    findings,
+    fixed_of,
+    headline_of,
+    headline_table,
+    left_out,
+    scaling_table,
+)
 
 PACKAGES = (
     *("faiss-cpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier", "safetensors", "scikit-learn"),

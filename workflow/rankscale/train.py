@@ -1,245 +1,13 @@
 """Train one ranking model on one subset with one seed; publish its declared checkpoints, all or none."""
 
 import argparse
-import os
-import shutil
-import signal
-import sys
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from rankscale import command, devices, models, recipes, tables
-from rankscale.batches import Batches
+from rankscale import command
 from rankscale.command import log
-from rankscale.counts import parameters_by_part, sequence_flops
-from rankscale.errors import StudyError
-from rankscale.examples import Examples
-from rankscale.learner import Learner
-from rankscale.objective import diverged, learning_rate
-from rankscale.processes import Processes
-from rankscale.record import Record
-from rankscale.seeds import generator
-from rankscale.state import States, digest
-from rankscale.store import Tokens
-
-LAST = "checkpoints.parquet"  # of what is published: where it is, all is
-INTERRUPTED = 75  # sysexits.h: a temporary failure; whoever runs the workflow tries again
-# What a run's result depends on, of its arguments.
-RECIPE = (
-    *("model", "layers", "hidden", "heads", "split", "train_queries", "subsets", "seed", "negatives"),
-    *("negatives_per_query", "batch_size", "micro_batch", "epochs", "learning_rate", "schedule", "warmup"),
-    *("weight_decay", "clip", "inverse_temperature", "precision", "gradient_checkpointing", "divergence"),
-    *("query_length", "passage_length", "output_dim", "snapshots", "threads"),
-)
-
-
-def build(args: argparse.Namespace, vocabulary: int) -> models.BiEncoder:
-    """The model before its first step; from scratch, its weights are a function of the seed alone."""
-    torch.manual_seed(int(generator(args.seed, "weights").integers(2**62)))
-    if args.checkpoint:
-        encoder = models.pretrained(args.checkpoint)
-        places = getattr(encoder.config, "max_position_embeddings", None)
-        for key in ("query_length", "passage_length"):
-            if places and getattr(args, key) > places:
-                raise StudyError(
-                    f"training.{key}: {getattr(args, key)} is more than the {places} tokens {args.model} reads"
-                )
-        if vocabulary > encoder.config.vocab_size:
-            raise StudyError(
-                f"model {args.model}: its vocabulary has {encoder.config.vocab_size} entries, its tokenizer "
-                f"{vocabulary}; name the tokenizer that belongs to the checkpoint"
-            )
-    else:
-        longest = max(args.query_length, args.passage_length)
-        encoder = models.from_scratch(args.layers, args.hidden, args.heads, vocabulary, longest)
-    if args.gradient_checkpointing:
-        encoder.checkpoint()
-    return models.BiEncoder(encoder, args.output_dim)
-
-
-class Run:
-    """One training run: its examples, its model, the record of its steps, and its state on disk."""
-
-    def __init__(self, args: argparse.Namespace, processes: Processes) -> None:
-        self.args, self.processes = args, processes
-        self.examples = Examples(
-            args.collection,
-            args.mined,
-            args.split,
-            args.train_queries,
-            args.subsets,
-            args.negatives,
-            args.negatives_per_query,
-            args.seed,
-        )
-        self.device = processes.join(devices.set_up(args.device, args.threads))
-        queries = Tokens.read(args.tokens, "queries", args.query_length)
-        documents = Tokens.read(args.tokens, "documents", args.passage_length)
-        sizes = args.batch_size, args.micro_batch or 0
-        self.batches = Batches(self.examples, queries, documents, *sizes, self.device, processes)
-        self.steps = self.batches.per_epoch * args.epochs
-        self.refuse_impossible()
-        model = build(args, documents.special.vocabulary)
-        self.parts = parameters_by_part(model)
-        config = model.encoder.config
-        self.shape = (getattr(config, "num_hidden_layers", 0), config.hidden_size)
-        self.record = Record(processes.first and command.bar(self.steps, f"train {args.model}", "step"))
-        contents = [t for tokens in (queries, documents) for t in (tokens.flat, tokens.starts, tokens.inner)]
-        about = {key: getattr(args, key) for key in RECIPE}
-        machine = [recipes.TRAIN, torch.__version__, self.device.type, processes.count]
-        weights = [value for _, value in sorted(model.state_dict().items())]
-        self.fingerprint = digest(about, machine, *self.examples.contents(), *contents, *weights)
-        self.states = States(args.scratch, self.fingerprint, args.save_seconds, args.save_steps)
-        self.learner = Learner(
-            model, self.device, processes, args.precision, args.weight_decay, args.clip, args.inverse_temperature
-        )
-
-        self.stopped: int | None = None  # the step at which it diverged
-
-    def flops_per_token(self) -> float:
-        """Training FLOPs a token of the first batch."""
-        lengths = self.batches.batch(0, 0, self.examples.epoch(0)).lengths
-        return sequence_flops(lengths, self.parts, *self.shape) / lengths.sum()
-
-    def refuse_impossible(self) -> None:
-        """Raise StudyError for a run without steps, or with a snapshot that is none."""
-        args = self.args
-        if not self.steps:
-            raise StudyError(
-                f"training.batch_size: {args.batch_size} is more than the subset's {len(self.examples)} queries"
-            )
-        late = [s for s in args.snapshots if s >= self.steps]
-        if late:
-            raise StudyError(
-                f"training.snapshots.steps: step {late[0]} is not before the end of the run (step {self.steps}, "
-                f"which is saved as final)"
-            )
-
-    def checkpoint(self, name: str, step: int, status: str = "finished") -> None:
-        """Save the model as it stands among the states; its row of the checkpoints table goes to the record."""
-        layers, hidden = self.shape
-        keys = {"model": self.args.model, "train_queries": len(self.examples), "seed": self.args.seed, "step": step}
-        row = {
-            **keys,
-            "subset": "all" if self.args.train_queries is None else str(self.args.train_queries),
-            "checkpoint": name,
-            "layers": layers or None,
-            "hidden": hidden,
-            **self.parts,
-            "epoch": step / self.batches.per_epoch,
-            "train_tokens": int(sum(self.record.columns["tokens"][:step])),
-            "train_flops": float(sum(self.record.columns["flops"][:step])),
-            "status": status,
-        }
-        told = ("output_dim", "inverse_temperature", "query_length", "passage_length")
-        facts = {**keys, "pooling": "mean", "status": status, **{key: getattr(self.args, key) for key in told}}
-        models.save(self.learner.model, self.states.checkpoints / f"{name}.safetensors", facts)
-        self.record.checkpoints.append(row)
-
-    def resume(self) -> int:
-        """Go on from the newest whole state of this recipe; the step it was saved at, 0 if there is none."""
-        found = self.states.newest()
-        if not found:
-            return 0
-        tensors, facts = found
-        self.learner.restore(tensors)
-        self.record.restore(tensors, facts)
-        log.info("going on from the state at step %d of %d", self.record.step, self.steps)
-        return self.record.step
-
-    def save(self) -> None:
-        """Keep the state as it is now."""
-        if not self.processes.first:
-            return
-        self.record.settle()
-        kept = {f.name: digest(np.fromfile(f, np.uint8)) for f in self.states.checkpoints.glob("*.safetensors")}
-        facts = {**self.record.facts(), "checkpoints": kept}
-        self.states.save(self.record.step, {**self.learner.tensors(), **self.record.tensors()}, facts)
-
-    def train(self, asked_to_stop: "Stop") -> None:
-        """All steps that are left, or those until the loss is none. Leaves the process when asked to stop."""
-        args, record, first = self.args, self.record, self.processes.first
-        lag = 1 if self.device.type == "cpu" else 16  # a GPU that is asked for the loss is waited for
-        for batch in self.batches.after(self.resume(), self.steps):
-            step = record.step + 1
-            rate = learning_rate(args.learning_rate, args.schedule, args.warmup, step, self.steps)
-            flops = sequence_flops(batch.lengths, self.parts, *self.shape)
-            record.begin(step / self.batches.per_epoch, rate, int(batch.lengths.sum()), flops)
-            record.end(*self.learner.step(batch, rate), self.device)
-            if (step % lag == 0 or step in args.snapshots or step == self.steps) and self.astray():
-                return
-            if step in args.snapshots and first:
-                self.checkpoint(str(step), step)
-            wish = self.processes.agree(asked_to_stop.signal or int(first and self.states.due(step)))
-            if wish and step < self.steps:
-                self.save()
-                if wish > 1:
-                    log.warning("asked to stop (%s): the state at step %d is kept", signal.Signals(wish).name, step)
-                    sys.exit(128 + wish if wish == signal.SIGINT else INTERRUPTED)
-
-    def astray(self) -> bool:
-        """Whether the run has diverged; says so, with what to try."""
-        args, record = self.args, self.record
-        known = len(record.columns["loss"])
-        record.settle()
-        candidates = (1 + args.negatives_per_query) * (args.batch_size if args.negatives == "mined+in_batch" else 1)
-        norms = record.columns["gradient_norm"]
-        if self.learner.scaler.is_enabled():  # half precision leaves a step out whose gradient is too large
-            norms = [0.0] * len(norms)
-        self.stopped = diverged(record.columns["loss"], norms, float(np.log(candidates)), args.divergence, known)
-        if self.stopped is None:
-            return False
-        log.warning(
-            "%s on %d queries, seed %d, diverged at step %d of %d (loss %.3g): it is published as such and left out of "
-            "the laws; try a lower training.learning_rate (now %g), a warmup, or a clip",
-            *(args.model, len(self.examples), args.seed, self.stopped, self.steps),
-            *(record.columns["loss"][self.stopped - 1], args.learning_rate),
-        )
-        record.cut(self.stopped - 1)
-        return True
-
-    def publish(self) -> None:
-        """The last checkpoint, then all that was declared under the output folder, the table of them last."""
-        if self.stopped is None:
-            self.checkpoint("final", self.steps)
-            last = self.record.columns["loss"][-50:]
-            log.info("loss %.3f over the last %d steps", np.mean(last), len(last))
-        else:
-            # The whole run is left out, and its snapshots may be broken already; declared files must be there.
-            self.record.checkpoints = []
-            self.checkpoint("final", self.record.step, "diverged")
-            for step in self.args.snapshots:
-                shutil.copy(self.states.checkpoints / "final.safetensors", self.states.checkpoints / f"{step}.safetensors")
-        place, output = self.states.checkpoints, self.args.output
-        keys = {"model": self.args.model, "train_queries": len(self.examples), "seed": self.args.seed}
-        self.record.write(keys, place)
-        output.mkdir(parents=True, exist_ok=True)
-        (output / LAST).unlink(missing_ok=True)
-        for name in sorted((f.name for f in place.iterdir()), key=lambda name: name == LAST):
-            with tables.whole(output / name) as beside:
-                try:  # a second name, so that a kill half-way leaves the state's own
-                    os.link(place / name, beside)
-                except OSError:
-                    shutil.copyfile(place / name, beside)
-        self.states.clear()
-
-
-class Stop:
-    """Remembers the signal that asks the process to stop; a second one stops it at once."""
-
-    def __init__(self) -> None:
-        self.signal = 0
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, self.ask)
-
-    def ask(self, number: int, _frame: object) -> None:
-        """Let the step in hand end first."""
-        if self.signal:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        self.signal = number
+from rankscale.processes import Processes, Stop
+from rankscale.state import alone
+from rankscale.training import Run
 
 
 def main(args: argparse.Namespace) -> None:
@@ -247,6 +15,7 @@ def main(args: argparse.Namespace) -> None:
     stop, processes = Stop(), Processes()
     if not processes.first:
         log.setLevel("ERROR")
+    lock = alone(args.scratch) if processes.first else None
     run = Run(args, processes)
     log.info(
         "%s on %d queries, %d steps, seed %d, %s negatives: %s parameters in the encoder, %s in the head, %s in "
@@ -259,6 +28,8 @@ def main(args: argparse.Namespace) -> None:
     if processes.first:
         run.publish()
     processes.leave()
+    if lock:
+        lock.close()
 
 
 def positive(text: str) -> float:

@@ -1,0 +1,42 @@
+"""A training that is asked to stop is tried again by the workflow, and goes on."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from tests.conftest import SMALL, run
+
+RUN = "models/L1H16/256/43"
+
+
+def test_a_preempted_training_is_retried_and_goes_on(project, tmp_path):
+    folder = shutil.copytree(project, tmp_path / "copy", symlinks=True)
+    longer = SMALL.replace("epochs: 2", "epochs: 40\n  seeds: [43]").replace("study: demo", "study: long")
+    (folder / "long.yaml").write_text(longer + "machine: {save_seconds: 0}\n")
+    command = f"snakemake results/long/{RUN}/final.safetensors --cores 1 --retries 1 --configfile long.yaml"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with open(folder / "said.txt", "w") as said:
+        first = subprocess.Popen(
+            command.split(), cwd=folder, stdout=said, stderr=said, env={**os.environ, "PATH": path}
+        )
+        until = time.monotonic() + 60
+        while not list(folder.glob(f"results/long/scratch/{RUN.removeprefix('models/')}/*/0*.safetensors")):
+            assert time.monotonic() < until, (folder / "said.txt").read_text()[-3000:]
+            time.sleep(0.05)
+        for process in psutil.Process(first.pid).children(recursive=True):
+            if "rankscale.train" in process.cmdline() and "bash" not in process.name():
+                process.send_signal(signal.SIGUSR1)
+        assert first.wait(timeout=120) == 0, (folder / "said.txt").read_text()[-3000:]
+    assert "Trying to restart job" in (folder / "said.txt").read_text()
+    assert "going on from the state at step" in (folder / "results/long/logs/train/L1H16/256/43.log").read_text()
+    # The same run undisturbed, in another study: the same weights.
+    (folder / "calm.yaml").write_text(longer.replace("study: long", "study: calm"))
+    run(f"snakemake results/calm/{RUN}/final.safetensors --cores 1 --configfile calm.yaml", folder)
+    made = [(folder / f"results/{study}/{RUN}/final.safetensors").read_bytes() for study in ("long", "calm")]
+    assert made[0] == made[1]
