@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from rankscale.attention import attend
 from rankscale.packing import Packed
 
 STANDARD_DEVIATION = 0.02  # of a new weight, as in the BERT paper's code
@@ -78,27 +79,6 @@ class Layer(nn.Module):
         parts = [self.attention["self"][name] for name in names]
         weight, bias = (torch.cat([getattr(p, kind) for p in parts]) for kind in ("weight", "bias"))
         return functional.linear(states, weight, bias).view(len(states), len(names), self.heads, -1).unbind(1)
-
-
-def attend(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, texts: Packed, first: bool = False
-) -> torch.Tensor:
-    """Attention of every token, or of each text's first, to its own text: [tokens or texts, heads, width of a head]."""
-    if query.is_cuda and query.dtype != torch.float32 and query.shape[2] % 8 == 0:
-        from torch.nn.attention.varlen import varlen_attn
-
-        longest = int(texts.lengths[0])
-        asking = torch.arange(len(query) + 1, dtype=torch.int32, device=query.device) if first else texts.edges
-        width = 1 if first else longest
-        return varlen_attn(query, key, value, asking, texts.edges, width, longest)
-    mixed = []
-    for group in texts.groups(query.shape[1] * query.shape[2]):
-        asking = query[group.texts, None] if first else group.pad(query[group.tokens])
-        told = (group.pad(part[group.tokens]).transpose(1, 2) for part in (key, value))
-        found = functional.scaled_dot_product_attention(asking.transpose(1, 2), *told, attn_mask=group.mask)
-        found = found.transpose(1, 2)
-        mixed.append(found[:, 0] if first else group.unpad(found))
-    return torch.cat(mixed)
 
 
 class Bert(nn.Module):

@@ -10,29 +10,61 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from rankscale import tables
+from rankscale import attention, tables
 from rankscale.bert import Bert, BertShape
-from rankscale.command import progress
+from rankscale.command import log, progress
 from rankscale.errors import StudyError
 from rankscale.packing import Packed, pack
 from rankscale.store import Tokens
 
 
 class Pretrained(nn.Module):
-    """Any transformers encoder, called as `Bert` is."""
+    """Any transformers encoder, called as `Bert` is: on packed texts where its architecture allows, else padded."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model, self.config = model, model.config
+        self.packed = False
+        self.packed = self._packs()
+
+    def _packs(self) -> bool:
+        """Whether two texts side by side give what they give padded; if so, they are so computed from now on.
+
+        An encoder may number positions, or pass its arguments on, in ways of its own; so it is tried.
+        """
+        usual = self.config._attn_implementation
+        texts = Packed(torch.arange(11) % self.config.vocab_size, np.array([7, 4]), torch.arange(2))
+        training = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            expected = self(texts)
+            try:
+                attention.register()
+                self.model.set_attn_implementation(attention.NAME)
+                apart = (self._side_by_side(texts) - expected).abs().max()
+                alike = bool(apart <= 1e-3 * expected.abs().max())
+            except Exception as error:  # an architecture that cannot may fail in any way
+                log.info("%s reads padded texts (%s)", self.config.model_type, type(error).__name__)
+                alike = False
+        if not alike:
+            self.model.set_attn_implementation(usual)
+        self.model.train(training)
+        return alike
 
     def checkpoint(self) -> None:
         """Compute each layer's inside again in the backward pass, to hold less."""
         self.model.gradient_checkpointing_enable({"use_reentrant": False})
 
     def forward(self, texts: Packed) -> torch.Tensor:
-        """States float [tokens, hidden] of packed texts, computed padded."""
+        """States float [tokens, hidden] of packed texts."""
+        if self.packed:
+            return self._side_by_side(texts)
         ids, inside = texts.padded()
         return self.model(input_ids=ids, attention_mask=inside.long()).last_hidden_state[inside]
+
+    def _side_by_side(self, texts: Packed) -> torch.Tensor:
+        found = self.model(input_ids=texts.ids[None], position_ids=texts.positions[None], texts=texts)
+        return found.last_hidden_state[0]
 
 
 class BiEncoder(nn.Module):

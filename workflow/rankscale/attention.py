@@ -1,0 +1,78 @@
+"""Attention over packed texts: every token to its own text only, on a GPU by torch's variable-length kernel."""
+
+import torch
+from torch.nn import functional
+
+from rankscale.packing import Group, Packed
+
+NAME = "rankscale"  # under which transformers finds it
+
+
+def attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    texts: Packed,
+    first: bool = False,
+    scale: float | None = None,
+    causal: bool = False,
+    window: int | None = None,
+) -> torch.Tensor:
+    """Attention [tokens, heads, d] of `query` to `key` and `value`, each [tokens, heads, d] (fewer heads in the last).
+
+    With `first` the queries are those of each text's first token. `causal` looks back only; `window` no further than
+    so many tokens, its own included.
+    """
+    if query.is_cuda and query.dtype != torch.float32 and query.shape[2] % 8 == 0:
+        from torch.nn.attention.varlen import varlen_attn
+
+        longest = int(texts.lengths[0])
+        asking = torch.arange(len(query) + 1, dtype=torch.int32, device=query.device) if first else texts.edges
+        far = -1 if window is None else window - 1
+        how = {"scale": scale, "window_size": (far, 0 if causal else far), "enable_gqa": key.shape[1] < query.shape[1]}
+        return varlen_attn(query, key, value, asking, texts.edges, 1 if first else longest, longest, **how)
+    mixed = []
+    for group in texts.groups(query.shape[1] * query.shape[2]):
+        asking = query[group.texts, None] if first else group.pad(query[group.tokens])
+        told = (group.pad(part[group.tokens]).transpose(1, 2) for part in (key, value))
+        mask = _seen(group, causal, window, query.device) if causal or window else group.mask
+        how = {"scale": scale, "enable_gqa": key.shape[1] < query.shape[1]}
+        found = functional.scaled_dot_product_attention(asking.transpose(1, 2), *told, attn_mask=mask, **how)
+        found = found.transpose(1, 2)
+        mixed.append(found[:, 0] if first else group.unpad(found))
+    return torch.cat(mixed)
+
+
+def _seen(group: Group, causal: bool, window: int | None, device: torch.device) -> torch.Tensor:
+    """Which places [n or 1, 1, width, width] of a group each place may look at."""
+    place = torch.arange(group.shape[1], device=device)
+    back = place[:, None] - place
+    seen = back >= 0 if causal else torch.ones_like(back, dtype=torch.bool)
+    if window:
+        seen &= back.abs() < window
+    return seen[None, None] if group.mask is None else seen & group.mask
+
+
+def _for_transformers(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    sliding_window: int | None = None,
+    texts: Packed | None = None,
+    **_: object,
+) -> tuple[torch.Tensor, None]:
+    """`attend` as transformers' attention interface calls it: [1, heads, tokens, d] in, [1, tokens, heads, d] out."""
+    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    packed = (part[0].transpose(0, 1) for part in (query, key, value))
+    return attend(*packed, texts, scale=scaling, causal=causal, window=sliding_window)[None], None
+
+
+def register() -> None:
+    """Make it known to transformers."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(NAME, _for_transformers)
