@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale import command, schemas, tables
+from rankscale import archives, command, schemas, tables
 from rankscale.command import log
 from rankscale.decomposition import CORRECTIONS, TIES, decompose
 from rankscale.errors import StudyError
@@ -107,7 +107,12 @@ def full_retrieval(run: pa.Table, qrels: pa.Table) -> dict[str, float]:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Write one row per split and kind of candidates of one checkpoint."""
+    """Write one row per split and kind of candidates of one checkpoint; or print what an archive decomposes into."""
+    if args.npz:
+        print(archives.said(args.npz, args.n_candidates, args.json))
+        return
+    if not (args.observations and args.output):
+        raise StudyError("give --observations and --output, or --npz with an archive")
     observations = tables.read("observations", args.observations)
     if not len(observations):
         log.warning("%s: holds no observations (the run diverged), so there are no scores", args.observations)
@@ -137,13 +142,16 @@ def main(args: argparse.Namespace) -> None:
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
     made = command.parser("score", __doc__)
-    made.add_argument("--observations", type=Path, required=True)
+    made.add_argument("--observations", type=Path)
     made.add_argument("--run", type=Path, help="the full-collection run")
     made.add_argument("--qrels", type=Path, help="judgments, needed with --run")
     made.add_argument("--retrieval", choices=["full", "pooled"], default="full", help="what the run searched")
     made.add_argument("--ties", choices=TIES, default="expected")
     made.add_argument("--correction", choices=CORRECTIONS, default="jackknife")
-    made.add_argument("--output", type=Path, required=True)
+    made.add_argument("--output", type=Path)
+    made.add_argument("--npz", type=Path, help="instead: an archive of the published code, decomposed and printed")
+    made.add_argument("--json", action="store_true", help="print one JSON object with keys expected and optimistic")
+    made.add_argument("--n-candidates", type=int, help="of the archive's queries, to compare its MRR with chance")
     return made
 
 

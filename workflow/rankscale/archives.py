@@ -1,0 +1,80 @@
+"""Result archives of the metric's published code: NumPy files of `rank`, `loss` and `qids`, one value per query."""
+
+import dataclasses
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from rankscale.decomposition import PARTS, decompose
+from rankscale.errors import StudyError
+
+KEYS = ("rank", "loss", "qids")
+# The default rule with its correction, and what the published code computes.
+RULES = {"expected": "jackknife", "optimistic": "none"}
+
+
+def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Losses float64 (nats) and ranks int64 (0-based, as they are) of the queries of an archive.
+
+    Raises StudyError if the file is none, lacks an array, or names a query twice.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            missing = [key for key in KEYS if key not in getattr(file, "files", ())]
+            if missing:
+                raise StudyError(f"{path}: has no array {missing[0]}; such an archive holds {', '.join(KEYS)}")
+            rank, loss, ids = (np.asarray(file[key]).reshape(-1) for key in KEYS)
+    except FileNotFoundError:
+        raise StudyError(f"{path}: there is no such file") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise StudyError(f"{path}: cannot be read as a NumPy archive ({first})") from error
+    if not len(rank) == len(loss) == len(ids):
+        raise StudyError(f"{path}: rank, loss and qids hold {len(rank)}, {len(loss)} and {len(ids)} values")
+    names, counts = np.unique(ids, return_counts=True)
+    if (counts > 1).any():
+        raise StudyError(f"{path}: query {names[counts.argmax()]} stands in qids {counts.max()} times")
+    for name, values in (("rank", rank), ("loss", loss)):
+        if values.dtype.kind not in "iuf":
+            raise StudyError(f"{path}: {name} is not an array of numbers")
+    try:
+        decompose(loss, rank)
+    except StudyError as error:
+        raise StudyError(f"{path}: {str(error).replace('above', 'rank')}") from error
+    return loss.astype(np.float64), rank.astype(np.int64)
+
+
+def decomposed(path: Path, n_candidates: int | None) -> dict[str, dict[str, object]]:
+    """The decomposition of an archive under both rules, by rule: every value, interval and flag."""
+    loss, rank = read(path)
+    out = {}
+    for rule, correction in RULES.items():
+        found = decompose(loss, rank, n_candidates=n_candidates, ties=rule, correction=correction)
+        intervals = {f"{name}_{end}": value for name in (*PARTS, "mrr") for end, value in _ends(found.interval(name))}
+        flags = {"below_chance": found.below_chance, "too_few_queries": found.too_few_queries}
+        out[rule] = {**dataclasses.asdict(found), **intervals, **flags, "correction": correction}
+    return out
+
+
+def _ends(interval: tuple[float, float]) -> zip:
+    return zip(("low", "high"), interval, strict=True)
+
+
+def said(path: Path, n_candidates: int | None, as_json: bool) -> str:
+    """What the command prints: a table, or one JSON object with a key for each rule."""
+    found = decomposed(path, n_candidates)
+    if as_json:
+        return json.dumps(found)
+    rows = [f"{path}: {found['expected']['n_queries']} queries"]
+    for rule, values in found.items():
+        rows.append(f"\n{rule} ranks of ties, correction {values['correction']}")
+        for name in (*PARTS, "mrr"):
+            low, high = values[f"{name}_low"], values[f"{name}_high"]
+            rows.append(f"  {name.replace('_', ' '):<22}{values[name]:10.6f}   95 % {low:.6f} to {high:.6f}")
+    if found["expected"]["too_few_queries"]:
+        rows.append(
+            "\nFewer than 15 queries per observed rank: alignment's and uncertainty's intervals are too narrow."
+        )
+    return "\n".join(rows)
