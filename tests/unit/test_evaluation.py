@@ -23,9 +23,17 @@ def test_observations_by_hand():
     queries = np.array([[1, 0], [0, 1]], np.float32)
     # Query 0: positive 2; candidates 1, 2, 3: one above, one tied. Query 1: positive 5; candidates 0, 0, 0.
     candidates = np.array([[1, 2, 3], [0, 1, 2]])
-    loss, above, tied = retrieve.observe(contrast(queries, documents, np.array([0, 4]), candidates))
+    loss, above, tied, margin = retrieve.observe(contrast(queries, documents, np.array([0, 4]), candidates))
     assert loss == pytest.approx([np.log(np.exp([2.0, 1, 2, 3]).sum()) - 2, np.log(np.exp(5) + 3) - 5])
-    assert (above.tolist(), tied.tolist()) == ([1, 0], [1, 0])
+    assert (above.tolist(), tied.tolist(), margin.tolist()) == ([1, 0], [1, 0], [-1, 5])
+    # AUC: query 0 beats 1 of 3 and ties with 1, query 1 beats all. Ranks: 2 or 3, so 2.5; and 1.
+    found = score.more(above, tied, margin, 3)
+    assert found["auc"] == pytest.approx((1.5 / 3 + 1) / 2)
+    assert (found["accuracy_1"], found["mean_rank"], found["median_rank"]) == (0.5, 1.75, 1.75)
+    assert found["margin_50"] == 2
+    # A constant scorer is right as often as chance would be.
+    assert score.more(np.zeros(4), np.full(4, 3), np.zeros(4), 3)["auc"] == 0.5
+    assert score.more(np.zeros(4), np.full(4, 3), np.zeros(4), 3)["accuracy_1"] == 0.25
 
 
 def test_equal_vectors_tie_wherever_they_stand():
@@ -33,7 +41,7 @@ def test_equal_vectors_tie_wherever_they_stand():
     documents = np.repeat(random.normal(size=(1, 128)), 257, 0).astype(np.float32)
     queries = random.normal(size=(300, 128)).astype(np.float32)
     candidates = np.tile(np.arange(1, 257), (300, 1))
-    loss, above, tied = retrieve.observe(contrast(queries, documents, np.zeros(300, int), candidates))
+    loss, above, tied, _ = retrieve.observe(contrast(queries, documents, np.zeros(300, int), candidates))
     assert (above == 0).all()
     assert (tied == 256).all()
     assert loss == pytest.approx(np.full(300, np.log(257)))
@@ -112,10 +120,10 @@ def judged_run(seed=0, queries=30, documents=300, depth=200):
 
 def test_full_retrieval_equals_ir_measures_and_missing_queries_count_0():
     qrels, run = judged_run()
-    found = score.full_retrieval(
-        pa.table(dict(zip(("query_id", "doc_id", "rank", "score"), map(list, zip(*run, strict=True)), strict=True))),
-        judged_table(qrels),
-    )
+    table = pa.table(dict(zip(("query_id", "doc_id", "rank", "score"), map(list, zip(*run, strict=True)), strict=True)))
+    each = score.full_retrieval(table, judged_table(qrels))
+    found = score.means(each)
+    assert each["q29"]["mrr_10"] == 0  # judged, not in the run
     measures = {"mrr_10": "RR@10", "ndcg_10": "nDCG@10", "recall_100": "R@100", "map": "AP"}
     peers = ir_measures.calc_aggregate(
         [ir_measures.parse_measure(m) for m in measures.values()],
@@ -138,6 +146,7 @@ def test_empty_judgments_and_unknown_queries_are_refused():
 def test_mixed_observations_are_refused():
     keys = {"model": "m", "train_queries": 1, "seed": 1, "step": 1, "split": "test", "candidates": "hard"}
     columns = {**keys, "query_id": ["a", "b"], "n_candidates": [64, 32], "loss": [1.0, 1.0], "above": [0, 1], "tied": 0}
+    columns["margin"] = 0.0
     columns = {k: v if isinstance(v, list) else [v] * 2 for k, v in columns.items()}
     table = pa.table({n: columns[n] for n in schemas.SCHEMAS["observations"].names}).cast(
         schemas.SCHEMAS["observations"]

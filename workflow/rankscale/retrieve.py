@@ -15,8 +15,10 @@ from rankscale.search import Best, Pairs
 from rankscale.vectors import PART
 
 
-def observe(scores: np.ndarray, inverse_temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Loss (float64, nats), and how many candidates score above and equal to the positive, of each query.
+def observe(scores: np.ndarray, inverse_temperature: float = 1.0) -> tuple[np.ndarray, ...]:
+    """Loss (float64, nats), how many candidates score above and equal to the positive, and by how much it wins.
+
+    One value per query each; the last, the margin, is float64: the positive's score less the best candidate's.
 
     `scores` float32 [q, 1 + k], the positive's first. Raises StudyError where one is not finite.
     """
@@ -28,7 +30,7 @@ def observe(scores: np.ndarray, inverse_temperature: float = 1.0) -> tuple[np.nd
     logits = scores.astype(np.float64) * inverse_temperature
     top = logits.max(1)
     loss = np.log(np.exp(logits - top[:, None]).sum(1)) + top - logits[:, 0]
-    return loss, above, tied
+    return loss, above, tied, scores[:, 0].astype(np.float64) - scores[:, 1:].max(1)
 
 
 class Contrast:
@@ -45,7 +47,7 @@ class Contrast:
 
     def columns(self, inverse_temperature: float) -> dict[str, object]:
         """The columns of the observations table beside the run's keys."""
-        loss, above, tied = observe(self.pairs.scores.reshape(self.rows.shape), inverse_temperature)
+        loss, above, tied, margin = observe(self.pairs.scores.reshape(self.rows.shape), inverse_temperature)
         return {
             "split": self.part["split"],
             "query_id": self.part["query_id"],
@@ -54,6 +56,7 @@ class Contrast:
             "loss": pa.array(loss),
             "above": pa.array(above),
             "tied": pa.array(tied),
+            "margin": pa.array(margin),
         }
 
 

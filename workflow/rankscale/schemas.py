@@ -18,6 +18,8 @@ run = {"model": text, "train_queries": i64, "seed": i64}
 checkpoint = {**run, "step": i64}
 what = {"metric": text, "split": text, "candidates": text, "axis": text, "fixed": text, "law": text}
 PARTS = ("cross_entropy", "rank_entropy", "rank_score_alignment", "score_uncertainty")
+# More of what the field measures on the same observations.
+MORE = ("auc", "accuracy_1", "mean_rank", "median_rank", "margin_10", "margin_50", "margin_90")
 FULL = ("mrr_10", "ndcg_10", "recall_100", "recall_1000", "map")
 measured = {
     "n_candidates": i32,
@@ -26,6 +28,7 @@ measured = {
     **{f"{part}_plugin": f64 for part in PARTS[1:]},
     "mrr": f64,
     **{f"{name}_{end}": f64 for name in (*PARTS, "mrr") for end in ("low", "high")},
+    **dict.fromkeys(MORE, f64),
     "below_chance": flag,
     "too_few_queries": flag,
     "retrieval": text,
@@ -82,9 +85,13 @@ SCHEMAS = {
         loss=f64,
         above=i32,
         tied=i32,
+        margin=f64,
     ),
     "runs": schema("split query_id rank", **checkpoint, split=text, query_id=text, doc_id=text, score=f32, rank=i32),
     "scores": schema("split candidates", " ".join(FULL), **checkpoint, split=text, candidates=text, **measured),
+    "per_query": schema(
+        "split query_id", " ".join(FULL), **checkpoint, split=text, query_id=text, **dict.fromkeys(FULL, f64)
+    ),
     "metrics": schema(
         "model train_queries seed step split candidates",
         " ".join((ARCHITECTURE, *FULL)),

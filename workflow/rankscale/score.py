@@ -23,7 +23,7 @@ def measure(observations: pa.Table, ties: str, correction: str) -> list[dict[str
         sizes = pc.unique(part["n_candidates"]).to_pylist()
         if len(sizes) != 1:
             raise StudyError(f"{key}: observations over {sizes} candidates are mixed; evaluate the checkpoint again")
-        loss, above, tied = (part[c].to_numpy() for c in ("loss", "above", "tied"))
+        loss, above, tied, margin = (part[c].to_numpy() for c in ("loss", "above", "tied", "margin"))
         found = decompose(loss, above, tied, n_candidates=sizes[0], ties=ties, correction=correction)
         row = {
             **{k: part[k][0].as_py() for k in KEYS},
@@ -35,9 +35,27 @@ def measure(observations: pa.Table, ties: str, correction: str) -> list[dict[str
         row |= {f"{p}_plugin": getattr(found, f"{p}_plugin") for p in schemas.PARTS[1:]}
         for name in (*schemas.PARTS, "mrr"):
             row[f"{name}_low"], row[f"{name}_high"] = found.interval(name)
+        row |= more(above, tied, margin, sizes[0])
         row |= {"below_chance": found.below_chance, "too_few_queries": found.too_few_queries}
         rows.append(row)
     return rows
+
+
+def more(above: np.ndarray, tied: np.ndarray, margin: np.ndarray, candidates: int) -> dict[str, float]:
+    """Other measures of the same observations, ties in expectation over their breaking.
+
+    `auc`: how often the positive scores above a candidate; `accuracy_1`: how often above all; ranks count from 1;
+    `margin_10` to `margin_90`: quantiles of the positive's score less the best candidate's.
+    """
+    rank = 1 + above + tied / 2
+    quantiles = np.quantile(margin, (0.1, 0.5, 0.9))
+    return {
+        "auc": float(1 - (above + tied / 2).mean() / candidates),
+        "accuracy_1": float(((above == 0) / (1 + tied)).mean()),
+        "mean_rank": float(rank.mean()),
+        "median_rank": float(np.median(rank)),
+        **{f"margin_{share}": float(value) for share, value in zip((10, 50, 90), quantiles, strict=True)},
+    }
 
 
 def groups(table: pa.Table, keys: list[str]) -> list[tuple[dict[str, object], pa.Table]]:
@@ -51,12 +69,11 @@ def groups(table: pa.Table, keys: list[str]) -> list[tuple[dict[str, object], pa
     return parts
 
 
-def full_retrieval(run: pa.Table, qrels: pa.Table) -> dict[str, float]:
-    """mrr_10, ndcg_10, recall_100, recall_1000 (where the run is that deep) and map of one split's run.
+def full_retrieval(run: pa.Table, qrels: pa.Table) -> dict[str, dict[str, float]]:
+    """By judged query, mrr_10, ndcg_10, recall_100, recall_1000 (None if the run is shorter) and map of one split.
 
-    nDCG takes the grades, the others whether a document is positive. Means over all judged queries: one that the run
-    lacks counts 0. Raises StudyError for empty judgments or
-    a query nobody judged.
+    nDCG takes the grades, the others whether a document is positive. A judged query that the run lacks counts 0.
+    Raises StudyError for empty judgments or a query nobody judged.
     """
     import pytrec_eval
 
@@ -94,15 +111,25 @@ def full_retrieval(run: pa.Table, qrels: pa.Table) -> dict[str, float]:
     top = pytrec_eval.RelevanceEvaluator(judged, {"recip_rank"}).evaluate(short)
     gain = pytrec_eval.RelevanceEvaluator(graded, {"ndcg_cut_10"}).evaluate(short)
 
-    def mean(values: dict, name: str) -> float:
-        return sum(v[name] for v in values.values()) / len(judged)
+    has_1000 = ranks.max() >= 1000
+    out = {}
+    for query in judged:
+        a, b, c = (values.get(query, {}) for values in (top, gain, deep))
+        out[query] = {
+            "mrr_10": a.get("recip_rank", 0.0),
+            "ndcg_10": b.get("ndcg_cut_10", 0.0),
+            "recall_100": c.get("recall_100", 0.0),
+            "recall_1000": c.get("recall_1000", 0.0) if has_1000 else None,
+            "map": c.get("map", 0.0),
+        }
+    return out
 
+
+def means(values: dict[str, dict[str, float]]) -> dict[str, float | None]:
+    """The mean of each measure over the queries; None where it is."""
     return {
-        "mrr_10": mean(top, "recip_rank"),
-        "ndcg_10": mean(gain, "ndcg_cut_10"),
-        "recall_100": mean(deep, "recall_100"),
-        "recall_1000": mean(deep, "recall_1000") if ranks.max() >= 1000 else None,
-        "map": mean(deep, "map"),
+        name: None if next(iter(values.values()))[name] is None else sum(v[name] for v in values.values()) / len(values)
+        for name in schemas.FULL
     }
 
 
@@ -116,17 +143,23 @@ def main(args: argparse.Namespace) -> None:
     observations = tables.read("observations", args.observations)
     if not len(observations):
         log.warning("%s: holds no observations (the run diverged), so there are no scores", args.observations)
-        tables.write("scores", schemas.SCHEMAS["scores"].empty_table(), args.output)
+        write("scores", [], args.output)
+        if args.per_query:
+            write("per_query", [], args.per_query)
         return
     rows = measure(observations, args.ties, args.correction)
     missing: dict[str, object] = {"retrieval": "none", **dict.fromkeys(schemas.FULL)}
     measured: dict[str, dict] = {}
+    per_query: list[dict] = []
     if args.run:
         run = tables.read("runs", args.run, ["split", "query_id", "doc_id", "rank"])
         qrels = tables.read("qrels", args.qrels)
         for split in pc.unique(run["split"]).to_pylist():
             of_split = [t.filter(pc.equal(t["split"], split)) for t in (run, qrels)]
-            measured[split] = {"retrieval": args.retrieval, **full_retrieval(*of_split)}
+            each = full_retrieval(*of_split)
+            measured[split] = {"retrieval": args.retrieval, **means(each)}
+            keys = {**{k: rows[0][k] for k in KEYS}, "split": split}
+            per_query += [{**keys, "query_id": query, **values} for query, values in each.items()]
     rows = [row | measured.get(row["split"], missing) for row in rows]
     for row in rows:
         log.info(
@@ -136,7 +169,14 @@ def main(args: argparse.Namespace) -> None:
             *(row[p] for p in schemas.PARTS),
             row["mrr"],
         )
-    tables.write("scores", {name: [row[name] for row in rows] for name in schemas.SCHEMAS["scores"].names}, args.output)
+    write("scores", rows, args.output)
+    if args.per_query:
+        write("per_query", per_query, args.per_query)
+
+
+def write(name: str, rows: list[dict], path: Path) -> None:
+    """Write rows of one of the tables."""
+    tables.write(name, pa.Table.from_pylist(rows, schema=schemas.SCHEMAS[name]), path)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -149,6 +189,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--ties", choices=TIES, default="expected")
     made.add_argument("--correction", choices=CORRECTIONS, default="jackknife")
     made.add_argument("--output", type=Path)
+    made.add_argument("--per-query", type=Path, help="output: the run's measures query by query")
     made.add_argument("--npz", type=Path, help="instead: an archive of the published code, decomposed and printed")
     made.add_argument("--json", action="store_true", help="print one JSON object with keys expected and optimistic")
     made.add_argument("--n-candidates", type=int, help="of the archive's queries, to compare its MRR with chance")

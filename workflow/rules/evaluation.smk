@@ -81,7 +81,8 @@ rule score:
         **{k: v for k, v in rules.retrieve.output.items()},
         qrels=f"{SHARED}/qrels.parquet",
     output:
-        f"{RESULTS}/scores/{CHECKPOINT}.parquet",
+        scores=f"{RESULTS}/scores/{CHECKPOINT}.parquet",
+        **({"per_query": f"{RESULTS}/per_query/{CHECKPOINT}.parquet"} if DEPTH else {}),
     log:
         f"{RESULTS}/logs/score/{CHECKPOINT}.log",
     conda:
@@ -95,13 +96,17 @@ rule score:
                 "retrieval": "pooled" if POOL else "full",
             }
         ),
-        run=f"--run {RESULTS}/runs/{CHECKPOINT}.parquet" if DEPTH else "",
+        run=(
+            f"--run {RESULTS}/runs/{CHECKPOINT}.parquet --per-query {RESULTS}/per_query/{CHECKPOINT}.parquet"
+            if DEPTH
+            else ""
+        ),
     message:
         "Scoring {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
         "step {wildcards.checkpoint}"
     shell:
         "python -m rankscale.score {params.options} --log {log} "
-        "--observations {input.observations} {params.run} --qrels {input.qrels} --output {output}"
+        "--observations {input.observations} {params.run} --qrels {input.qrels} --output {output.scores}"
 
 
 rule gather:
