@@ -1,7 +1,7 @@
 """Training steps against transformers' Trainer and SentenceTransformerTrainer: same weights, same texts, same batches.
 
-python -m tests.benchmarks.training            all of it, some 25 minutes
-python -m tests.benchmarks.training sizes      time per step against the matrix products in it
+python -m tests.benchmarks.training            all of it, some 10 minutes
+python -m tests.benchmarks.training msmarco    or: embedded, triples
 """
 
 import os
@@ -19,9 +19,9 @@ SHAPE = {"num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 2, "
 # What a study's jobs are told by the workflow (rankscale.study.prepare_environment).
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 SETTINGS = {  # lengths in tokens: mean and spread of log-normal passages, cuts; negatives a query; steps
-    "msmarco": {"mean": 72, "spread": 0.38, "cuts": (24, 128), "negatives": 16, "steps": 25},
-    "embedded": {"mean": 31, "spread": 0.5, "cuts": (20, 32), "negatives": 16, "steps": 25},
-    "triples": {"mean": 31, "spread": 0.5, "cuts": (20, 32), "negatives": 1, "steps": 60},
+    "msmarco": {"mean": 72, "spread": 0.38, "cuts": (24, 128), "negatives": 16, "steps": 40},
+    "embedded": {"mean": 31, "spread": 0.5, "cuts": (20, 32), "negatives": 16, "steps": 100},
+    "triples": {"mean": 31, "spread": 0.5, "cuts": (20, 32), "negatives": 1, "steps": 150},
 }
 BATCH, RATE = 32, 1e-4
 

@@ -13,9 +13,12 @@ import pytest
 import torch
 
 from rankscale import tables
+from rankscale.processes import Processes
 from rankscale.state import States
+from rankscale.train import arguments
+from rankscale.training import Run
 from tests.conftest import ROOT
-from tests.unit.test_train import command, published, train
+from tests.unit.test_train import command, copied, published, train
 
 LONG = ("--epochs", 12, "--save-steps", 5, "--snapshots", 3, 40, "--negatives", "mined+in_batch", "--hidden", 32)
 
@@ -76,7 +79,7 @@ def test_a_run_that_is_asked_to_stop_keeps_its_state(shared, tmp_path, undisturb
     assert process.returncode == code
     step = int(said.rpartition("the state at step ")[2].partition(" ")[0])
     assert "Traceback" not in said
-    assert not (tmp_path / "run").exists()
+    assert not list((tmp_path / "run").iterdir())
     done = train(shared, tmp_path, *LONG)
     assert f"going on from the state at step {step} of 96" in done.stdout
     assert published(tmp_path) == undisturbed
@@ -85,10 +88,12 @@ def test_a_run_that_is_asked_to_stop_keeps_its_state(shared, tmp_path, undisturb
 def test_two_processes_do_not_train_one_run_at_once(shared, tmp_path, undisturbed):
     first = begin(shared, tmp_path, "--epochs", 24)  # another recipe, the same folder
     wait_for_a_state(tmp_path, first)
+    first.send_signal(signal.SIGSTOP)  # so that it does not end before the other one has begun
     second = begin(shared, tmp_path)
     while "waiting for it to end" not in (said := second.stdout.readline()):
         assert said, second.poll()
     first.terminate()
+    first.send_signal(signal.SIGCONT)
     first.communicate(timeout=60)
     assert "Traceback" not in second.communicate(timeout=120)[0]
     assert published(tmp_path) == undisturbed
@@ -136,6 +141,63 @@ def test_without_a_whole_state_or_its_snapshots_the_run_begins_anew(shared, tmp_
     assert "going on" not in done.stdout
     assert "3.safetensors" in done.stdout
     assert published(tmp_path) == undisturbed
+
+
+def test_two_damaged_states_do_not_crowd_out_new_ones(shared, tmp_path, undisturbed):
+    for path in stopped(shared, tmp_path):
+        flipped(path)
+    process = begin(shared, tmp_path, "--save-steps", 1)
+    while not states(tmp_path) or int(states(tmp_path)[-1].stem) > 4:
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.kill()
+    process.communicate()
+    assert "going on from the state at step" in train(shared, tmp_path, *LONG).stdout
+    assert published(tmp_path) == undisturbed
+
+
+def test_a_state_under_other_special_tokens_is_not_used(shared, tmp_path):
+    stopped(shared, tmp_path)
+    other = copied(shared, tmp_path / "other")
+    special = other / "tokens/wordpiece/special.json"
+    special.write_text(special.read_text().replace('"before": [2]', '"before": [5]'))
+    assert "[5]" in special.read_text()
+    assert "going on" not in train(other, tmp_path, *LONG).stdout
+
+
+def test_a_divergence_between_two_checks_is_found_before_a_save(shared, tmp_path, monkeypatch):
+    """On a GPU losses are looked at every sixteen steps; a save in between must not hide one."""
+    args = arguments().parse_args(command(shared, tmp_path, "--learning-rate", 1e30, "--save-steps", 5))
+    run = Run(args, Processes())
+    monkeypatch.setattr(run, "device", torch.device("cpu"))
+    for number in range(1, 4):
+        batch = next(run.batches.after(number - 1, run.steps))
+        run.record.begin(number, 1e30, 1, 1.0)
+        run.record.end(*run.learner.step(batch, 1e30), run.device)
+    run.record.settle()  # as a save does
+    assert run.astray()
+    assert run.stopped == 2
+
+
+def test_what_a_killed_writer_left_is_not_published(shared, tmp_path, undisturbed):
+    newest = stopped(shared, tmp_path)[-1]
+    (newest.parent / ".tmpAbC").write_bytes(b"half a state")
+    (newest.parent / "checkpoints/.tmpXyZ").write_bytes(b"half a checkpoint")
+    train(shared, tmp_path, *LONG)
+    assert published(tmp_path) == undisturbed
+
+
+def test_a_process_that_waits_can_be_asked_to_stop(shared, tmp_path):
+    first = begin(shared, tmp_path)
+    wait_for_a_state(tmp_path, first)
+    first.send_signal(signal.SIGSTOP)
+    second = begin(shared, tmp_path)
+    while "waiting for it to end" not in second.stdout.readline():
+        assert second.poll() is None
+    second.terminate()
+    assert "nothing was begun" in second.communicate(timeout=20)[0]
+    assert second.returncode == 75
+    first.kill()
 
 
 def test_a_state_of_another_recipe_is_set_aside(shared, tmp_path, undisturbed):

@@ -1,12 +1,15 @@
 """Examples, objective and schedule: by hand, by definition, and run twice."""
 
+import shutil
 import sys
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
-from rankscale import tables
+from rankscale import models, schemas, tables
 from rankscale.counts import sequence_flops
 from rankscale.errors import StudyError
 from rankscale.examples import Examples, subset
@@ -122,7 +125,7 @@ def test_flops_by_hand():
     assert sequence_flops(np.array([3, 5]), parts, 2, 4) == 3 * (600 + 288) + 60 + 5 * (600 + 480) + 60
 
 
-SHAPE = ("--layers", 1, "--hidden", 8, "--heads", 2, "--epochs", 1, "--batch-size", 16, "--output-dim", 8)
+SHAPE = ("--layers", 1, "--hidden", 8, "--heads", 2)
 
 
 def command(shared, folder, *more):
@@ -137,7 +140,9 @@ def command(shared, folder, *more):
     )
     sizes = ("--train-queries", 128, "--query-length", 16, "--passage-length", 24, "--learning-rate", 1e-3)
     folders = ("--scratch", folder / "scratch", "--output", folder / "run")
-    return list(map(str, ("--model", "m", *places, *SHAPE, *sizes, *folders, *more)))
+    shape = () if "--checkpoint" in more else SHAPE
+    recipe = ("--epochs", 1, "--batch-size", 16, "--output-dim", 8)
+    return list(map(str, ("--model", "m", *places, *shape, *recipe, *sizes, *folders, *more)))
 
 
 def train(shared, folder, *more, check=True):
@@ -168,22 +173,34 @@ def test_two_runs_give_the_same_bytes(shared, tmp_path, objective):
         (("--train-queries", 10**6), "training.train_queries: a subset of 1000000"),
         (("--train-queries", 8), "training.batch_size: 16 is more than the subset's 8"),
         (("--snapshots", 8), "training.snapshots.steps: step 8 is not before the end"),
-        (("--learning-rate", 0), "argument --learning-rate: 0 is not above 0"),
-        (("--learning-rate", -1e-3), "argument --learning-rate: -0.001 is not above 0"),
+        (("--learning-rate", 0), "argument --learning-rate: 0 is not above 0 and at most"),
+        (("--learning-rate", -1e-3), "argument --learning-rate: -0.001 is not above 0 and at most"),
         (("--checkpoint", "./nowhere"), "checkpoint ./nowhere: there is no such folder"),
         (("--negatives-per-query", 51), "training.negatives_per_query: 51 asked for"),
         (("--device", "cuda"), "machine.device: cuda was asked for, but torch sees no GPU"),
         (("--output", "/dev/null/x"), "Not a directory"),
+        (("--heads", 3), "--heads: 3 heads do not divide hidden 8"),
+        (("--checkpoint", "./nowhere", "--layers", 2), "--checkpoint: has a shape of its own"),
+        (("--mined",), "--mined: training.negatives takes mined negatives, and no table"),
+        (("--train-queries", -5), "argument --train-queries: -5 is not at least 1"),
+        (("--warmup", 1.5), "argument --warmup: 1.5 is not at least 0 and at most 1"),
+        (("--warmup", "nan"), "argument --warmup: nan is not at least 0"),
+        (("--divergence", 0.5), "argument --divergence: 0.5 is not above 1"),
+        (("--weight-decay", -1), "argument --weight-decay: -1 is not at least 0"),
+        (("--seed", 2**63), "argument --seed: 9223372036854775808 is not at least 0 and at most"),
+        (("--threads", 0), "argument --threads: 0 is not at least 1"),
+        (("--log", "/proc/nothing/x"), "--log: /proc/nothing/x cannot be written"),
+        (("--output-dim", 2**31 - 1), "the model does not fit in memory"),
     ],
 )
 def test_what_cannot_be_trained_ends_in_one_line(shared, tmp_path, more, said):
     if "cuda" in more and torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     done = train(shared, tmp_path, *more, check=False)
-    assert done.returncode == (2 if "argument" in said else 1)
+    assert done.returncode == (2 if "argument" in said or "--log" in said else 1)
     assert said in done.stdout.splitlines()[-1]
     assert "Traceback" not in done.stdout
-    assert not (tmp_path / "run").exists()
+    assert not [path for path in (tmp_path / "run").glob("*")]
 
 
 def test_a_pretrained_folder_can_be_trained(shared, tmp_path):
@@ -274,3 +291,73 @@ def test_memory_that_runs_out_is_said_with_what_to_lower(shared, tmp_path):
     assert done.returncode == 1
     assert "set training.micro_batch to 64 (a part is 128 queries now" in done.stdout.splitlines()[-1]
     assert "Traceback" not in done.stdout
+
+
+def copied(shared, folder, **changed):
+    """The collection with other columns in some of its tables."""
+    shutil.copytree(shared, folder, ignore=shutil.ignore_patterns("*.tsv", "logs", "benchmarks"))
+    for name, change in changed.items():
+        path = folder / {"negatives": "lsa/negatives/0", "tokens": "tokens/wordpiece/documents"}.get(name, name)
+        path = path.with_suffix(".parquet")
+        rows = tables.read(name, path).to_pylist()
+        change(rows)
+        kept = schemas.SCHEMAS[name]
+        pq.write_table(pa.Table.from_pylist(rows, schema=kept), path, write_page_checksum=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("negatives", lambda rows: [row["rows"].__setitem__(0, -1) for row in rows], "names rows -1 to"),
+        ("negatives", lambda rows: [row["rows"].__setitem__(0, 10**6) for row in rows], "to 1000000 of 3000 documents"),
+        ("qrels", lambda rows: rows[0].update(row=3000), "to 3000 of 3000 documents"),
+        ("tokens", lambda rows: rows.reverse(), "its ids are not those of the token ids"),
+        ("tokens", lambda rows: rows.pop(), "its ids are not those of the token ids"),
+        ("tokens", lambda rows: rows[0]["ids"].append(5000), "outside of the vocabulary of 2000"),
+    ],
+)
+def test_tables_that_do_not_belong_together_are_refused(shared, tmp_path, name, change, said):
+    done = train(copied(shared, tmp_path / "other", **{name: change}), tmp_path, check=False)
+    assert done.returncode == 1
+    assert said in done.stdout.splitlines()[-1]
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "content", ['{"before": null}', '{"before": [9000], "after": [3], "pad": 0, "vocabulary": 2000}', "", "[]"]
+)
+def test_special_tokens_that_cannot_be_are_refused(shared, tmp_path, content):
+    (copied(shared, tmp_path / "other") / "tokens/wordpiece/special.json").write_text(content)
+    done = train(tmp_path / "other", tmp_path, check=False)
+    assert done.returncode == 1
+    assert "special.json: cannot be read" in done.stdout.splitlines()[-1]
+
+
+def test_scratch_and_output_lie_apart_and_nothing_else_is_deleted(shared, tmp_path):
+    (tmp_path / "scratch/mine").mkdir(parents=True)
+    (tmp_path / "scratch/mine/thesis.tex").write_text("do not delete")
+    for output in (tmp_path / "scratch", tmp_path / "scratch/run", tmp_path):
+        done = train(shared, tmp_path, "--output", output, check=False)
+        assert "must lie apart" in done.stdout.splitlines()[-1]
+    train(shared, tmp_path)
+    assert [p.name for p in (tmp_path / "scratch").rglob("*")] == ["mine", "thesis.tex"]
+    assert (tmp_path / "run/final.safetensors").stat().st_mode & 0o044  # others may read it
+
+
+def test_dropout_of_any_name_is_off(tmp_path):
+    from transformers import GPT2Config, GPT2Model
+
+    GPT2Model(GPT2Config(vocab_size=100, n_positions=32, n_embd=16, n_layer=1, n_head=2)).save_pretrained(tmp_path)
+    encoder = models.pretrained(str(tmp_path)).train()
+    assert all(module.p == 0 for module in encoder.modules() if isinstance(module, torch.nn.Dropout))
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    from transformers import BertConfig, BertModel
+
+    made = BertModel(BertConfig(vocab_size=50, **{k: 8 for k in ("hidden_size", "num_attention_heads")}))
+    made.encoder.layer[0].output.dense.bias.data[0] = float("nan")
+    made.save_pretrained(tmp_path)
+    with pytest.raises(StudyError, match=r"its weights .*bias are not finite"):
+        models.pretrained(str(tmp_path))

@@ -8,8 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 
+from rankscale import tables
 from tests.conftest import SMALL, run
 
 RUN = "models/L1H16/256/43"
@@ -40,3 +42,15 @@ def test_a_preempted_training_is_retried_and_goes_on(project, tmp_path):
     run(f"snakemake results/calm/{RUN}/final.safetensors --cores 1 --configfile calm.yaml", folder)
     made = [(folder / f"results/{study}/{RUN}/final.safetensors").read_bytes() for study in ("long", "calm")]
     assert made[0] == made[1]
+
+
+def test_two_processes_by_config_train_one_model(project, tmp_path):
+    folder = shutil.copytree(project, tmp_path / "copy", symlinks=True)
+    (folder / "two.yaml").write_text(SMALL.replace("study: demo", "study: two") + "machine: {gpus_per_run: 2}\n")
+    target = "results/two/models/L1H16/256/42/checkpoints.parquet"
+    run(f"snakemake {target} --cores 2 --configfile two.yaml", folder)
+    told = (folder / "results/two/logs/train/L1H16/256/42.log").read_text()
+    assert told.count("encoder") == 1  # one of them speaks
+    runs = [folder / f"results/{study}/models/L1H16/256/42/training.parquet" for study in ("demo", "two")]
+    one, two = (tables.read("training", path)["loss"] for path in runs)
+    assert np.allclose(one, two, atol=1e-5)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -34,9 +35,12 @@ def run(stage: Callable[[argparse.Namespace], None], arguments: argparse.Argumen
     args = arguments.parse_args()
     name = arguments.prog.rsplit(".", 1)[1]
     handlers: list[logging.Handler] = [logging.StreamHandler()]
-    if args.log:
-        args.log.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(args.log, mode="w", encoding="utf-8"))
+    if args.log and os.environ.get("RANK", "0") == "0":  # of several processes the first one writes it
+        try:
+            args.log.parent.mkdir(parents=True, exist_ok=True)
+            handlers.append(logging.FileHandler(args.log, mode="w", encoding="utf-8"))
+        except OSError as error:
+            arguments.error(f"--log: {args.log} cannot be written ({error.strerror})")
     logging.basicConfig(level=logging.INFO, format=f"{name}: %(message)s", handlers=handlers)
     # Libraries speak at warning level only; their chatter would bury the one line that matters.
     logging.getLogger().setLevel(logging.WARNING)

@@ -46,7 +46,7 @@ class Examples:
         per_query: int,
         seed: int,
     ) -> None:
-        self.objective, self.per_query, self.seed = objective, per_query, seed
+        self.objective, self.per_query, self.seed, self.collection = objective, per_query, seed, collection
         ids = tables.read("queries", collection / "queries.parquet", ["query_id"])["query_id"].combine_chunks()
         qrels = tables.read("qrels", collection / "qrels.parquet")
         positives = positives_of(qrels.filter(pc.equal(qrels["split"], split)), ids)
@@ -56,12 +56,29 @@ class Examples:
         chosen = usable[subset(len(usable), size, kind, seed)]
         self.queries = chosen
         self.n_documents = tables.count(collection / "documents.parquet")
+        self._refuse_rows(collection / "qrels.parquet", qrels["row"].to_numpy())
+        if objective == "random" and max(map(len, positives)) + per_query > self.n_documents:
+            raise StudyError(
+                f"training.negatives_per_query: {per_query} asked for, but a query's positives leave fewer of "
+                f"{self.n_documents} documents"
+            )
         self.positives = [positives[q] for q in chosen]
         # Judged pairs as one number each, so that a batch's false negatives are found in one look-up.
         self.judged = np.sort(np.concatenate([q * self.n_documents + positives[q] for q in chosen]))
         self.mined = None
         if objective != "random":
+            if not negatives:
+                raise StudyError("--mined: training.negatives takes mined negatives, and no table of them was given")
             self.mined = self._mined(negatives, ids.take(pa.array(chosen)), per_query)
+            self._refuse_rows(negatives[0].parent, self.mined)
+
+    def _refuse_rows(self, path: Path, rows: np.ndarray) -> None:
+        """Raise StudyError where a row is none of the documents'."""
+        if rows.size and not 0 <= rows.min() <= rows.max() < self.n_documents:
+            raise StudyError(
+                f"{path}: names rows {rows.min()} to {rows.max()} of {self.n_documents} documents; it belongs to "
+                f"another collection, delete it and run again"
+            )
 
     @staticmethod
     def _mined(shards: list[Path], ids: pa.Array, per_query: int) -> np.ndarray:
@@ -91,6 +108,13 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.queries)
+
+    def refuse_others(self, queries: pa.Array, documents: pa.Array) -> None:
+        """Raise StudyError unless these ids are those of the collection, in its order: rows are all that follows."""
+        for unit, key, given in (("queries", "query_id", queries), ("documents", "doc_id", documents)):
+            path = self.collection / f"{unit}.parquet"
+            if not tables.read(unit, path, [key])[key].combine_chunks().equals(given):
+                raise StudyError(f"{path}: its ids are not those of the token ids; delete those and run again")
 
     def contents(self) -> list[object]:
         """Everything that its batches are made of beside the code, to be digested."""

@@ -106,7 +106,7 @@ def pretrained(name: str) -> nn.Module:
     try:
         config = AutoConfig.from_pretrained(place)
         for key in vars(config):
-            if "dropout" in key and isinstance(getattr(config, key), float):
+            if "drop" in key and isinstance(getattr(config, key), float):
                 setattr(config, key, 0.0)
         model, report = AutoModel.from_pretrained(place, config=config, output_loading_info=True)
     except Exception as error:  # transformers, safetensors and the hub each raise what they like
@@ -118,7 +118,26 @@ def pretrained(name: str) -> nn.Module:
     if config.is_encoder_decoder or not hasattr(config, "hidden_size") or not hasattr(config, "vocab_size"):
         raise StudyError(f"checkpoint {name}: a {config.model_type} model is no plain text encoder")
     model = model.float()
-    return as_bert(model) or Pretrained(model)
+    broken = next((key for key, value in model.state_dict().items() if not value.isfinite().all()), None)
+    if broken:
+        raise StudyError(f"checkpoint {name}: its weights {broken} are not finite")
+    encoder = as_bert(model) or Pretrained(model)
+    texts = Packed(torch.arange(11) % config.vocab_size, np.array([7, 4]), torch.arange(2))
+    with torch.no_grad():
+        if not torch.equal(encoder.train()(texts), encoder(texts)):
+            raise StudyError(
+                f"checkpoint {name}: a {config.model_type} model drops out at random, and cannot be told not to"
+            )
+    return encoder
+
+
+def places(encoder: nn.Module) -> int | None:
+    """How many tokens of a text the encoder has positions for; None if it does not say."""
+    found = getattr(encoder.config, "max_position_embeddings", None)
+    tables_of = [m for name, m in encoder.named_modules() if name.endswith("position_embeddings")]
+    # Some count positions from behind that of the padding.
+    behind = next((m.padding_idx + 1 for m in tables_of if getattr(m, "padding_idx", None) is not None), 0)
+    return found and found - behind
 
 
 def not_loaded(what: str, name: str, error: Exception) -> str:

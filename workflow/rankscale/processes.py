@@ -2,9 +2,14 @@
 
 import os
 import signal
+import sys
 
 import torch
 from torch import distributed
+
+from rankscale.command import log
+
+INTERRUPTED = 75  # sysexits.h: a temporary failure; whoever runs the workflow tries again
 
 
 class Processes:
@@ -75,3 +80,14 @@ class Stop:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self.signal = number
+
+    def leave_if_asked(self, kept: str) -> None:
+        """End the process if a signal asked for it, saying what is `kept`."""
+        if self.signal:
+            log.warning("asked to stop (%s): %s", signal.Signals(self.signal).name, kept)
+            sys.exit(128 + self.signal if self.signal == signal.SIGINT else INTERRUPTED)
+
+    def ignore(self) -> None:
+        """From now on nothing is lost by going on: the run is published."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_IGN)

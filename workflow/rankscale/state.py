@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from rankscale import tables
 from rankscale.command import log
+from rankscale.processes import Stop
 
 KEPT = 2  # states; the newest may turn out to be damaged
 SHARE = 0.02  # of the time may go into saving
@@ -35,39 +36,47 @@ def digest(*parts: object) -> str:
     return found.hexdigest()
 
 
-def alone(scratch: Path) -> IO:
+def alone(scratch: Path, stop: Stop) -> IO:
     """Wait until no other process of this machine works on the run; the lock, held until it is closed.
 
     One that outlived a killed workflow may: this one then goes on from its state, or makes the same bytes again.
     """
+    said = False
     while True:
         scratch.mkdir(parents=True, exist_ok=True)
-        lock = open(scratch / "lock", "w")  # noqa: SIM115 (it lives as long as the process)
+        try:
+            lock = open(scratch / "lock", "w")  # noqa: SIM115 (it lives as long as the process)
+        except FileNotFoundError:  # the other one finished just now, and took the folder away
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("another process is training this run; waiting for it to end")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:  # a file system without locks
-            return lock
-        with contextlib.suppress(OSError):
             if os.path.samestat(os.fstat(lock.fileno()), os.stat(scratch / "lock")):
                 return lock
-        lock.close()  # the other one finished, and took the folder away
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            if not said:
+                log.info("another process is training this run; waiting for it to end")
+            said = True
+            stop.leave_if_asked("nothing was begun")
+            time.sleep(0.5)
+        except OSError:  # a file system without locks
+            return lock
+        lock.close()
 
 
 class States:
-    """States of one run under one recipe; those of another lie beside, in a folder of their own, and are left alone."""
+    """States of one run under one recipe; those of another lie beside, in a folder of their own, and are not used."""
 
     def __init__(self, scratch: Path, fingerprint: str, seconds: float, steps: int | None) -> None:
         self.scratch, self.folder = scratch, scratch / fingerprint[:16]
         self.seconds, self.steps = seconds, steps
-        others = [p for p in sorted(scratch.glob("*")) if p.is_dir() and p != self.folder]
+        others = [folder for folder in self._folders() if folder != self.folder]
         if others and not self.folder.is_dir():
             log.info("%s: made under another recipe, set aside; this run begins anew", others[0])
         self.checkpoints = self.folder / "checkpoints"  # those declared and reached, until the run is published
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        for torn in self.folder.glob(".*.part"):
+        for torn in (*self.folder.glob(".*"), *self.checkpoints.glob(".*")):  # what a killed writer left
             torn.unlink()
         self.last, self.took = time.monotonic(), 0.0
 
@@ -83,6 +92,9 @@ class States:
         tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         metadata = {"step": step, "facts": facts, "digest": _of(tensors)}
         path = self.folder / f"{step:010}.safetensors"
+        for later in self._files():  # of a run that had to go back behind it
+            if later > path:
+                later.unlink()
         try:
             with tables.whole(path) as beside:
                 save_file(tensors, beside, {"rankscale": json.dumps(metadata)})
@@ -116,13 +128,21 @@ class States:
                         raise ValueError(f"the checkpoint {name} beside it is not the one that was written")
             except Exception as error:  # damaged files fail in many ways
                 log.warning("%s: damaged (%s); going back to the one before", path, error)
+                path.unlink(missing_ok=True)  # it would be kept in the place of a whole one
                 continue
             return tensors, metadata["facts"]
         return None
 
     def clear(self) -> None:
-        """Forget all states of the run: it is finished."""
-        shutil.rmtree(self.scratch)
+        """Forget all states of the run, those of other recipes too: it is finished. Never fails for it."""
+        for folder in self._folders():
+            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            (self.scratch / "lock").unlink()
+            self.scratch.rmdir()
+
+    def _folders(self) -> list[Path]:
+        return [folder for folder in sorted(self.scratch.glob("[0-9a-f]" * 16)) if folder.is_dir()]
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("[0-9]*.safetensors"), reverse=True)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rankscale import tables
 from rankscale.errors import StudyError
@@ -45,12 +46,19 @@ class Tokens:
         """The `documents` or `queries` that the tokenize stage wrote to `folder`: 2 or 4 bytes a token in memory."""
         try:
             special = Special(**json.loads((folder / "special.json").read_text(encoding="utf-8")))
+            if not 0 < special.vocabulary < 1 << 31:
+                raise ValueError(f"a vocabulary of {special.vocabulary}")
+            if any(not 0 <= token < special.vocabulary for token in (*special.before, *special.after)):
+                raise ValueError("a special token outside of the vocabulary")
         except (OSError, ValueError, TypeError) as error:
             raise StudyError(f"{folder}/special.json: cannot be read ({error}); remake it with tokenize") from error
         path, ids, flat, lengths = folder / f"{unit}.parquet", [], [], []
         kind = pa.uint16() if special.vocabulary <= 1 << 16 else pa.int32()
         for part in tables.scan("tokens", path):
             lists = part["ids"].combine_chunks()
+            ends = pc.min_max(lists.flatten()).as_py()
+            if len(lists.flatten()) and not 0 <= ends["min"] <= ends["max"] < special.vocabulary:
+                raise StudyError(f"{path}: has token {ends}, outside of the vocabulary of {special.vocabulary}")
             ids.append(part["id"].combine_chunks())
             flat.append(lists.flatten().cast(kind).to_numpy())
             lengths.append(np.diff(lists.offsets.to_numpy()))

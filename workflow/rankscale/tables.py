@@ -32,6 +32,10 @@ def whole(path: str | Path) -> Iterator[Path]:
         yield beside
         with open(beside, "rb") as written:
             os.fsync(written.fileno())
+        # Some writers make files that only their owner reads.
+        mask = os.umask(0)
+        os.umask(mask)
+        beside.chmod(0o666 & ~mask)
         os.replace(beside, path)
     except OSError as error:
         if error.filename is not None:

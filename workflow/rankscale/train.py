@@ -1,10 +1,13 @@
 """Train one ranking model on one subset with one seed; publish its declared checkpoints, all or none."""
 
 import argparse
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from rankscale import command
 from rankscale.command import log
+from rankscale.errors import StudyError
 from rankscale.processes import Processes, Stop
 from rankscale.state import alone
 from rankscale.training import Run
@@ -13,10 +16,16 @@ from rankscale.training import Run
 def main(args: argparse.Namespace) -> None:
     """Train, and leave checkpoints and tables in the output folder."""
     stop, processes = Stop(), Processes()
+    refuse_unfit(args)
     if not processes.first:
         log.setLevel("ERROR")
-    lock = alone(args.scratch) if processes.first else None
-    run = Run(args, processes)
+    lock = alone(args.scratch, stop) if processes.first else None
+    try:
+        run = Run(args, processes)
+    except (RuntimeError, MemoryError, OverflowError) as error:
+        if "alloc" not in str(error) and "overflow" not in str(error) and not isinstance(error, MemoryError):
+            raise
+        raise StudyError(f"{args.model}: the model does not fit in memory ({str(error).splitlines()[0]})") from error
     log.info(
         "%s on %d queries, %d steps, seed %d, %s negatives: %s parameters in the encoder, %s in the head, %s in "
         "embeddings; %.3g FLOPs a token and step",
@@ -27,24 +36,55 @@ def main(args: argparse.Namespace) -> None:
     run.train(stop)
     if processes.first:
         run.publish()
+    stop.ignore()
     processes.leave()
     if lock:
         lock.close()
 
 
-def positive(text: str) -> float:
-    """A number above 0."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
+def refuse_unfit(args: argparse.Namespace) -> None:
+    """Raise StudyError for arguments that do not go together, and for folders that cannot be written."""
+    shape = {name: getattr(args, name) for name in ("layers", "hidden", "heads")}
+    if args.checkpoint and any(shape.values()):
+        raise StudyError("--checkpoint: has a shape of its own; leave out --layers, --hidden and --heads")
+    if not args.checkpoint and not all(shape.values()):
+        raise StudyError(f"--{next(k for k, v in shape.items() if not v)}: is missing; or give a --checkpoint")
+    if not args.checkpoint and args.hidden % args.heads:
+        raise StudyError(f"--heads: {args.heads} heads do not divide hidden {args.hidden}")
+    output, scratch = args.output.resolve(), args.scratch.resolve()
+    if output == scratch or scratch in output.parents or output in scratch.parents:
+        raise StudyError(f"--scratch: {args.scratch} and --output {args.output} must lie apart; scratch is emptied")
+    for folder in (args.output, args.scratch):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    blocked = next((p for p in args.output.iterdir() if p.is_dir() and p.suffix in (".safetensors", ".parquet")), None)
+    if blocked:
+        raise StudyError(f"{blocked}: is a folder, where a file of this run is to be; move it away")
 
 
-def count(text: str) -> int:
-    """A whole number from 1."""
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return int(text)
+def within(low: float, high: float, kind: type = float, above: bool = False) -> Callable[[str], float]:
+    """A number from `low` (or above it) to `high`, as argparse reads it."""
+
+    def read(text: str) -> float:
+        value = kind(text)
+        if not (low < value if above else low <= value) or not value <= high:
+            raise argparse.ArgumentTypeError(
+                f"{text} is not {'above' if above else 'at least'} {low} and at most {high}"
+            )
+        return value
+
+    read.__name__ = "number"
+    return read
+
+
+positive = within(0, 1e30, above=True)
+count = within(1, 2**31 - 1, int)
+
+
+def subset(text: str) -> int | None:
+    """A number of queries, or all."""
+    return None if text == "all" else int(count(text))
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -59,9 +99,9 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--tokens", type=Path, required=True, help="folder of token ids")
     made.add_argument("--mined", type=Path, nargs="*", default=[], help="tables of mined negatives, if needed")
     made.add_argument("--split", default="train")
-    made.add_argument("--train-queries", type=lambda v: None if v == "all" else int(v), default=None)
+    made.add_argument("--train-queries", type=subset, help="so many, or all")
     made.add_argument("--subsets", choices=["nested", "first"], default="nested")
-    made.add_argument("--seed", type=int, default=42)
+    made.add_argument("--seed", type=within(0, 2**62, int), default=42)
     made.add_argument("--negatives", choices=["mined", "mined+in_batch", "random"], default="mined")
     made.add_argument("--negatives-per-query", type=count, default=1)
     made.add_argument("--batch-size", type=count, default=32, help="queries a step")
@@ -70,19 +110,26 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--epochs", type=count, default=3)
     made.add_argument("--learning-rate", type=positive, required=True)
     made.add_argument("--schedule", choices=["constant", "linear", "cosine"], default="constant")
-    made.add_argument("--warmup", type=float, default=0.0, help="share of the steps")
-    made.add_argument("--weight-decay", type=float, default=0.0)
+    made.add_argument("--warmup", type=within(0, 1), default=0.0, help="share of the steps")
+    made.add_argument("--weight-decay", type=within(0, 1e6), default=0.0)
     made.add_argument("--clip", type=positive, help="largest norm of a step's gradient")
-    made.add_argument("--divergence", type=positive, default=5.0, help="stop at a loss so many times the first ones")
+    made.add_argument(
+        "--divergence",
+        type=within(1, 1e30, above=True),
+        default=5.0,
+        help="stop at a loss so many times the first ones",
+    )
     made.add_argument("--inverse-temperature", type=positive, default=1.0, help="multiplies the scores in the softmax")
     made.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help="of matrix products")
     made.add_argument("--query-length", type=count, default=24, help="tokens, special ones included")
     made.add_argument("--passage-length", type=count, default=128, help="tokens, special ones included")
     made.add_argument("--output-dim", type=count, default=128)
     made.add_argument("--snapshots", type=count, nargs="*", default=[], help="steps to save besides the end")
-    made.add_argument("--device", default="auto")
-    made.add_argument("--threads", type=count, default=1, help="of torch; another number gives other rounding")
-    made.add_argument("--save-seconds", type=float, default=120.0, help="keep the state every so often")
+    made.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    made.add_argument(
+        "--threads", type=within(1, 1024, int), default=1, help="of torch; another number gives other rounding"
+    )
+    made.add_argument("--save-seconds", type=within(0, 1e9), default=120.0, help="keep the state every so often")
     made.add_argument("--save-steps", type=count, help="or every so many steps")
     made.add_argument("--scratch", type=Path, required=True, help="folder for what is not finished yet")
     made.add_argument("--output", type=Path, required=True, help="folder of the run")

@@ -3,14 +3,13 @@
 import argparse
 import os
 import shutil
-import signal
-import sys
 
 import numpy as np
 import torch
 
 from rankscale import command, devices, models, recipes, tables
 from rankscale.batches import Batches
+from rankscale.bert import BertShape
 from rankscale.command import log
 from rankscale.counts import parameters_by_part, sequence_flops
 from rankscale.errors import StudyError
@@ -24,7 +23,6 @@ from rankscale.state import States, digest
 from rankscale.store import Tokens
 
 LAST = "checkpoints.parquet"  # of what is published: where it is, all is
-INTERRUPTED = 75  # sysexits.h: a temporary failure; whoever runs the workflow tries again
 # What a run's result depends on, of its arguments.
 RECIPE = (
     *("model", "layers", "hidden", "heads", "split", "train_queries", "subsets", "seed", "negatives"),
@@ -39,7 +37,7 @@ def build(args: argparse.Namespace, vocabulary: int) -> models.BiEncoder:
     torch.manual_seed(int(generator(args.seed, "weights").integers(2**62)))
     if args.checkpoint:
         encoder = models.pretrained(args.checkpoint)
-        places = getattr(encoder.config, "max_position_embeddings", None)
+        places = models.places(encoder)
         for key in ("query_length", "passage_length"):
             if places and getattr(args, key) > places:
                 raise StudyError(
@@ -76,6 +74,7 @@ class Run:
         self.device = processes.join(devices.set_up(args.device, args.threads))
         queries = Tokens.read(args.tokens, "queries", args.query_length)
         documents = Tokens.read(args.tokens, "documents", args.passage_length)
+        self.examples.refuse_others(queries.ids, documents.ids)
         sizes = args.batch_size, args.micro_batch or 0
         self.batches = Batches(self.examples, queries, documents, *sizes, self.device, processes)
         self.steps = self.batches.per_epoch * args.epochs
@@ -86,7 +85,8 @@ class Run:
         self.shape = (getattr(config, "num_hidden_layers", 0), config.hidden_size)
         self.record = Record(processes.first and command.bar(self.steps, f"train {args.model}", "step"))
         contents = [t for tokens in (queries, documents) for t in (tokens.flat, tokens.starts, tokens.inner)]
-        about = {key: getattr(args, key) for key in RECIPE}
+        encoder = config._asdict() if isinstance(config, BertShape) else config.to_dict()
+        about = [{key: getattr(args, key) for key in RECIPE}, encoder, queries.special, documents.special]
         machine = [recipes.TRAIN, torch.__version__, self.device.type, processes.count]
         weights = [value for _, value in sorted(model.state_dict().items())]
         self.fingerprint = digest(about, machine, *self.examples.contents(), *contents, *weights)
@@ -96,6 +96,8 @@ class Run:
         )
 
         self.stopped: int | None = None  # the step at which it diverged
+        self.checked = 0  # steps known not to have
+        self.digests: dict[str, str] = {}  # of the checkpoints saved so far
 
     def flops_per_token(self) -> float:
         """Training FLOPs a token of the first batch."""
@@ -134,7 +136,9 @@ class Run:
         }
         told = ("output_dim", "inverse_temperature", "query_length", "passage_length")
         facts = {**keys, "pooling": "mean", "status": status, **{key: getattr(self.args, key) for key in told}}
-        models.save(self.learner.model, self.states.checkpoints / f"{name}.safetensors", facts)
+        path = self.states.checkpoints / f"{name}.safetensors"
+        models.save(self.learner.model, path, facts)
+        self.digests[path.name] = digest(np.fromfile(path, np.uint8))
         self.record.checkpoints.append(row)
 
     def resume(self) -> int:
@@ -145,6 +149,7 @@ class Run:
         tensors, facts = found
         self.learner.restore(tensors)
         self.record.restore(tensors, facts)
+        self.digests = facts["checkpoints"]
         log.info("going on from the state at step %d of %d", self.record.step, self.steps)
         return self.record.step
 
@@ -153,8 +158,7 @@ class Run:
         if not self.processes.first:
             return
         self.record.settle()
-        kept = {f.name: digest(np.fromfile(f, np.uint8)) for f in self.states.checkpoints.glob("*.safetensors")}
-        facts = {**self.record.facts(), "checkpoints": kept}
+        facts = {**self.record.facts(), "checkpoints": self.digests}
         self.states.save(self.record.step, {**self.learner.tensors(), **self.record.tensors()}, facts)
 
     def train(self, asked_to_stop: Stop) -> None:
@@ -173,21 +177,22 @@ class Run:
                 self.checkpoint(str(step), step)
             wish = self.processes.agree(asked_to_stop.signal or int(first and self.states.due(step)))
             if wish and step < self.steps:
+                if self.astray():
+                    return
                 self.save()
-                if wish > 1:
-                    log.warning("asked to stop (%s): the state at step %d is kept", signal.Signals(wish).name, step)
-                    sys.exit(128 + wish if wish == signal.SIGINT else INTERRUPTED)
+                asked_to_stop.signal = wish if wish > 1 else 0  # any process's is everyone's
+                asked_to_stop.leave_if_asked(f"the state at step {step} is kept")
 
     def astray(self) -> bool:
         """Whether the run has diverged; says so, with what to try."""
         args, record = self.args, self.record
-        known = len(record.columns["loss"])
         record.settle()
         candidates = (1 + args.negatives_per_query) * (args.batch_size if args.negatives == "mined+in_batch" else 1)
         norms = record.columns["gradient_norm"]
         if self.learner.scaler.is_enabled():  # half precision leaves a step out whose gradient is too large
             norms = [0.0] * len(norms)
-        self.stopped = diverged(record.columns["loss"], norms, float(np.log(candidates)), args.divergence, known)
+        self.stopped = diverged(record.columns["loss"], norms, float(np.log(candidates)), args.divergence, self.checked)
+        self.checked = record.step
         if self.stopped is None:
             return False
         log.warning(
@@ -202,6 +207,7 @@ class Run:
     def publish(self) -> None:
         """The last checkpoint, then all that was declared under the output folder, the table of them last."""
         if self.stopped is None:
+            self.save()  # should publishing fail, nothing is trained again
             self.checkpoint("final", self.steps)
             last = self.record.columns["loss"][-50:]
             log.info("loss %.3f over the last %d steps", np.mean(last), len(last))
@@ -218,7 +224,8 @@ class Run:
         self.record.write(keys, place)
         output.mkdir(parents=True, exist_ok=True)
         (output / LAST).unlink(missing_ok=True)
-        for name in sorted((f.name for f in place.iterdir()), key=lambda name: name == LAST):
+        names = [f"{name}.safetensors" for name in ("final", *self.args.snapshots)]
+        for name in (*names, "training.parquet", "times.parquet", LAST):
             with tables.whole(output / name) as beside:
                 try:  # a second name, so that a kill half-way leaves the state's own
                     os.link(place / name, beside)

@@ -1,9 +1,10 @@
 # One training run per model, subset and seed.
 
 RUN = f"{RESULTS}/models/{{model}}/{{train_queries}}/{{seed}}"
-# Several devices on one model are several processes, started and watched by torchrun.
+# Several devices on one model are several processes, started and watched by torchrun (which would take --log for an
+# option of its own without the dashes).
 PROCESSES = STUDY["machine"]["gpus_per_run"]
-LAUNCHER = "python -m" if PROCESSES == 1 else f"torchrun --standalone --nproc-per-node {PROCESSES} -m"
+LAUNCHER = "python -m" if PROCESSES == 1 else f"torchrun --standalone --nproc-per-node {PROCESSES} -m --"
 TRAINED = ["final.safetensors", "checkpoints.parquet", "training.parquet", "times.parquet"]
 
 
