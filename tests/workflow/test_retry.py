@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import torch
 
 from rankscale import tables
 from tests.conftest import SMALL, run
@@ -54,3 +55,17 @@ def test_two_processes_by_config_train_one_model(project, tmp_path):
     runs = [folder / f"results/{study}/models/L1H16/256/42/training.parquet" for study in ("demo", "two")]
     one, two = (tables.read("training", path)["loss"] for path in runs)
     assert np.allclose(one, two, atol=1e-5)
+
+
+def test_runs_that_share_a_gpu_by_config(project, tmp_path):
+    """Each job asks for one of the GPUs granted, and so many jobs count as one GPU."""
+    folder = shutil.copytree(project, tmp_path / "copy", symlinks=True)
+    shared = SMALL.replace("study: demo", "study: shared_gpu") + "machine: {device: cuda, runs_per_gpu: 3}\n"
+    (folder / "gpu.yaml").write_text(shared)
+    target = "results/shared_gpu/models/L1H16/256/42/final.safetensors"
+    said = run(f"snakemake {target} -n --cores 2 --configfile gpu.yaml", folder).stdout
+    assert "gpu=1" in said
+    if not torch.cuda.is_available():
+        said = run(f"snakemake {target} --cores 2 --configfile gpu.yaml", folder, check=False).stdout
+        assert "Provided resources: gpu=3" in said  # profiles/default grants one
+        assert "torch sees no GPU" in said
