@@ -107,7 +107,16 @@ def test_laws_forecasts_and_what_they_leave_out_are_in_the_tables(study):
 
 
 def test_figures_and_provenance_are_there(study, project):
-    for name in ("model_scale", "data_scale", "compute_scale", "metric_vs_mrr", "training", "shares", "forecast"):
+    for name in (
+        "model_scale",
+        "data_scale",
+        "compute_scale",
+        "metric_vs_mrr",
+        "training",
+        "shares",
+        "forecast",
+        "queries",
+    ):
         for suffix, start in (("svg", b"<?xml"), ("pdf", b"%PDF"), ("png", b"\x89PNG")):
             assert (study / f"figures/{name}.{suffix}").read_bytes().startswith(start)
     made = json.loads((study / "provenance.json").read_text())

@@ -27,6 +27,7 @@ def edit(folder, before, after):
 
 
 LAST = {"fit": 1, "draw": 1, "summarize": 1, "all": 1}
+SWEPT = {"sweep": 1, **LAST}  # where a run on the largest subset is evaluated anew
 
 
 def test_nothing_after_success_nor_after_a_fresh_checkout(finished):
@@ -39,7 +40,7 @@ def test_nothing_after_success_nor_after_a_fresh_checkout(finished):
 
 def test_one_more_size_trains_that_size_alone(finished):
     edit(finished, "models:\n", "models:\n  - {name: L1H12, layers: 1, hidden: 12, heads: 2}\n")
-    assert jobs(finished) == {"train": 3, "retrieve": 3, "score": 3, "gather": 1, **LAST}
+    assert jobs(finished) == {"train": 3, "retrieve": 3, "score": 3, "gather": 1, **SWEPT}
 
 
 def test_one_more_subset_trains_that_subset_alone(finished):
@@ -49,7 +50,7 @@ def test_one_more_subset_trains_that_subset_alone(finished):
 
 def test_another_evaluation_seed_trains_nothing(finished):
     edit(finished, "evaluation: {", "evaluation: {seed: 8, ")
-    assert jobs(finished) == {"sample": 1, "retrieve": 11, "score": 11, "gather": 1, **LAST}
+    assert jobs(finished) == {"sample": 1, "retrieve": 11, "score": 11, "gather": 1, **SWEPT}
 
 
 def test_another_number_of_draws_refits_alone(finished):
@@ -81,10 +82,8 @@ def test_a_comment_changes_nothing(finished):
 
 def test_a_costly_stage_runs_again_when_its_recipe_number_says_so(finished):
     module = finished / "workflow/rankscale/recipes.py"
-    module.write_text(
-        module.read_text().replace("RETRIEVE = 1", "RETRIEVE = 9").replace("RETRIEVE = 2", "RETRIEVE = 9")
-    )
-    assert jobs(finished) == {"retrieve": 11, "score": 11, "gather": 1, **LAST}
+    module.write_text(re.sub(r"RETRIEVE = \d+", "RETRIEVE = 99", module.read_text()))
+    assert jobs(finished) == {"retrieve": 11, "score": 11, "gather": 1, **SWEPT}
 
 
 def test_a_deleted_table_is_made_again_with_what_follows(finished):

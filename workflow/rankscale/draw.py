@@ -11,10 +11,12 @@ from rankscale.figures import FIGURES
 from rankscale.findings import left_out
 from rankscale.panels import Study
 
+TABLES = ("metrics", "fits", "forecasts", "curves", "sweep")
+
 
 def main(args: argparse.Namespace) -> None:
     """Draw the chosen figures in three formats each."""
-    study = Study(*(tables.read(n, getattr(args, n)).to_pandas() for n in ("metrics", "fits", "forecasts", "curves")))
+    study = Study(*(tables.read(n, getattr(args, n)).to_pandas() for n in TABLES))
     note = left_out(tables.read("left_out", args.left_out).to_pylist())
     log.info("drawing %d figures", len(args.figures))
     for name in progress(args.figures, "draw", "figure"):
@@ -34,7 +36,7 @@ def main(args: argparse.Namespace) -> None:
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
     made = command.parser("draw", __doc__)
-    for name in ("metrics", "fits", "forecasts", "curves"):
+    for name in TABLES:
         made.add_argument(f"--{name}", type=Path, required=True)
     made.add_argument("--left-out", type=Path, required=True, help="table of the runs that the figures do not show")
     made.add_argument("--figures", nargs="+", choices=FIGURES, default=list(FIGURES))

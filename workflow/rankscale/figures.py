@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from rankscale import enough
 from rankscale.axes import sizes
 from rankscale.decomposition import PARTS
 from rankscale.findings import NAMES, SEARCHED, fixed_of
@@ -220,4 +221,7 @@ def forecast(study: Study) -> plt.Figure:
     return figure
 
 
-FIGURES = {f.__name__: f for f in (model_scale, data_scale, compute_scale, metric_vs_mrr, training, shares, forecast)}
+FIGURES = {
+    figure.__name__: figure
+    for figure in (model_scale, data_scale, compute_scale, metric_vs_mrr, training, shares, forecast, enough.queries)
+}

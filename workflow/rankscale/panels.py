@@ -48,6 +48,7 @@ class Study(NamedTuple):
     fits: pd.DataFrame
     forecasts: pd.DataFrame
     curves: pd.DataFrame
+    sweep: pd.DataFrame
 
     def headline(self) -> "Study":
         """What the findings speak of: one test set, one kind of candidates."""

@@ -156,6 +156,9 @@ def refuse_unwritable(results: Path) -> None:
 def snapshot_size(training: dict[str, Any]) -> int | None:
     """The subset whose runs publish snapshots."""
     wanted = training["snapshots"]["train_queries"]
-    if wanted != "largest":
-        return wanted
+    return largest_size(training) if wanted == "largest" else wanted
+
+
+def largest_size(training: dict[str, Any]) -> int | None:
+    """The largest subset; null, all, is larger than any number."""
     return max(training["train_queries"], key=lambda size: float("inf") if size is None else size)

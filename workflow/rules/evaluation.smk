@@ -81,8 +81,8 @@ rule score:
         **{k: v for k, v in rules.retrieve.output.items()},
         qrels=f"{SHARED}/qrels.parquet",
     output:
-        scores=f"{RESULTS}/scores/{CHECKPOINT}.parquet",
         **({"per_query": f"{RESULTS}/per_query/{CHECKPOINT}.parquet"} if DEPTH else {}),
+        scores=f"{RESULTS}/scores/{CHECKPOINT}.parquet",
     log:
         f"{RESULTS}/logs/score/{CHECKPOINT}.log",
     conda:

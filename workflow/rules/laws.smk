@@ -1,7 +1,8 @@
 # From metrics to laws, forecasts, figures and the report.
 
-FIGURES = ("model_scale", "data_scale", "compute_scale", "metric_vs_mrr", "training", "shares", "forecast")
+FIGURES = ("model_scale", "data_scale", "compute_scale", "metric_vs_mrr", "training", "shares", "forecast", "queries")
 FORMATS = ("svg", "pdf", "png")
+LARGEST = studies.subset_name(studies.largest_size(STUDY["training"]))
 FINALS = expand("{run}/final", run=RUNS)
 
 
@@ -38,8 +39,27 @@ rule fit:
         "--metrics {input.metrics} --fits {output.fits} --forecasts {output.forecasts} --curves {output.curves}"
 
 
+rule sweep:
+    input:
+        expand(f"{RESULTS}/observations/{{run}}/final.parquet", run=[r for r in RUNS if r.subset == LARGEST]),
+    output:
+        f"{RESULTS}/sweep.parquet",
+    log:
+        f"{RESULTS}/logs/sweep.log",
+    conda:
+        ENVIRONMENT
+    params:
+        code=code("sweep"),
+        options=flags({"seed": STUDY["laws"]["seed"], "ties": EVALUATION["ties"]}),
+    message:
+        "Dropping queries, to see whether there are enough"
+    shell:
+        "python -m rankscale.sweep {params.options} --log {log} --observations {input} --output {output}"
+
+
 rule draw:
     input:
+        sweep=rules.sweep.output,
         metrics=rules.gather.output.metrics,
         left_out=rules.gather.output.left_out,
         fits=rules.fit.output.fits,
@@ -67,7 +87,7 @@ rule draw:
         "Drawing {params.figures}"
     shell:
         "python -m rankscale.draw --log {log} --metrics {input.metrics} --left-out {input.left_out} --fits {input.fits} "
-        "--forecasts {input.forecasts} --curves {input.curves} "
+        "--forecasts {input.forecasts} --curves {input.curves} --sweep {input.sweep} "
         f"--output {RESULTS}/figures "
         "--figures {params.figures}"
 

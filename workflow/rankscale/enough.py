@@ -1,0 +1,42 @@
+"""The figure that says whether a test set has enough queries."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from rankscale.findings import NAMES
+from rankscale.panels import PART_COLOURS, Study, panels, subtitle
+
+
+def queries(study: Study) -> plt.Figure:
+    """The parts of the largest model's loss as queries are dropped, with and without the correction."""
+    headline = study.headline()
+    sweep = headline.sweep
+    largest = headline.finals().sort_values(["train_queries", "encoder_parameters"]).model
+    shown = [model for model in largest if (sweep.model == model).any()]
+    figure, axes = panels(3, 1, 9.5, 3.4)
+    figure.suptitle(subtitle(study.headline()), fontsize=9)
+    if not shown:
+        axes[0].text(0.5, 0.5, "no finished run to look at", transform=axes[0].transAxes, ha="center")
+        return figure
+    rows = sweep[(sweep.model == shown[-1]) & (sweep.seed == sweep.seed.min())]
+    for ax, (part, colour) in zip(axes, PART_COLOURS.items(), strict=True):
+        for correction, style in (("jackknife", "-o"), ("none", "--s")):
+            of = rows[(rows.part == part) & (rows.correction == correction)].sort_values("n_queries")
+            spread = of.spread.fillna(0.0).astype(float)
+            label = "corrected" if correction == "jackknife" else "plug-in"
+            ax.plot(
+                of.n_queries, of["mean"], style, color=colour if correction == "jackknife" else "k", ms=4, label=label
+            )
+            if correction == "jackknife":
+                ax.fill_between(of.n_queries, of["mean"] - spread, of["mean"] + spread, color=colour, alpha=0.2, lw=0)
+        ax.set_xscale("log")
+        ax.set_xticks(sorted(rows.n_queries.unique()), [f"{n:,}" for n in sorted(rows.n_queries.unique())], rotation=60)
+        ax.minorticks_off()
+        ax.set_title(NAMES[part], fontsize=9.5)
+        ax.set_xlabel("queries kept")
+        ax.set_ylabel("nats")
+    axes[0].legend()
+    row: pd.Series = rows.iloc[0]
+    told = f"{shown[-1]} on {row.train_queries:,} queries; bands: spread over random subsets"
+    figure.suptitle(f"{subtitle(study.headline())}; {told}", fontsize=9)
+    return figure
