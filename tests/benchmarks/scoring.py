@@ -1,0 +1,109 @@
+"""Scoring at MS MARCO's dev size: decomposing 200 checkpoints, and a run against the bare pytrec_eval call.
+
+python -m tests.benchmarks.scoring
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tests.benchmarks.measure import Clock, part, report, table
+
+ME, QUERIES, CANDIDATES, DEPTH, CHECKPOINTS = "tests.benchmarks.scoring", 6980, 256, 1000, 200
+DOCUMENTS = 8_841_823
+KEYS = {"model": "m", "train_queries": 1, "seed": 1, "step": 1, "split": "dev"}
+
+
+def generate(folder: Path) -> None:
+    """Observations of made-up scores, a run, and MS MARCO's one judgment a query."""
+    from rankscale import tables
+
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(QUERIES, 1 + CANDIDATES)).astype(np.float32)
+    scores[:, 0] += 2
+    ids = [str(1_000_000 + i) for i in range(QUERIES)]
+    seen = {
+        "n_candidates": CANDIDATES,
+        "loss": np.log(np.exp(scores.astype(float)).sum(1)) - scores[:, 0],
+        "above": (scores[:, 1:] > scores[:, :1]).sum(1),
+        "tied": 0,
+        "margin": (scores[:, 0] - scores[:, 1:].max(1)).astype(float),
+    }
+    tables.write("observations", {**KEYS, "query_id": ids, "candidates": "hard", **seen}, folder / "o.parquet")
+    documents = random.integers(DOCUMENTS, size=(QUERIES, DEPTH))
+    run = {
+        "query_id": np.repeat(ids, DEPTH),
+        "doc_id": documents.reshape(-1).astype(str),
+        "score": np.tile(np.linspace(9, 1, DEPTH, dtype=np.float32), QUERIES),
+        "rank": np.tile(np.arange(1, DEPTH + 1), QUERIES),
+    }
+    tables.write("runs", {**KEYS, **run}, folder / "r.parquet")
+    relevant = documents[np.arange(QUERIES), random.integers(2 * DEPTH, size=QUERIES) % DEPTH]
+    judged = {"split": "dev", "query_id": ids, "doc_id": relevant.astype(str), "row": relevant}
+    tables.write("qrels", {**judged, "grade": 1, "positive": True}, folder / "q.parquet")
+
+
+def decomposing(folder: Path) -> None:
+    """All that `score` says of observations, for one checkpoint after the other."""
+    from rankscale import score, tables
+
+    observations = tables.read("observations", folder / "o.parquet")
+    score.measure(observations, "expected", "jackknife")
+    with Clock() as clock:
+        for _ in range(CHECKPOINTS):
+            score.measure(observations, "expected", "jackknife")
+    report(seconds=clock.seconds)
+
+
+def scoring(folder: Path) -> None:
+    """The stage, after its imports."""
+    import pytrec_eval  # noqa: F401 (its import is no part of the work)
+
+    from rankscale import score
+
+    places = ("--observations", "o", "--run", "r", "--qrels", "q")
+    places = [str(folder / f"{word}.parquet") if len(word) == 1 else word for word in places]
+    outputs = ["--output", str(folder / "s.parquet"), "--per-query", str(folder / "p.parquet")]
+    with Clock() as clock:
+        score.main(score.arguments().parse_args([*places, *outputs]))
+    report(seconds=clock.seconds, extra=clock.extra)
+
+
+def bare(folder: Path) -> None:
+    """The same measures by pytrec_eval, of dictionaries that lie ready."""
+    import pytrec_eval
+
+    from rankscale import tables
+
+    run, qrels = tables.read("runs", folder / "r.parquet"), tables.read("qrels", folder / "q.parquet")
+    found: dict[str, dict[str, float]] = {}
+    for query, document, score in zip(*(run[c].to_pylist() for c in ("query_id", "doc_id", "score")), strict=True):
+        found.setdefault(query, {})[document] = score
+    judged = {q: {d: 1} for q, d in zip(*(qrels[c].to_pylist() for c in ("query_id", "doc_id")), strict=True)}
+    del run
+    start = time.monotonic()
+    measures = {"recip_rank", "ndcg_cut_10", "recall_100,1000", "map"}
+    pytrec_eval.RelevanceEvaluator(judged, measures).evaluate(found)
+    report(seconds=time.monotonic() - start)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        generate(folder)
+        seconds = part(ME, "decomposing", folder)["seconds"]
+        rows = [{"checkpoints": CHECKPOINTS, "queries": QUERIES, "candidates": CANDIDATES, "seconds": seconds}]
+        table("Decomposed, with pseudo-values, intervals and the other measures", rows)
+        peer, ours = part(ME, "bare", folder), part(ME, "scoring", folder)
+        rows = [
+            {"what": "pytrec_eval on ready dictionaries", "seconds": peer["seconds"], "times": 1.0},
+            {"what": "rankscale.score, from Parquet to Parquet", **ours, "times": ours["seconds"] / peer["seconds"]},
+        ]
+        table(f"A run of {QUERIES} queries x {DEPTH} results", rows)
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](Path(sys.argv[2])) if len(sys.argv) > 2 else main()
