@@ -8,7 +8,7 @@ from transformers import BertConfig, BertModel
 
 from rankscale import tables, vectors
 from rankscale.tokenizer import train_wordpiece
-from tests.conftest import SMALL, run
+from tests.conftest import SMALL, run, stage
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +80,13 @@ def test_a_folder_that_is_not_there_is_refused_at_once(folder, before, after, sa
     done = run("snakemake -n --cores 1 --configfile gone.yaml", folder, check=False)
     assert done.returncode == 1
     assert said in done.stdout
+
+
+def test_a_checkpoint_without_a_tokenizer_is_refused(folder, tmp_path):
+    """Transformers would make an empty one, and all texts the same."""
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(folder / "bert" / name, tmp_path)
+    places = ("--collection", folder / "results/shared/docstrings", "--output", tmp_path / "tokens")
+    done = stage("tokenize", *places, "--tokenizer", tmp_path, check=False)
+    assert done.returncode == 1
+    assert "knows no words" in done.stdout.splitlines()[-1]

@@ -138,7 +138,7 @@ def claim(found: list[Finding], axis: str) -> str:
     """Whether "only Rank-Entropy scales" shows on one axis, in a sentence."""
     of_axis = {f.metric: f for f in found if f.axis == axis}
     if not any(f.errors for f in of_axis.values()):
-        return "cannot be told: nothing was held out on this axis"
+        return "cannot be told: nothing was held out on this axis, or too little was left to forecast it from"
     open_ = [m for m, f in of_axis.items() if f.scales is None]
     scaling = [m for m, f in of_axis.items() if f.scales]
     own = of_axis["rank_entropy"].scales

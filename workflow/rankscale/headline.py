@@ -1,5 +1,6 @@
 """Print what a finished study found, and where its report lies."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -15,11 +16,15 @@ def main(folder: Path) -> None:
     print(f"\n{headline_table(read['metrics']).to_markdown(index=False, disable_numparse=True, tablefmt='simple')}\n")
     for axis in AXES:
         print(f"Only Rank-Entropy scales, {axis} axis: {claim(found, axis)}.")
-    print(f"\nIn words: {folder / 'summary.md'}\nReport:   {folder / 'report.html'}")
+    print(f"\nIn words: {folder / 'summary.md'}")
+    if (folder / "report.html").exists():
+        print(f"Report:   {folder / 'report.html'}")
 
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1] if len(sys.argv) > 1 else "results/demo"))
+        made = argparse.ArgumentParser(prog="python -m rankscale.headline", description=__doc__)
+        made.add_argument("folder", type=Path, nargs="?", default="results/demo", help="of a finished study")
+        main(made.parse_args().folder)
     except StudyError as error:
         sys.exit(f"headline: {error}")

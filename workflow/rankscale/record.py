@@ -9,12 +9,14 @@ import psutil
 import torch
 
 from rankscale import tables
+from rankscale.command import log
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 # Equal runs have equal values in these; seconds and memory stand in a table of their own.
 LOGGED = ("step", "epoch", "loss", "gradient_norm", "learning_rate", "tokens")
+MINUTE = 60.0
 TIMED = ("step", "seconds", "memory_mb")
 
 
@@ -25,7 +27,8 @@ class Record:
         self.columns: dict[str, list] = {name: [] for name in (*LOGGED, "flops", "seconds", "memory_mb")}
         self.checkpoints: list[dict[str, object]] = []
         self.waiting: list[torch.Tensor] = []
-        self.bar, self.last, self.process = bar, time.monotonic(), psutil.Process()
+        self.bar, self.process = bar, psutil.Process()
+        self.last = self.told = time.monotonic()
 
     @property
     def step(self) -> int:
@@ -60,9 +63,20 @@ class Record:
             self.columns["loss"].append(loss)
             self.columns["gradient_norm"].append(norm if math.isfinite(norm) else math.nan)
         self.waiting = []
+        last = self.columns["loss"][-50:]
         if self.bar:
-            last = self.columns["loss"][-50:]
             self.bar.set_postfix_str(f"loss {sum(last) / len(last):.3f}", refresh=False)
+        if self.bar and time.monotonic() - self.told > MINUTE:  # a log file has no bar
+            self.told = time.monotonic()
+            took = self.columns["seconds"][-50:]
+            left = (self.bar.total - self.step) * sum(took) / len(took) / 60
+            log.info(
+                "step %d of %d, loss %.3f, some %.0f minutes left",
+                self.step,
+                self.bar.total,
+                sum(last) / len(last),
+                left,
+            )
 
     def cut(self, steps: int) -> None:
         """Forget what came after `steps` steps."""

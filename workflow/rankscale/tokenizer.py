@@ -74,6 +74,11 @@ def load(name: str | Path):  # noqa: ANN201 (a class of transformers, imported l
         raise StudyError(f"tokenizer {name}: cannot be loaded ({first}); check the name, or bring it here") from error
     if not loaded.is_fast:
         raise StudyError(f"tokenizer {name}: has no fast version, which the workflow needs")
+    if len(loaded) <= len(loaded.all_special_tokens):
+        # Transformers makes an empty one of a folder without its files, and every word would be unknown.
+        raise StudyError(
+            f"tokenizer {name}: knows no words; bring its files there, or name another as the model's tokenizer"
+        )
     return loaded
 
 

@@ -181,7 +181,7 @@ class Run:
                     return
                 self.save()
                 asked_to_stop.signal = wish if wish > 1 else 0  # any process's is everyone's
-                asked_to_stop.leave_if_asked(f"the state at step {step} is kept")
+                asked_to_stop.leave_if_asked(f"the state at step {step} is kept, the same command goes on from it")
 
     def astray(self) -> bool:
         """Whether the run has diverged; says so, with what to try."""
@@ -197,9 +197,11 @@ class Run:
             return False
         log.warning(
             "%s on %d queries, seed %d, diverged at step %d of %d (loss %.3g): it is published as such and left out of "
-            "the laws; try a lower training.learning_rate (now %g), a warmup, or a clip",
+            "the laws; try a lower training.learning_rate (now %g)%s%s",
             *(args.model, len(self.examples), args.seed, self.stopped, self.steps),
             *(record.columns["loss"][self.stopped - 1], args.learning_rate),
+            "" if args.warmup else ", a warmup",
+            "" if args.clip else ", a clip",
         )
         record.cut(self.stopped - 1)
         return True

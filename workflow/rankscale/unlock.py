@@ -1,5 +1,6 @@
 """Clear the lock that a killed Snakemake left in this folder; never that of one still running."""
 
+import argparse
 import contextlib
 import os
 import subprocess
@@ -11,6 +12,7 @@ import psutil
 
 def main() -> None:
     """End what a killed run left behind, then unlock; exit with one line if a live one holds the folder."""
+    argparse.ArgumentParser(prog="python -m rankscale.unlock", description=__doc__).parse_args()
     here = Path.cwd()
     if not any((here / ".snakemake" / "locks").glob("*")):
         return
