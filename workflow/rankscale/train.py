@@ -27,8 +27,8 @@ def main(args: argparse.Namespace) -> None:
             raise
         raise StudyError(f"{args.model}: the model does not fit in memory ({str(error).splitlines()[0]})") from error
     log.info(
-        "%s on %d queries, %d steps of %d queries (%d at once, %d processes), seed %d, %s negatives, %s: %s parameters in "
-        "the encoder, %s in the head, %s in embeddings; %.3g FLOPs a token and step",
+        "%s on %d queries, %d steps of %d queries (%d at once, %d processes), seed %d, %s negatives, %s: %s parameters "
+        "in the encoder, %s in the head, %s in embeddings; %.3g FLOPs a token and step",
         *(args.model, len(run.examples), run.steps, args.batch_size, run.batches.part, processes.count),
         *(args.seed, args.negatives, args.precision),
         *(f"{run.parts[f'{part}_parameters']:,}" for part in ("encoder", "head", "embedding")),
