@@ -1,6 +1,7 @@
 """A training that is asked to stop is tried again by the workflow, and goes on."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pytest
 import torch
 
 from rankscale import tables
@@ -63,9 +65,8 @@ def test_runs_that_share_a_gpu_by_config(project, tmp_path):
     shared = SMALL.replace("study: demo", "study: shared_gpu") + "machine: {device: cuda, runs_per_gpu: 3}\n"
     (folder / "gpu.yaml").write_text(shared)
     target = "results/shared_gpu/models/L1H16/256/42/final.safetensors"
-    said = run(f"snakemake {target} -n --cores 2 --configfile gpu.yaml", folder).stdout
-    assert "gpu=1" in said
-    if not torch.cuda.is_available():
-        said = run(f"snakemake {target} --cores 2 --configfile gpu.yaml", folder, check=False).stdout
-        assert "Provided resources: gpu=3" in said  # profiles/default grants one
-        assert "torch sees no GPU" in said
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU: the run would not fail there")
+    said = run(f"snakemake {target} --cores 2 --configfile gpu.yaml", folder, check=False).stdout
+    assert re.search(r"Provided resources: gpu=\D*3\b", said)  # profiles/default grants one
+    assert "torch sees no GPU" in said

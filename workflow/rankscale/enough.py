@@ -30,13 +30,13 @@ def queries(study: Study) -> plt.Figure:
             if correction == "jackknife":
                 ax.fill_between(of.n_queries, of["mean"] - spread, of["mean"] + spread, color=colour, alpha=0.2, lw=0)
         ax.set_xscale("log")
-        ax.set_xticks(sorted(rows.n_queries.unique()), [f"{n:,}" for n in sorted(rows.n_queries.unique())], rotation=60)
+        ax.set_xticks(sorted(rows.n_queries.unique()), [f"{n:,}" for n in sorted(rows.n_queries.unique())])
         ax.minorticks_off()
         ax.set_title(NAMES[part], fontsize=9.5)
         ax.set_xlabel("queries kept")
         ax.set_ylabel("nats")
     axes[0].legend()
     row: pd.Series = rows.iloc[0]
-    told = f"{shown[-1]} on {row.train_queries:,} queries; bands: spread over random subsets"
+    told = f"{shown[-1]} on {row.train_queries:,} queries; bands: one standard deviation over random subsets"
     figure.suptitle(f"{subtitle(study.headline())}; {told}", fontsize=9)
     return figure
