@@ -17,6 +17,7 @@ from transformers import (
 from rankscale import models, packing, tables
 from rankscale.counts import parameters_by_part
 from rankscale.packing import Packed
+from rankscale.pretrained import Pretrained
 from tests.unit.test_train import published, train
 
 SIZE = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
@@ -44,7 +45,7 @@ def test_side_by_side_gives_what_padded_gives(name, monkeypatch):
     ids, inside = texts.padded()
     with torch.no_grad():
         expected = made(name)(input_ids=ids, attention_mask=inside.long()).last_hidden_state[inside]
-        encoder = models.Pretrained(made(name))
+        encoder = Pretrained(made(name))
         monkeypatch.setattr(packing, "PADDING", 0)  # each length apart
         found = encoder(texts)
     assert encoder.packed == (name not in PADDED)

@@ -9,11 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from rankscale import models, schemas, tables
+from rankscale import schemas, tables
 from rankscale.counts import sequence_flops
 from rankscale.errors import StudyError
 from rankscale.examples import Examples, subset
 from rankscale.objective import contrastive_loss, diverged, learning_rate
+from rankscale.pretrained import pretrained
 from tests.conftest import ROOT, run, stage
 
 N = 40  # queries, each with its own document; the last four have a second one
@@ -349,7 +350,7 @@ def test_dropout_of_any_name_is_off(tmp_path):
     from transformers import GPT2Config, GPT2Model
 
     GPT2Model(GPT2Config(vocab_size=100, n_positions=32, n_embd=16, n_layer=1, n_head=2)).save_pretrained(tmp_path)
-    encoder = models.pretrained(str(tmp_path)).train()
+    encoder = pretrained(str(tmp_path)).train()
     assert all(module.p == 0 for module in encoder.modules() if isinstance(module, torch.nn.Dropout))
 
 
@@ -360,4 +361,4 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     made.encoder.layer[0].output.dense.bias.data[0] = float("nan")
     made.save_pretrained(tmp_path)
     with pytest.raises(StudyError, match=r"its weights .*bias are not finite"):
-        models.pretrained(str(tmp_path))
+        pretrained(str(tmp_path))

@@ -50,13 +50,14 @@ def lsa(args: argparse.Namespace) -> Encoder:
 def transformer(args: argparse.Namespace) -> Encoder:
     """Vectors [n, hidden] by a frozen transformer encoder."""
     from rankscale import devices, models
+    from rankscale.pretrained import pretrained
     from rankscale.store import Tokens
     from rankscale.tokenizer import frame, ids_of, load
 
     device = devices.set_up(args.device, args.threads)
     tokenizer = load(args.encoder)
     around = frame(tokenizer)
-    model = models.BiEncoder(models.pretrained(args.encoder), None, args.pooling).to(device)
+    model = models.BiEncoder(pretrained(args.encoder), None, args.pooling).to(device)
     prefix = {"documents": args.passage_prefix, "queries": args.query_prefix}
     longest = {"documents": args.passage_length, "queries": args.query_length}
 

@@ -45,6 +45,7 @@ class Packed:
 
     def __init__(self, ids: torch.Tensor, lengths: np.ndarray, back: torch.Tensor) -> None:
         self.ids, self.lengths, self.back = ids, lengths, back
+        self._made: dict[int, list[Group]] = {}
         ends = np.cumsum(lengths)
         self.positions = torch.from_numpy(np.arange(len(ids)) - np.repeat(ends - lengths, lengths))
         self.ends = torch.from_numpy(np.concatenate([[0], ends]))
@@ -81,8 +82,10 @@ class Packed:
         return functional.embedding_bag(every, states.float(), self.starts, mode="mean")
 
     def groups(self, hidden: int) -> list[Group]:
-        """The texts in groups of like length, for attention over states of a width."""
-        return list(self._groups(hidden))
+        """The texts in groups of like length, for attention over states of a width; made once for all layers."""
+        if hidden not in self._made:
+            self._made[hidden] = list(self._groups(hidden))
+        return self._made[hidden]
 
     def _groups(self, hidden: int) -> Iterator[Group]:
         lengths, room = self.lengths, max(1, PADDING // hidden)

@@ -16,6 +16,7 @@ from rankscale.errors import StudyError
 from rankscale.examples import Examples
 from rankscale.learner import Learner
 from rankscale.objective import diverged, learning_rate
+from rankscale.pretrained import places, pretrained
 from rankscale.processes import Processes, Stop
 from rankscale.record import Record
 from rankscale.seeds import generator
@@ -36,12 +37,12 @@ def build(args: argparse.Namespace, vocabulary: int) -> models.BiEncoder:
     """The model before its first step; from scratch, its weights are a function of the seed alone."""
     torch.manual_seed(int(generator(args.seed, "weights").integers(2**62)))
     if args.checkpoint:
-        encoder = models.pretrained(args.checkpoint)
-        places = models.places(encoder)
+        encoder = pretrained(args.checkpoint)
+        longest = places(encoder)
         for key in ("query_length", "passage_length"):
-            if places and getattr(args, key) > places:
+            if longest and getattr(args, key) > longest:
                 raise StudyError(
-                    f"training.{key}: {getattr(args, key)} is more than the {places} tokens {args.model} reads"
+                    f"training.{key}: {getattr(args, key)} is more than the {longest} tokens {args.model} reads"
                 )
         if vocabulary > encoder.config.vocab_size:
             raise StudyError(

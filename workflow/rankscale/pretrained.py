@@ -1,0 +1,129 @@
+"""Encoders that others trained: any that transformers loads, read side by side where that gives the same."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from rankscale import attention
+from rankscale.bert import Bert, BertShape
+from rankscale.command import log
+from rankscale.errors import StudyError
+from rankscale.packing import Packed
+
+
+class Pretrained(nn.Module):
+    """Any transformers encoder, called as `Bert` is: on packed texts where its architecture allows, else padded."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self.config = model, model.config
+        self.packed = False
+        self.packed = self._packs()
+
+    def _packs(self) -> bool:
+        """Whether two texts side by side give what they give padded; if so, they are so computed from now on.
+
+        An encoder may number positions, or pass its arguments on, in ways of its own; so it is tried.
+        """
+        usual = self.config._attn_implementation
+        texts = Packed(torch.arange(11) % self.config.vocab_size, np.array([7, 4]), torch.arange(2))
+        training = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            expected = self(texts)
+            try:
+                attention.register()
+                self.model.set_attn_implementation(attention.NAME)
+                apart = (self._side_by_side(texts) - expected).abs().max()
+                alike = bool(apart <= 1e-3 * expected.abs().max())
+            except Exception as error:  # an architecture that cannot may fail in any way
+                log.info("%s reads padded texts (%s)", self.config.model_type, type(error).__name__)
+                alike = False
+        if not alike:
+            self.model.set_attn_implementation(usual)
+        self.model.train(training)
+        return alike
+
+    def checkpoint(self) -> None:
+        """Compute each layer's inside again in the backward pass, to hold less."""
+        self.model.gradient_checkpointing_enable({"use_reentrant": False})
+
+    def forward(self, texts: Packed) -> torch.Tensor:
+        """States float [tokens, hidden] of packed texts."""
+        if self.packed:
+            return self._side_by_side(texts)
+        ids, inside = texts.padded()
+        return self.model(input_ids=ids, attention_mask=inside.long()).last_hidden_state[inside]
+
+    def _side_by_side(self, texts: Packed) -> torch.Tensor:
+        found = self.model(input_ids=texts.ids[None], position_ids=texts.positions[None], texts=texts)
+        return found.last_hidden_state[0]
+
+
+def pretrained(name: str) -> nn.Module:
+    """The encoder of a hub id or local folder, dropout switched off. Raises StudyError if it cannot be had."""
+    from transformers import AutoConfig, AutoModel
+    from transformers.utils import logging
+
+    # Transformers reports every weight that it does not load; a fresh pooler or head is the rule here.
+    logging.set_verbosity_error()
+    folder = Path(name).expanduser()
+    if name.startswith((".", "/", "~")) and not folder.is_dir():
+        raise StudyError(f"checkpoint {name}: there is no such folder")
+    place = str(folder) if folder.is_dir() else name
+    try:
+        config = AutoConfig.from_pretrained(place)
+        for key in vars(config):
+            if "drop" in key and isinstance(getattr(config, key), float):
+                setattr(config, key, 0.0)
+        model, report = AutoModel.from_pretrained(place, config=config, output_loading_info=True)
+    except Exception as error:  # transformers, safetensors and the hub each raise what they like
+        raise StudyError(not_loaded(f"checkpoint {name}", name, error)) from error
+    missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
+    if missing or report["mismatched_keys"]:
+        odd = missing[0] if missing else sorted(map(str, report["mismatched_keys"]))[0]
+        raise StudyError(f"checkpoint {name}: its weights do not fit the model: {odd} is missing or of another shape")
+    if config.is_encoder_decoder or not hasattr(config, "hidden_size") or not hasattr(config, "vocab_size"):
+        raise StudyError(f"checkpoint {name}: a {config.model_type} model is no plain text encoder")
+    model = model.float()
+    broken = next((key for key, value in model.state_dict().items() if not value.isfinite().all()), None)
+    if broken:
+        raise StudyError(f"checkpoint {name}: its weights {broken} are not finite")
+    encoder = as_bert(model) or Pretrained(model)
+    texts = Packed(torch.arange(11) % config.vocab_size, np.array([7, 4]), torch.arange(2))
+    with torch.no_grad():
+        if not torch.equal(encoder.train()(texts), encoder(texts)):
+            raise StudyError(
+                f"checkpoint {name}: a {config.model_type} model drops out at random, and cannot be told not to"
+            )
+    return encoder
+
+
+def places(encoder: nn.Module) -> int | None:
+    """How many tokens of a text the encoder has positions for; None if it does not say."""
+    found = getattr(encoder.config, "max_position_embeddings", None)
+    tables_of = [m for name, m in encoder.named_modules() if name.endswith("position_embeddings")]
+    # Some count positions from behind that of the padding.
+    behind = next((m.padding_idx + 1 for m in tables_of if getattr(m, "padding_idx", None) is not None), 0)
+    return found and found - behind
+
+
+def not_loaded(what: str, name: str, error: Exception) -> str:
+    """Why something of a hub or folder could not be had, and what to do, in a line."""
+    first = next(iter(str(error).splitlines()), type(error).__name__)
+    hint = (
+        "" if Path(name).expanduser().is_dir() else "; there is no such folder either: check the name, or bring it here"
+    )
+    return f"{what}: cannot be loaded ({first}){hint}"
+
+
+def as_bert(model: nn.Module) -> Bert | None:
+    """The same encoder without padding, if it is a BERT of the usual kind."""
+    config = model.config.to_dict()
+    if config["model_type"] != "bert" or config["hidden_act"] != "gelu" or config.get("is_decoder"):
+        return None
+    encoder = Bert(BertShape(**{k: config[k] for k in BertShape._fields}))
+    encoder.load_state_dict({k: v for k, v in model.state_dict().items() if k in encoder.state_dict()})
+    return encoder
