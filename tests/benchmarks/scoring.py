@@ -12,19 +12,20 @@ import numpy as np
 
 from tests.benchmarks.measure import Clock, part, report, table
 
-ME, QUERIES, CANDIDATES, DEPTH, CHECKPOINTS = "tests.benchmarks.scoring", 6980, 256, 1000, 200
+ME, CANDIDATES, DEPTH, CHECKPOINTS = "tests.benchmarks.scoring", 256, 1000, 200
+QUERIES, ALL = 6980, 55578  # of MS MARCO's dev small and dev
 DOCUMENTS = 8_841_823
 KEYS = {"model": "m", "train_queries": 1, "seed": 1, "step": 1, "split": "dev"}
 
 
-def generate(folder: Path) -> None:
+def generate(folder: Path, queries: int) -> None:
     """Observations of made-up scores, a run, and MS MARCO's one judgment a query."""
     from rankscale import tables
 
     random = np.random.default_rng(0)
-    scores = random.normal(size=(QUERIES, 1 + CANDIDATES)).astype(np.float32)
+    scores = random.normal(size=(queries, 1 + CANDIDATES)).astype(np.float32)
     scores[:, 0] += 2
-    ids = [str(1_000_000 + i) for i in range(QUERIES)]
+    ids = [str(1_000_000 + i) for i in range(queries)]
     seen = {
         "n_candidates": CANDIDATES,
         "loss": np.log(np.exp(scores.astype(float)).sum(1)) - scores[:, 0],
@@ -33,15 +34,19 @@ def generate(folder: Path) -> None:
         "margin": (scores[:, 0] - scores[:, 1:].max(1)).astype(float),
     }
     tables.write("observations", {**KEYS, "query_id": ids, "candidates": "hard", **seen}, folder / "o.parquet")
-    documents = random.integers(DOCUMENTS, size=(QUERIES, DEPTH))
-    run = {
-        "query_id": np.repeat(ids, DEPTH),
-        "doc_id": documents.reshape(-1).astype(str),
-        "score": np.tile(np.linspace(9, 1, DEPTH, dtype=np.float32), QUERIES),
-        "rank": np.tile(np.arange(1, DEPTH + 1), QUERIES),
-    }
-    tables.write("runs", {**KEYS, **run}, folder / "r.parquet")
-    relevant = documents[np.arange(QUERIES), random.integers(2 * DEPTH, size=QUERIES) % DEPTH]
+    starts, stride = random.integers(DOCUMENTS, size=queries), 7919
+    with tables.writer("runs", folder / "r.parquet", write_batch_size=1 << 16) as append:
+        for some in np.array_split(np.arange(queries), max(queries // 128, 1)):
+            documents = (starts[some, None] + stride * np.arange(DEPTH)) % DOCUMENTS
+            run = {
+                "query_id": np.repeat([ids[i] for i in some], DEPTH),
+                "doc_id": documents.reshape(-1).astype(str),
+                "score": np.tile(np.linspace(9, 1, DEPTH, dtype=np.float32), len(some)),
+                "rank": np.tile(np.arange(1, DEPTH + 1), len(some)),
+            }
+            append({**KEYS, **run})
+    # Half of the positives stand in the run, at any depth.
+    relevant = (starts + stride * random.integers(2 * DEPTH, size=queries)) % DOCUMENTS
     judged = {"split": "dev", "query_id": ids, "doc_id": relevant.astype(str), "row": relevant}
     tables.write("qrels", {**judged, "grade": 1, "positive": True}, folder / "q.parquet")
 
@@ -93,7 +98,7 @@ def bare(folder: Path) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        generate(folder)
+        generate(folder, QUERIES)
         seconds = part(ME, "decomposing", folder)["seconds"]
         rows = [{"checkpoints": CHECKPOINTS, "queries": QUERIES, "candidates": CANDIDATES, "seconds": seconds}]
         table("Decomposed, with pseudo-values, intervals and the other measures", rows)
@@ -103,6 +108,8 @@ def main() -> None:
             {"what": "rankscale.score, from Parquet to Parquet", **ours, "times": ours["seconds"] / peer["seconds"]},
         ]
         table(f"A run of {QUERIES} queries x {DEPTH} results", rows)
+        generate(folder, ALL)
+        table(f"A run of {ALL} queries x {DEPTH} results", [part(ME, "scoring", folder)])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from rankscale import retrieve, sample, schemas, score, tables
+from rankscale import measures, retrieve, sample, schemas, score, tables
 from rankscale.errors import StudyError
 from rankscale.search import Pairs
 
@@ -102,7 +102,7 @@ def test_a_candidates_table_that_cannot_be_is_refused(rows, positive, said):
 def judged_table(qrels, threshold=1):
     names = ("query_id", "doc_id", "grade")
     columns = dict(zip(names, map(list, zip(*qrels, strict=True)), strict=True))
-    return pa.table({**columns, "positive": [g >= threshold for g in columns["grade"]]})
+    return pa.table({"split": ["test"] * len(qrels), **columns, "positive": [g >= threshold for g in columns["grade"]]})
 
 
 def judged_run(seed=0, queries=30, documents=300, depth=200):
@@ -118,29 +118,40 @@ def judged_run(seed=0, queries=30, documents=300, depth=200):
     return qrels, run
 
 
+def run_table(run):
+    names = ("query_id", "doc_id", "rank", "score")
+    columns = dict(zip(names, map(list, zip(*run, strict=True)), strict=True))
+    return pa.table({"split": ["test"] * len(run), **columns}).select(measures.COLUMNS)
+
+
 def test_full_retrieval_equals_ir_measures_and_missing_queries_count_0():
     qrels, run = judged_run()
-    table = pa.table(dict(zip(("query_id", "doc_id", "rank", "score"), map(list, zip(*run, strict=True)), strict=True)))
-    each = score.full_retrieval(table, judged_table(qrels))
-    found = score.means(each)
+    each = measures.full_retrieval([run_table(run[:1111]), run_table(run[1111:])], judged_table(qrels))["test"]
+    found = measures.means(each)
     assert each["q29"]["mrr_10"] == 0  # judged, not in the run
-    measures = {"mrr_10": "RR@10", "ndcg_10": "nDCG@10", "recall_100": "R@100", "map": "AP"}
+    names = {"mrr_10": "RR@10", "ndcg_10": "nDCG@10", "recall_100": "R@100", "map": "AP"}
     peers = ir_measures.calc_aggregate(
-        [ir_measures.parse_measure(m) for m in measures.values()],
+        [ir_measures.parse_measure(m) for m in names.values()],
         [ir_measures.Qrel(*row) for row in qrels],
         [ir_measures.ScoredDoc(q, d, s) for q, d, _, s in run],
     )
-    for ours, theirs in measures.items():
+    for ours, theirs in names.items():
         assert found[ours] == pytest.approx(peers[ir_measures.parse_measure(theirs)], abs=1e-6)
     assert found["recall_1000"] is None  # the run is 200 deep
 
 
-def test_empty_judgments_and_unknown_queries_are_refused():
-    run = pa.table({"query_id": ["x"], "doc_id": ["d"], "rank": [1]})
-    with pytest.raises(StudyError, match="no query has a positive judgment"):
-        score.full_retrieval(run, judged_table([("q", "d", 0)]))
-    with pytest.raises(StudyError, match="the run has query x, which nobody judged"):
-        score.full_retrieval(run, judged_table([("q", "d", 1)]))
+@pytest.mark.parametrize(
+    ("run", "qrels", "said"),
+    [
+        ([("x", "d", 1, 1.0)], [("x", "d", 0)], "test: no query has a positive judgment"),
+        ([("x", "d", 1, 1.0)], [("q", "d", 1)], "the run has query x, which nobody judged"),
+        ([("q", "d", 1, 1.0), ("q", "d", 2, 0.5)], [("q", "d", 1)], "document d twice for query q"),
+        ([("q", "d", 1, 1.0), ("q", "e", 3, 0.5)], [("q", "d", 1)], "2 results for query q, ranked up to 3"),
+    ],
+)
+def test_runs_and_judgments_that_cannot_be_measured_are_refused(run, qrels, said):
+    with pytest.raises(StudyError, match=said):
+        measures.full_retrieval([run_table(run)], judged_table(qrels))
 
 
 def test_mixed_observations_are_refused():

@@ -1,7 +1,8 @@
 """The ranking model: a transformer encoder, pooled, a linear head; scores are inner products."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -88,13 +89,20 @@ def load(path: Path) -> tuple[BiEncoder, dict]:
 
 
 def encode_parts(
-    model: BiEncoder, tokens: Tokens, rows: np.ndarray, device: torch.device, doing: str, size: int = 0
+    model: BiEncoder,
+    tokens: Tokens,
+    rows: np.ndarray,
+    device: torch.device,
+    doing: str,
+    precision: Callable[[], AbstractContextManager] = nullcontext,
+    size: int = 0,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Vectors of the texts `rows` in parts of about `size` bytes (0: one part): rows, ascending, and float32 [n, d].
 
     Each distinct text is encoded once, so equal texts get equal vectors; a part holds all texts of some lengths.
     Length-sorted batches under a token budget: almost nothing is padding, and memory does not depend on the number.
-    Raises StudyError, naming the text, if a vector is not finite.
+    `precision` makes the context in which the encoder's products are taken; each batch has its own, as autocast keeps
+    copies of the weights. Raises StudyError, naming the text, if a vector is not finite.
     """
     model.eval()
     distinct, which = tokens.unique(rows)
@@ -115,7 +123,7 @@ def encode_parts(
 
     count = 0
     for some in progress(tokens.length_sorted(distinct, _budget(model, device)), doing, "batch"):
-        with torch.inference_mode():
+        with torch.inference_mode(), precision():
             vectors = model(pack((tokens, some)).to(device)).float().cpu().numpy()
         bad = np.flatnonzero(~np.isfinite(vectors).all(1))
         if len(bad):
@@ -136,7 +144,14 @@ def _budget(model: BiEncoder, device: torch.device) -> int:
     return 1 << 15 if device.type == "cuda" else min(1 << 12, (3 << 20) // (4 * model.encoder.config.hidden_size))
 
 
-def encode(model: BiEncoder, tokens: Tokens, rows: np.ndarray, device: torch.device, doing: str) -> np.ndarray:
+def encode(
+    model: BiEncoder,
+    tokens: Tokens,
+    rows: np.ndarray,
+    device: torch.device,
+    doing: str,
+    precision: Callable[[], AbstractContextManager] = nullcontext,
+) -> np.ndarray:
     """Vectors float32 [n, dimension] of the texts `rows`, in their order, as `encode_parts` makes them."""
-    ((found, vectors),) = encode_parts(model, tokens, rows, device, doing)
+    ((found, vectors),) = encode_parts(model, tokens, rows, device, doing, precision)
     return vectors[np.searchsorted(found, rows)]

@@ -1,6 +1,7 @@
 """Evaluate one checkpoint: contrastive observations over fixed candidates, and the full-collection run."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,8 @@ def main(args: argparse.Namespace) -> None:
     if some.null_count:
         raise StudyError(f"{args.tokens}: no tokens for query {ids.filter(pc.is_null(some))[0]}")
     model = model.to(device)
-    asked = models.encode(model, queries, some.to_numpy(), device, "encode queries")
+    exact = partial(devices.sixteen_bits, args.precision, device)
+    asked = models.encode(model, queries, some.to_numpy(), device, "encode queries", exact)
     contrasts = []
     for kind in pc.unique(candidates["candidates"]).to_pylist():
         part = candidates.filter(pc.equal(candidates["candidates"], kind))
@@ -126,7 +128,7 @@ def main(args: argparse.Namespace) -> None:
         needed = np.union1d(needed, searched)
         best = Best(asked, min(args.top_k, len(searched)), device.type)
     log.info("%s/%s/%s step %s: encoding %d queries and %d passages, each once", *keys.values(), len(ids), len(needed))
-    for rows, vectors in models.encode_parts(model, documents, needed, device, "encode passages", PART):
+    for rows, vectors in models.encode_parts(model, documents, needed, device, "encode passages", exact, PART):
         for contrast in contrasts:
             contrast.pairs.add(rows, vectors)
         if searched is not None:
@@ -150,6 +152,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--top-k", type=int, default=1000, help="depth of the run")
     made.add_argument("--pool", type=Path, help="rows that the run searches; without it the whole collection")
     made.add_argument("--device", default="auto")
+    made.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help="of the encoder's products")
     made.add_argument("--threads", type=int, default=1, help="of torch; another number gives other rounding")
     made.add_argument("--observations", type=Path, required=True, help="output")
     made.add_argument("--run", type=Path, help="output: the full-collection run")

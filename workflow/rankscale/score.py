@@ -7,13 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale import archives, command, schemas, tables
+from rankscale import archives, command, measures, schemas, tables
 from rankscale.command import log
 from rankscale.decomposition import CORRECTIONS, TIES, decompose
 from rankscale.errors import StudyError
 
 KEYS = ("model", "train_queries", "seed", "step")
-CUT = 10
 
 
 def measure(observations: pa.Table, ties: str, correction: str) -> list[dict[str, object]]:
@@ -69,70 +68,6 @@ def groups(table: pa.Table, keys: list[str]) -> list[tuple[dict[str, object], pa
     return parts
 
 
-def full_retrieval(run: pa.Table, qrels: pa.Table) -> dict[str, dict[str, float]]:
-    """By judged query, mrr_10, ndcg_10, recall_100, recall_1000 (None if the run is shorter) and map of one split.
-
-    nDCG takes the grades, the others whether a document is positive. A judged query that the run lacks counts 0.
-    Raises StudyError for empty judgments or a query nobody judged.
-    """
-    import pytrec_eval
-
-    graded: dict[str, dict[str, int]] = {}
-    judged: dict[str, dict[str, int]] = {}
-    for query, document, grade, positive in zip(
-        *(qrels[c].to_pylist() for c in ("query_id", "doc_id", "grade", "positive")), strict=True
-    ):
-        graded.setdefault(query, {})[document] = max(grade, 0)
-        judged.setdefault(query, {})[document] = int(positive)
-    judged = {q: grades for q, grades in judged.items() if max(grades.values()) > 0}
-    if not judged:
-        raise StudyError("no query has a positive judgment; full retrieval cannot be measured")
-    graded = {q: graded[q] for q in judged}
-    names = run["query_id"].combine_chunks().dictionary_encode()
-    order = np.lexsort((run["rank"].to_numpy(), names.indices.to_numpy()))
-    documents, ranks = run["doc_id"].to_pylist(), run["rank"].to_numpy()
-    if (np.diff(order) != 1).any():
-        documents, ranks = [documents[i] for i in order], ranks[order]
-    starts = np.append(np.flatnonzero(np.diff(names.indices.to_numpy()[order], prepend=-1)), len(run))
-    # trec_eval orders by score and breaks ties by name; the run's own order is kept by scoring it by rank.
-    points = (-ranks).astype(float).tolist()
-    found = {
-        query: dict(zip(documents[a:b], points[a:b], strict=True))
-        for query, a, b in zip(names.dictionary.to_pylist(), starts[:-1], starts[1:], strict=True)
-    }
-    unknown = sorted(set(found) - set(judged))
-    if unknown:
-        raise StudyError(f"the run has query {unknown[0]}, which nobody judged")
-    if len(found) < len(judged):
-        log.info("%d judged queries have no results and count 0", len(judged) - len(found))
-    deep = pytrec_eval.RelevanceEvaluator(judged, {"recall_100,1000", "map"}).evaluate(found)
-    # recip_rank knows no cut-off, so the run is cut first; for nDCG@10 the rest of it does not count either.
-    short = {q: dict(list(d.items())[:CUT]) for q, d in found.items()}
-    top = pytrec_eval.RelevanceEvaluator(judged, {"recip_rank"}).evaluate(short)
-    gain = pytrec_eval.RelevanceEvaluator(graded, {"ndcg_cut_10"}).evaluate(short)
-
-    has_1000 = ranks.max() >= 1000
-    out = {}
-    for query in judged:
-        a, b, c = (values.get(query, {}) for values in (top, gain, deep))
-        out[query] = {
-            "mrr_10": a.get("recip_rank", 0.0),
-            "ndcg_10": b.get("ndcg_cut_10", 0.0),
-            "recall_100": c.get("recall_100", 0.0),
-            "recall_1000": c.get("recall_1000", 0.0) if has_1000 else None,
-            "map": c.get("map", 0.0),
-        }
-    return out
-
-
-def means(values: dict[str, dict[str, float]]) -> dict[str, float | None]:
-    """The mean of each measure over the queries; None where it is."""
-    return {
-        name: None if next(iter(values.values()))[name] is None else sum(v[name] for v in values.values()) / len(values)
-        for name in schemas.FULL
-    }
-
-
 def main(args: argparse.Namespace) -> None:
     """Write one row per split and kind of candidates of one checkpoint; or print what an archive decomposes into."""
     if args.npz:
@@ -150,16 +85,16 @@ def main(args: argparse.Namespace) -> None:
     rows = measure(observations, args.ties, args.correction)
     missing: dict[str, object] = {"retrieval": "none", **dict.fromkeys(schemas.FULL)}
     measured: dict[str, dict] = {}
-    per_query: list[dict] = []
+    per_query: dict[str, list] = {name: [] for name in ("split", "query_id", *schemas.FULL)}
     if args.run:
-        run = tables.read("runs", args.run, ["split", "query_id", "doc_id", "rank"])
-        qrels = tables.read("qrels", args.qrels)
-        for split in pc.unique(run["split"]).to_pylist():
-            of_split = [t.filter(pc.equal(t["split"], split)) for t in (run, qrels)]
-            each = full_retrieval(*of_split)
-            measured[split] = {"retrieval": args.retrieval, **means(each)}
-            keys = {**{k: rows[0][k] for k in KEYS}, "split": split}
-            per_query += [{**keys, "query_id": query, **values} for query, values in each.items()]
+        parts = tables.scan("runs", args.run, measures.COLUMNS)
+        found = measures.full_retrieval(parts, tables.read("qrels", args.qrels))
+        for split, each in found.items():
+            measured[split] = {"retrieval": args.retrieval, **measures.means(each)}
+            per_query["split"] += [split] * len(each)
+            per_query["query_id"] += each
+            for name in schemas.FULL:
+                per_query[name] += [values[name] for values in each.values()]
     rows = [row | measured.get(row["split"], missing) for row in rows]
     for row in rows:
         log.info(
@@ -171,7 +106,7 @@ def main(args: argparse.Namespace) -> None:
         )
     write("scores", rows, args.output)
     if args.per_query:
-        write("per_query", per_query, args.per_query)
+        tables.write("per_query", {**{k: rows[0][k] for k in KEYS}, **per_query}, args.per_query)
 
 
 def write(name: str, rows: list[dict], path: Path) -> None:

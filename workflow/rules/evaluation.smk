@@ -63,7 +63,7 @@ rule retrieve:
         device=DEVICE,
     params:
         recipe=recipes.RETRIEVE,
-        options=flags({"top_k": DEPTH, **MACHINE}),
+        options=flags({"top_k": DEPTH, "precision": EVALUATION["precision"], **MACHINE}),
         run=f"--run {RESULTS}/runs/{CHECKPOINT}.parquet" if DEPTH else "",
         pool=flags({"pool": POOL}),
     message:

@@ -1,0 +1,160 @@
+"""Evaluating one checkpoint against a plain evaluation that encodes each query's candidates apart.
+
+python -m tests.benchmarks.evaluation
+
+The plain one tokenizes and encodes, for every query, its positive and its candidates with transformers' own BERT,
+padded to the longest; it is measured on a sample of the queries, and its time on all of them is extrapolated.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tests.benchmarks.measure import Clock, part, report, table
+
+# What a study's jobs are told by the workflow (rankscale.study.prepare_environment).
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+ME, THREADS = "tests.benchmarks.evaluation", 2
+DOCUMENTS, QUERIES, SAMPLE, TOP, CANDIDATES, LENGTH = 14_000, 1_500, 20, 300, 256, 128
+
+
+def generate(folder: Path) -> None:
+    """A sample of the embedded collection, hard candidates out of each query's top 300, and an untrained L4H256."""
+    import torch
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.preprocessing import normalize
+
+    from rankscale import docstrings, models, sample, tables
+    from rankscale.tokenizer import train_wordpiece
+    from tests.conftest import stage
+
+    pairs = docstrings.harvest()
+    pairs = [pairs[i] for i in np.random.default_rng(0).permutation(len(pairs))[:DOCUMENTS]]
+    passages, queries = [p.passage for p in pairs], [p.query for p in pairs[:QUERIES]]
+    ids, docs = [f"q{i}" for i in range(QUERIES)], [f"d{i}" for i in range(DOCUMENTS)]
+    tables.write("documents", {"doc_id": docs, "title": "", "text": passages}, folder / "documents.parquet")
+    tables.write("queries", {"query_id": ids, "text": queries}, folder / "queries.parquet")
+    train_wordpiece(passages, 8000, folder / "model")
+    stage("tokenize", "--collection", folder, "--tokenizer", folder / "model", "--output", folder / "tokens")
+    words = TfidfVectorizer(sublinear_tf=True).fit(passages)
+    space = TruncatedSVD(128, random_state=0).fit(words.transform(passages))
+    d, q = (normalize(space.transform(words.transform(texts))) for texts in (passages, queries))
+    scores = q @ d.T
+    scores[np.arange(QUERIES), np.arange(QUERIES)] = -np.inf
+    mined = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
+    rows = [sample.hard(mined[i], CANDIDATES, ids[i], 7).tolist() for i in range(QUERIES)]
+    fixed = {"split": "test", "candidates": "hard", "query_id": ids, "positive": list(range(QUERIES)), "rows": rows}
+    tables.write("candidates", fixed, folder / "candidates.parquet")
+    torch.manual_seed(0)
+    model = models.BiEncoder(models.from_scratch(4, 256, 4, 8000, LENGTH), 1024)
+    facts = {"model": "L4H256", "train_queries": 0, "seed": 0, "step": 0, "status": "finished"}
+    facts |= {"query_length": 24, "passage_length": LENGTH, "inverse_temperature": 1.0}
+    models.save(model, folder / "c.safetensors", {**facts, "output_dim": 1024, "pooling": "mean"})
+
+
+def ours(folder: Path, precision: str) -> None:
+    """The stage, after its imports and a first use of the kernels."""
+    import torch
+
+    from rankscale import models, retrieve
+    from rankscale.store import Tokens
+
+    model, facts = models.load(folder / "c.safetensors")
+    tokens = Tokens.read(folder / "tokens", "documents", facts["passage_length"])
+    models.encode(model, tokens, np.arange(100), torch.device("cpu"), "warm up")
+    places = ("--checkpoint", folder / "c.safetensors", "--tokens", folder / "tokens")
+    more = ("--candidates", folder / "candidates.parquet", "--observations", folder / f"{precision}.parquet")
+    how = ("--device", "cpu", "--threads", THREADS, "--precision", precision)
+    with Clock() as clock:
+        retrieve.main(retrieve.arguments().parse_args(list(map(str, (*places, *more, *how)))))
+    report(seconds=clock.seconds, extra=clock.extra)
+
+
+def plain(folder: Path) -> None:
+    """Each query of the sample on its own: texts, their tokens, padded, encoded, scored."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    from rankscale import models, tables
+
+    torch.set_num_threads(THREADS)
+    mine, _ = models.load(folder / "c.safetensors")
+    config = BertConfig(**mine.encoder.config._asdict())
+    encoder = BertModel(config, add_pooling_layer=False).eval()
+    encoder.load_state_dict(mine.encoder.state_dict(), strict=False)
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    texts = [tables.read(k, folder / f"{k}.parquet")["text"].to_pylist() for k in ("queries", "documents")]
+    fixed = tables.read("candidates", folder / "candidates.parquet").slice(0, SAMPLE + 1).to_pylist()
+
+    def vectors(some: list[str], longest: int) -> torch.Tensor:
+        read = tokenizer(some, padding=True, truncation=True, max_length=longest, return_tensors="pt")
+        mask = read["attention_mask"][..., None]
+        states = encoder(**read).last_hidden_state
+        return mine.head((states * mask).sum(1) / mask.sum(1))
+
+    scores, start = [], 0.0
+    with torch.no_grad():
+        for number, row in enumerate(fixed):
+            if number == 1:
+                start = time.monotonic()  # the first one warms up
+            asked = vectors([texts[0][number]], 24)
+            found = vectors([texts[1][i] for i in (row["positive"], *row["rows"])], LENGTH)
+            scores.append((asked @ found.T)[0].numpy())
+    seconds = (time.monotonic() - start) / SAMPLE
+    np.save(folder / "plain.npy", np.stack(scores))
+    report(seconds=seconds)
+
+
+def agreement(folder: Path, precision: str) -> dict[str, object]:
+    """How the observations differ from those of the plain evaluation's scores, on the sample."""
+    from rankscale import tables
+
+    scores = np.load(folder / "plain.npy").astype(float)
+    seen = tables.read("observations", folder / f"{precision}.parquet").to_pandas().iloc[: len(scores)]
+    size = np.abs(scores).max(1)
+    loss = np.logaddexp.reduce(scores, 1) - scores[:, 0]
+    beyond = scores[:, 1:] - scores[:, :1]
+    clear = np.abs(beyond) > 1e-5 * size[:, None]
+    # Candidates within rounding of the positive may stand on either side of it.
+    least, most = ((beyond > 0) & clear).sum(1), ((beyond > 0) | ~clear).sum(1)
+    return {
+        "ranks that differ": int(((seen.above < least) | (seen.above > most)).sum()),
+        "loss difference / score": float((np.abs(seen.loss - loss) / size).max()),
+    }
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        generate(folder)
+        # The plain one as it comes, and told the memory settings that the workflow gives ours.
+        alone = part(ME, "plain", folder)["seconds"] * QUERIES
+        os.environ.update(MALLOC)
+        peer = part(ME, "plain", folder)["seconds"] * QUERIES
+        rows = [{"what": "plain, as it comes", "seconds": alone, "times": peer / alone}]
+        rows.append({"what": "plain, with our memory settings", "seconds": peer, "times": 1.0})
+        for precision in ("fp32", "bf16"):
+            found = part(ME, "ours", folder, precision)
+            again = part(ME, "plain", folder)["seconds"] * QUERIES
+            rows.append(
+                {
+                    "what": f"rankscale.retrieve, {precision}",
+                    "seconds": found["seconds"],
+                    # The machine's speed moves: the plain one is measured before and after.
+                    "times": (peer + again) / 2 / found["seconds"],
+                    "extra MB": found["extra"],
+                    **agreement(folder, precision),
+                }
+            )
+            peer = again
+        title = f"{QUERIES} queries x {CANDIDATES} of the top {TOP} of {DOCUMENTS} passages, L4H256, {THREADS} threads"
+        table(title, rows)
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*[Path(sys.argv[2]), *sys.argv[3:]]) if len(sys.argv) > 2 else main()

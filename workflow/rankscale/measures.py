@@ -1,0 +1,126 @@
+"""Full retrieval measured by pytrec_eval, query by query, in memory that does not grow with the run.
+
+The measures depend on a run only by where its judged documents stand. So the run is read part by part, those places
+are kept, and pytrec_eval is given each document under its rank as a name.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rankscale.command import log
+from rankscale.errors import StudyError
+from rankscale.schemas import FULL
+
+CUT = 10
+DEEP = 1000
+COLUMNS = ["split", "query_id", "doc_id", "rank"]
+
+Query = tuple[str, str]  # split and query id
+
+
+class Places:
+    """Where a run has the judged documents of each query, and how many results it has for each."""
+
+    def __init__(self, parts: Iterable[pa.Table], qrels: pa.Table) -> None:
+        self.found: dict[Query, dict[str, int]] = {}
+        self.depth: dict[Query, int] = {}
+        deepest: dict[Query, int] = {}
+        known = pc.unique(qrels["doc_id"])
+        for part in parts:
+            judged = part.filter(pc.is_valid(pc.index_in(part["doc_id"], known)))
+            for split, query, document, rank in zip(*(judged[c].to_pylist() for c in COLUMNS), strict=True):
+                places = self.found.setdefault((split, query), {})
+                if places.setdefault(document, rank) != rank:
+                    raise StudyError(f"the run has document {document} twice for query {query}")
+            for split, query, count, last in _extents(part):
+                self.depth[split, query] = self.depth.get((split, query), 0) + count
+                deepest[split, query] = max(deepest.get((split, query), 0), last)
+        for key, last in deepest.items():
+            if last != self.depth[key]:
+                raise StudyError(f"the run has {self.depth[key]} results for query {key[1]}, ranked up to {last}")
+
+
+def _extents(part: pa.Table) -> Iterable[tuple[str, str, int, int]]:
+    counted = part.group_by(["split", "query_id"]).aggregate([([], "count_all"), ("rank", "max")])
+    return zip(*(counted[c].to_pylist() for c in ("split", "query_id", "count_all", "rank_max")), strict=True)
+
+
+def full_retrieval(parts: Iterable[pa.Table], qrels: pa.Table) -> dict[str, dict[str, dict[str, float | None]]]:
+    """By split and judged query: mrr_10, ndcg_10, recall_100, recall_1000 (None if the run is shorter) and map.
+
+    `parts` are pieces of a runs table, `qrels` the judgments. Splits without results are left out. nDCG takes the
+    grades, the others whether a document is positive. A judged query that the run lacks counts 0. Raises StudyError
+    for empty judgments, a query nobody judged, a document twice in one list, or ranks that are not 1 to n.
+    """
+    run = Places(parts, qrels)
+    splits = list(dict.fromkeys(split for split, _ in run.depth))
+    judged: dict[Query, list[tuple[str, int, bool]]] = {}
+    for split, query, *judgment in zip(
+        *(qrels[c].to_pylist() for c in ("split", "query_id", "doc_id", "grade", "positive")), strict=True
+    ):
+        if split in splits:
+            judged.setdefault((split, query), []).append(judgment)
+    judged = {key: judgments for key, judgments in judged.items() if any(positive for *_, positive in judgments)}
+    for split in splits:
+        if not any(of == split for of, _ in judged):
+            raise StudyError(f"{split}: no query has a positive judgment; full retrieval cannot be measured")
+    unknown = sorted(set(run.depth) - set(judged))
+    if unknown:
+        raise StudyError(f"the run has query {unknown[0][1]}, which nobody judged")
+    if len(run.depth) < len(judged):
+        log.info("%d judged queries have no results and count 0", len(judged) - len(run.depth))
+    out: dict[str, dict[str, dict[str, float | None]]] = {split: {} for split in splits}
+    for key, values in _measured(run, judged).items():
+        out[key[0]][key[1]] = values
+    return out
+
+
+def _measured(run: Places, judged: dict[Query, list]) -> dict[Query, dict[str, float | None]]:
+    import pytrec_eval
+
+    numbers = {str(number): key for number, key in enumerate(judged)}
+    grades: dict[str, dict[str, int]] = {}
+    positives: dict[str, dict[str, int]] = {}
+    reach: dict[str, int] = {}
+    for number, key in numbers.items():
+        places = run.found.get(key, {})
+        named = [(str(places.get(document, f"-{i}")), *rest) for i, (document, *rest) in enumerate(judged[key])]
+        grades[number] = {name: max(grade, 0) for name, grade, _ in named}
+        positives[number] = {name: int(positive) for name, _, positive in named}
+        if key in run.depth:
+            # What lies below the last judged document changes nothing.
+            reach[number] = max([1, *(places[document] for document, *_ in judged[key] if document in places)])
+    # trec_eval orders by score and breaks ties by name; the run's own order is kept by scoring it by rank.
+    lists: dict[int, dict[str, float]] = {}
+
+    def results(depth: int) -> dict[str, float]:
+        if depth not in lists:
+            lists[depth] = {str(rank): -float(rank) for rank in range(1, depth + 1)}
+        return lists[depth]
+
+    long = {number: results(depth) for number, depth in reach.items()}
+    # recip_rank knows no cut-off, so the run is cut first; for nDCG@10 the rest of it does not count either.
+    short = {number: results(min(depth, CUT)) for number, depth in reach.items()}
+    deep = pytrec_eval.RelevanceEvaluator(positives, {"recall_100,1000", "map"}).evaluate(long)
+    top = pytrec_eval.RelevanceEvaluator(positives, {"recip_rank"}).evaluate(short)
+    gain = pytrec_eval.RelevanceEvaluator(grades, {"ndcg_cut_10"}).evaluate(short)
+    whole = max(run.depth.values(), default=0) >= DEEP
+    return {
+        key: {
+            "mrr_10": top.get(number, {}).get("recip_rank", 0.0),
+            "ndcg_10": gain.get(number, {}).get("ndcg_cut_10", 0.0),
+            "recall_100": deep.get(number, {}).get("recall_100", 0.0),
+            "recall_1000": deep.get(number, {}).get("recall_1000", 0.0) if whole else None,
+            "map": deep.get(number, {}).get("map", 0.0),
+        }
+        for number, key in numbers.items()
+    }
+
+
+def means(values: dict[str, dict[str, float | None]]) -> dict[str, float | None]:
+    """The mean of each measure over the queries; None where it is."""
+    columns = {name: [each[name] for each in values.values()] for name in FULL}
+    return {name: None if None in column else float(np.mean(column)) for name, column in columns.items()}
