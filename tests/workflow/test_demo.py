@@ -93,17 +93,32 @@ def test_a_run_is_over_the_whole_collection_in_order(study):
 
 def test_laws_forecasts_and_what_they_leave_out_are_in_the_tables(study):
     fits = tables.read("fits", study / "fits.parquet").to_pandas()
-    assert set(fits.law) == {"line", "floor", "trend"}
-    assert set(fits.axis) == {"model", "model_with_head", "data", "compute", "compute_proxy"}
+    assert set(fits.law) == {"line", "floor", "trend", "joint", "additive"}
+    assert set(fits.axis) == {"model", "model_with_head", "data", "tokens", "compute", "compute_proxy", "grid"}
+    assert set(fits.metric) == {
+        *("cross_entropy", "rank_entropy", "rank_score_alignment", "score_uncertainty"),
+        *("1-mrr", "1-auc", "mean_rank", "1-ndcg_10"),
+    }
     failed = fits[~fits.converged]
-    assert (failed[failed.law == "floor"].note.str.contains("too few|rises|one size|positive values")).all()
+    assert (failed[failed.law == "floor"].note.str.contains("too few|rises|one size|positive values|flat")).all()
     assert fits[fits.converged].estimate.notna().all()
     ahead = tables.read("forecasts", study / "forecasts.parquet").to_pandas()
+    ahead = ahead[ahead.held_out]
     assert set(ahead[ahead.axis == "model"].model) == {"L1H32"}
     assert set(ahead[ahead.axis == "data"].train_queries) == {1024}
     assert (ahead.relative_error == (ahead.predicted - ahead.observed) / ahead.observed.abs()).all()
     inside = ahead[ahead.low.notna()]
     assert (inside.covered == ((inside.low <= inside.observed) & (inside.observed <= inside.high))).all()
+
+
+def test_the_summary_says_which_metric_is_forecast_best_and_what_to_train_next(study):
+    text = (study / "summary.md").read_text()
+    # Two sizes are left when one of three is held out.
+    assert "Rank-Entropy: no law can be fitted to forecast the largest models." in text
+    assert "For a budget of 100" in text
+    ranking = tables.read("ranking", study / "ranking.parquet").to_pandas()
+    assert {"model", "data"} <= set(ranking.axis)
+    assert tables.read("plan", study / "plan.parquet").to_pandas().chosen.sum() == 1
 
 
 def test_figures_and_provenance_are_there(study, project):
@@ -115,6 +130,9 @@ def test_figures_and_provenance_are_there(study, project):
         "training",
         "shares",
         "forecast",
+        "roll_forward",
+        "residuals",
+        "plan",
         "queries",
     ):
         for suffix, start in (("svg", b"<?xml"), ("pdf", b"%PDF"), ("png", b"\x89PNG")):

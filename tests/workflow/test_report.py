@@ -49,12 +49,21 @@ def test_the_page_draws_itself_without_errors_or_other_requests(page):
 
 def test_every_figure_and_table_is_inside(study):
     text = (study / "report.html").read_text()
-    for name in ("model_scale", "data_scale", "compute_scale", "metric_vs_mrr", "training", "shares", "forecast"):
+    for name in (
+        "model_scale",
+        "data_scale",
+        "compute_scale",
+        "metric_vs_mrr",
+        "training",
+        "shares",
+        "forecast",
+        "plan",
+    ):
         assert f"results/demo/figures/{name}.svg" in text
-    for name in ("summary", "metrics", "fits", "forecasts"):
+    for name in ("summary", "metrics", "fits", "forecasts", "ranking", "plan"):
         assert f"results/demo/tables/{name}.html" in text
     embedded = re.findall(r'data:text/html;[^",]*?base64,([\w+/=]+)', text)
     pages = [base64.b64decode(page).decode() for page in embedded]
-    assert len(pages) == 4
+    assert len(pages) == 6
     assert any("Which metric scales" in page for page in pages)
     assert "http://" not in "".join(re.findall(r'<(?:script|link)[^>]+(?:src|href)="([^"]+)"', text))

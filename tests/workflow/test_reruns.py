@@ -26,7 +26,7 @@ def edit(folder, before, after):
     assert before in SMALL
 
 
-LAST = {"fit": 1, "draw": 1, "summarize": 1, "all": 1}
+LAST = {"fit": 1, "plan": 1, "draw": 1, "summarize": 1, "all": 1}
 SWEPT = {"sweep": 1, **LAST}  # where a run on the largest subset is evaluated anew
 
 
@@ -56,6 +56,16 @@ def test_another_evaluation_seed_trains_nothing(finished):
 def test_another_number_of_draws_refits_alone(finished):
     edit(finished, "bootstrap: 200", "bootstrap: 201")
     assert jobs(finished) == LAST
+
+
+def test_another_price_plans_alone(finished):
+    edit(finished, "judged_query: 0.05", "judged_query: 0.06")
+    assert jobs(finished) == {"plan": 1, "draw": 1, "summarize": 1, "all": 1}
+
+
+def test_another_metric_to_fit_refits_alone(finished):
+    edit(finished, "laws: {", "laws: {metrics: [rank_entropy, mean_rank], ")
+    assert jobs(finished) == {k: v for k, v in LAST.items() if k != "plan"}
 
 
 def test_another_correction_scores_anew(finished):

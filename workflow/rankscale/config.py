@@ -88,6 +88,8 @@ def check(config: dict[str, Any]) -> dict[str, Any]:
             f"miner.range_max: ranks {miner['range_min'] + 1} to {miner['range_max']} hold fewer than top_k "
             f"{miner['top_k']} documents; raise it, or set miner.short to fill"
         )
+    if study["plan"] and (study["plan"]["budget"] is None) == (study["plan"]["target"] is None):
+        raise StudyError("plan: give a budget or a target, one of the two")
     if study["miner"]["encoder"] == "lsa" and study["miner"]["shards"] > 1:
         raise StudyError("miner.shards: lsa reads the whole collection at once; set it to 1")
     return study

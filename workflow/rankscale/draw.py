@@ -7,16 +7,23 @@ import matplotlib.pyplot as plt
 
 from rankscale import command, tables
 from rankscale.command import log, progress
+from rankscale.errors import StudyError
 from rankscale.figures import FIGURES
 from rankscale.findings import left_out
 from rankscale.panels import Study
 
-TABLES = ("metrics", "fits", "forecasts", "curves", "sweep")
+TABLES = ("metrics", "fits", "forecasts", "curves", "sweep", "influence")
+PLAN = ("plan", "plan_grid")
 
 
 def main(args: argparse.Namespace) -> None:
     """Draw the chosen figures in three formats each."""
-    study = Study(*(tables.read(n, getattr(args, n)).to_pandas() for n in TABLES))
+    if args.figures is None:
+        args.figures = [name for name in FIGURES if name != "plan" or args.plan]
+    if "plan" in args.figures and not (args.plan and args.plan_grid):
+        raise StudyError("the figure plan needs --plan and --plan-grid")
+    given = [name for name in (*TABLES, *PLAN) if getattr(args, name)]
+    study = Study(**{name: tables.read(name, getattr(args, name)).to_pandas() for name in given})
     note = left_out(tables.read("left_out", args.left_out).to_pylist())
     log.info("drawing %d figures", len(args.figures))
     for name in progress(args.figures, "draw", "figure"):
@@ -38,8 +45,10 @@ def arguments() -> argparse.ArgumentParser:
     made = command.parser("draw", __doc__)
     for name in TABLES:
         made.add_argument(f"--{name}", type=Path, required=True)
+    for name in PLAN:
+        made.add_argument(f"--{name.replace('_', '-')}", type=Path)
     made.add_argument("--left-out", type=Path, required=True, help="table of the runs that the figures do not show")
-    made.add_argument("--figures", nargs="+", choices=FIGURES, default=list(FIGURES))
+    made.add_argument("--figures", nargs="+", choices=FIGURES, help="all that the tables serve for")
     made.add_argument("--output", type=Path, required=True, help="folder of the figures")
     return made
 

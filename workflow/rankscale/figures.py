@@ -8,10 +8,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from rankscale import enough
-from rankscale.axes import sizes
+from rankscale import enough, trust
+from rankscale.axes import fixed_of, sizes
 from rankscale.decomposition import PARTS
-from rankscale.findings import NAMES, SEARCHED, fixed_of
+from rankscale.findings import NAMES, SEARCHED
 from rankscale.panels import (
     AXES,
     CANDIDATES,
@@ -37,7 +37,8 @@ def _scale(study: Study, axis: str, by: str, label: Callable) -> plt.Figure:
     for ax, metric in zip(axes, PARTS, strict=True):
         for i, group in enumerate(groups):
             rows = finals[finals[by] == group]
-            draw_points(ax, rows, metric, sizes(rows, axis), colours[i], MARKERS[i % len(MARKERS)], label(rows.iloc[0]))
+            style = (colours[i], MARKERS[i % len(MARKERS)])
+            draw_points(ax, rows, metric, sizes(rows, axis)[:, 0], *style, label(rows.iloc[0]))
         draw_curves(ax, study, metric, axis, fixed)
         ax.set_xscale("log")
         ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
@@ -182,7 +183,7 @@ def shares(study: Study) -> plt.Figure:
 def forecast(study: Study) -> plt.Figure:
     """Held-out sizes and subsets: what was forecast from the others, and what came."""
     headline = study.headline()
-    ahead, finals = headline.forecasts, headline.finals()
+    ahead, finals = headline.forecasts[headline.forecasts.held_out], headline.finals()
     shown = ahead[ahead.fixed.isin([fixed_of("model", finals), fixed_of("data", finals)])]
     figure, axes = panels()
     laws = [law for law in COLOURS if law in set(shown.law)]
@@ -223,5 +224,8 @@ def forecast(study: Study) -> plt.Figure:
 
 FIGURES = {
     figure.__name__: figure
-    for figure in (model_scale, data_scale, compute_scale, metric_vs_mrr, training, shares, forecast, enough.queries)
+    for figure in (
+        *(model_scale, data_scale, compute_scale, metric_vs_mrr, training, shares, forecast),
+        *(trust.roll_forward, trust.residuals, enough.queries, trust.plan),
+    )
 }

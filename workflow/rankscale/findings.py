@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from rankscale.axes import fixed_of
 from rankscale.decomposition import PARTS
-from rankscale.laws import NO_CHANGE
+from rankscale.shapes import NO_CHANGE
 
 NAMES = dict(zip(PARTS, ("Cross-entropy", "Rank-Entropy", "Rank-Score-Alignment", "Score-Uncertainty"), strict=True))
 AXES = ("model", "data", "compute")
@@ -19,7 +20,7 @@ class Finding(NamedTuple):
     `slope` is the exponent of the line law (of the trend, in nats per e-fold, where a metric may be negative), with
     its interval. `law` is the one that AICc prefers, on the points that were not held out where some were; `r2` and
     `covered` (how many held-out points its intervals hold, of how many) are that law's. `errors` maps each law to the
-    mean absolute and the mean signed relative error of its forecasts.
+    mean absolute and the mean signed error of its forecasts: relative, in nats for a metric that may be negative.
     """
 
     metric: str
@@ -48,19 +49,10 @@ def headline_of(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     return table[(table.split == split) & (table.candidates == ("hard" if "hard" in kinds else kinds[0]))]
 
 
-def fixed_of(axis: str, finals: pd.DataFrame) -> str:
-    """What the headline fit of an axis holds fixed."""
-    if axis == "model":
-        return f"train_queries={finals.train_queries.max()}"
-    if axis == "data":
-        return f"model={finals.loc[finals.encoder_parameters.idxmax(), 'model']}"
-    return "lower envelope"
-
-
 def findings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame) -> list[Finding]:
     """One finding per metric and axis of the headline."""
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
-    fits, forecasts = headline_of(fits, metrics), headline_of(forecasts, metrics)
+    fits, forecasts = headline_of(fits, metrics), headline_of(forecasts[forecasts.held_out], metrics)
     return [_finding(metric, axis, fixed_of(axis, finals), fits, forecasts) for axis in AXES for metric in PARTS]
 
 
@@ -79,9 +71,10 @@ def _finding(metric: str, axis: str, fixed: str, fits: pd.DataFrame, forecasts: 
     ranked = candidates.dropna(subset="aicc").sort_values("aicc", kind="stable")
     law = ranked.law.iloc[0] if len(ranked) else straight
     told = ahead[ahead.law == law].covered.dropna()
+    # Relative to a metric that crosses 0, an error says nothing.
+    away = ahead.predicted - ahead.observed if straight == "trend" else ahead.relative_error
     errors = {
-        name: (float(part.relative_error.abs().mean()), float(part.relative_error.mean()))
-        for name, part in ahead.groupby("law")
+        name: (float(part.abs().mean()), float(part.mean())) for name, part in away.astype(float).groupby(ahead.law)
     }
     r2 = _number(rows[rows.law == law].r2)
     verdict, scales = _verdict(straight, (slope, low, high), r2, law, errors, rows)
@@ -123,11 +116,15 @@ def _verdict(
         return f"falls after a law ({law} R² {r2:.2f}); no forecast tests it", None
     error, same = errors[law][0], errors[NO_CHANGE][0]
     if error >= same:
-        return (
-            f"falls, but the {law} forecasts what was held out no better ({error:.1%}) than no change ({same:.1%})",
-            False,
-        )
-    return f"scales: the {law} forecasts what was held out within {error:.1%} (no change: {same:.1%})", True
+        worse = f"no better ({said(law, error)}) than no change ({said(law, same)})"
+        return f"falls, but the {law} forecasts what was held out {worse}", False
+    within = f"within {said(law, error)} (no change: {said(law, same)})"
+    return f"scales: the {law} forecasts what was held out {within}", True
+
+
+def said(law: str, error: float, sign: str = "") -> str:
+    """An error in words; a trend's is in nats."""
+    return f"{error:{sign}.3f} nats" if law == "trend" else f"{error:{sign}.1%}"
 
 
 def _number(column: pd.Series) -> float | None:
@@ -179,7 +176,8 @@ def scaling_table(found: list[Finding]) -> pd.DataFrame:
     rows = []
     for f in found:
         errors = [
-            f"{law} {error:.1%} (bias {bias:+.1%})"
+            f"{law} {said(kind, error)} (bias {said(kind, bias, '+')})"
+            for kind in ["trend" if f.metric == "score_uncertainty" else "line"]
             for law in ("line", "floor", "trend", NO_CHANGE)
             for error, bias in [f.errors.get(law, (None, None))]
             if error is not None

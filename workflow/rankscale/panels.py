@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rankscale.findings import headline_of
-from rankscale.laws import NO_CHANGE
+from rankscale.shapes import NO_CHANGE
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -49,10 +49,15 @@ class Study(NamedTuple):
     forecasts: pd.DataFrame
     curves: pd.DataFrame
     sweep: pd.DataFrame
+    influence: pd.DataFrame
+    plan: pd.DataFrame | None = None
+    plan_grid: pd.DataFrame | None = None
 
     def headline(self) -> "Study":
         """What the findings speak of: one test set, one kind of candidates."""
-        return Study(*(headline_of(table, self.metrics) for table in self))
+        tables = self._asdict().items()
+        kept = ("plan", "plan_grid")
+        return Study(**{k: table if k in kept else headline_of(table, self.metrics) for k, table in tables})
 
     def finals(self) -> pd.DataFrame:
         """The ends of training."""

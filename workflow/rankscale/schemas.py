@@ -20,6 +20,7 @@ what = {"metric": text, "split": text, "candidates": text, "axis": text, "fixed"
 PARTS = ("cross_entropy", "rank_entropy", "rank_score_alignment", "score_uncertainty")
 # More of what the field measures on the same observations.
 MORE = ("auc", "accuracy_1", "mean_rank", "median_rank", "margin_10", "margin_50", "margin_90")
+RANKED, ENDS = ("error", "difference"), ("low", "high")
 FULL = ("mrr_10", "ndcg_10", "recall_100", "recall_1000", "map")
 measured = {
     "n_candidates": i32,
@@ -119,7 +120,7 @@ SCHEMAS = {
     ),
     "fits": schema(
         "metric split candidates axis fixed law parameter",
-        "r2 rmse aicc parameter estimate low high",
+        "r2 rmse aicc parameter estimate low high hc3_low hc3_high",
         **what,
         n_points=i32,
         converged=flag,
@@ -131,11 +132,15 @@ SCHEMAS = {
         estimate=f64,
         low=f64,
         high=f64,
+        hc3_low=f64,
+        hc3_high=f64,
     ),
     "forecasts": schema(
-        "metric split candidates axis fixed law model train_queries seed",
+        "metric split candidates axis fixed law known model train_queries seed",
         "predicted low high relative_error covered aicc",
         **what,
+        known=i32,
+        held_out=flag,
         **run,
         x=f64,
         observed=f64,
@@ -145,6 +150,56 @@ SCHEMAS = {
         relative_error=f64,
         covered=flag,
         aicc=f64,
+    ),
+    "influence": schema(
+        "metric split candidates axis fixed law model train_queries seed",
+        **what,
+        **run,
+        x=f64,
+        observed=f64,
+        fitted=f64,
+        residual=f64,
+        alpha_without=f64,
+        shift=f64,
+        largest_without=f64,
+    ),
+    "ranking": schema(
+        "metric split candidates axis fixed",
+        " ".join(
+            (
+                "error no_change skill beats_no_change difference significant",
+                *(f"{n}_{e}" for n in RANKED for e in ENDS),
+            )
+        ),
+        **what,
+        position=i32,
+        held_out=i32,
+        error=f64,
+        no_change=f64,
+        skill=f64,
+        beats_no_change=f64,
+        difference=f64,
+        **{f"{name}_{end}": f64 for name in RANKED for end in ENDS},
+        significant=flag,
+    ),
+    "plan": schema(
+        "chosen model",
+        "model budget target encoder_parameters train_queries device_hours cost_training cost_judging cost_serving "
+        "cost predicted low high extrapolation parameters_low parameters_high queries_low queries_high",
+        **{name: text for name in ("metric", "split", "candidates", "law")},
+        budget=f64,
+        target=f64,
+        chosen=flag,
+        model=text,
+        encoder_parameters=f64,
+        train_queries=f64,
+        **dict.fromkeys(("device_hours", "cost_training", "cost_judging", "cost_serving", "cost"), f64),
+        **dict.fromkeys(("predicted", "low", "high", "extrapolation"), f64),
+        **{f"{name}_{end}": f64 for name in ("parameters", "queries") for end in ENDS},
+        note=text,
+    ),
+    "plan_grid": schema(
+        "encoder_parameters train_queries", encoder_parameters=f64, train_queries=f64, cost=f64, predicted=f64
     ),
     "curves": schema("metric split candidates axis fixed law x", **what, x=f64, y=f64, low=f64, high=f64),
 }

@@ -12,6 +12,7 @@ import pandas as pd
 from markdown_it import MarkdownIt
 
 from rankscale import command, tables
+from rankscale.axes import fixed_of
 from rankscale.command import log
 from rankscale.decomposition import ENOUGH
 from rankscale.findings import (
@@ -19,17 +20,18 @@ from rankscale.findings import (
     FOLLOWS,
     claim,
     findings,
-    fixed_of,
     headline_of,
     headline_table,
     left_out,
     scaling_table,
 )
+from rankscale.outlook import plan_said, plan_table, race, ranking_table
 
 PACKAGES = (
     *("faiss-cpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier", "safetensors", "scikit-learn"),
     *("scipy", "snakemake", "statsmodels", "tokenizers", "torch", "transformers"),
 )
+TABLES = ("metrics", "fits", "forecasts", "ranking", "plan")
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
 body {{ font: 14px/1.5 system-ui, sans-serif; margin: 1.5em; color: #111; background: #fff }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .8em 0 }}
@@ -59,7 +61,7 @@ def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame,
     if len(failed):
         reasons = failed.note.str.split(":").str[0].value_counts()
         said.append("Fits without a result: " + "; ".join(f"{n} {reason}" for reason, n in reasons.items()) + ".")
-    told = forecasts.dropna(subset="covered")
+    told = forecasts[forecasts.held_out].dropna(subset="covered")
     if len(told):
         share = told.covered.astype(bool).mean()
         said.append(f"{share:.0%} of {len(told)} held-out values lie in their 95 % prediction intervals.")
@@ -76,7 +78,14 @@ def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame,
     return said or ["None."]
 
 
-def summary(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame, missing: list[dict]) -> str:
+def summary(
+    metrics: pd.DataFrame,
+    fits: pd.DataFrame,
+    forecasts: pd.DataFrame,
+    ranking: pd.DataFrame,
+    plan: pd.DataFrame | None,
+    missing: list[dict],
+) -> str:
     """The study's findings as Markdown."""
     found = findings(metrics, fits, forecasts)
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
@@ -85,6 +94,12 @@ def summary(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame, 
     others = [name for name in metrics.split.unique() if name != first.split]
     tables_too = "their rows stand in metrics.parquet, fits.parquet and forecasts.parquet"
     also = f" Evaluated too: {', '.join(others)}; {tables_too}." if others else ""
+    tested = "\n".join(f"- {line}" for line in race(ranking, metrics)) or "Nothing was held out."
+    planned = ""
+    if plan is not None:
+        shown = plan_table(plan)
+        rows = "" if shown.empty else f"\n{shown.to_markdown(index=False, disable_numparse=True)}\n"
+        planned = f"\n## What to train next\n\n{plan_said(plan)}\n{rows}"
     cautions = "\n".join(f"- {line}" for line in warnings(metrics, fits, forecasts, missing))
     return f"""# Study {first.study}: {first.collection}
 
@@ -111,6 +126,18 @@ The claim "only Rank-Entropy scales":
 
 {claims}
 
+## Which metric is forecast best
+
+{tested}
+
+Each metric by the law that AICc prefers on the points that are known, best skill first. Skill is the share of the \
+error of "no change" that the law saves: 1 is a perfect forecast, below 0 no change would have been better; in \
+brackets, in how many simulated studies the law was better. Errors are relative (of Score-Uncertainty, which may be \
+negative, in nats). Studies are simulated around the observed values, with the noise of queries, which all metrics \
+share, and of runs; they count that noise twice, so intervals are wider than need be.
+
+{ranking_table(ranking, metrics).to_markdown(index=False, disable_numparse=True)}
+{planned}
 ## Cautions
 
 {cautions}
@@ -180,8 +207,9 @@ def _processor() -> str:
 def main(args: argparse.Namespace) -> None:
     """Write summary.md, the report's tables, and provenance.json."""
     log.info("saying what the study shows")
-    read = {n: tables.read(n, getattr(args, n)).to_pandas() for n in ("metrics", "fits", "forecasts")}
-    text = summary(**read, missing=tables.read("left_out", args.left_out).to_pylist())
+    named = [name for name in TABLES if getattr(args, name)]
+    read = {name: tables.read(name, getattr(args, name)).to_pandas() for name in named}
+    text = summary(**{"plan": None, **read}, missing=tables.read("left_out", args.left_out).to_pylist())
     pages = {name: page(name.capitalize(), table) for name, table in read.items()}
     pages["summary"] = PAGE.format(title="Summary", body=MarkdownIt("commonmark").enable("table").render(text))
     written = {args.tables / f"{name}.html": made for name, made in pages.items()}
@@ -195,8 +223,8 @@ def main(args: argparse.Namespace) -> None:
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
     made = command.parser("summarize", __doc__)
-    for name in ("metrics", "fits", "forecasts"):
-        made.add_argument(f"--{name}", type=Path, required=True)
+    for name in TABLES:
+        made.add_argument(f"--{name}", type=Path, required=name != "plan")
     made.add_argument("--left-out", type=Path, required=True, help="table of the runs that are in no other")
     made.add_argument("--manifest", type=Path, required=True, help="of the collection")
     made.add_argument("--config", type=json.loads, required=True, help="of the study, as JSON")

@@ -1,42 +1,87 @@
-# From metrics to laws, forecasts, figures and the report.
+# From metrics to laws, forecasts, a plan, figures and the report.
 
-FIGURES = ("model_scale", "data_scale", "compute_scale", "metric_vs_mrr", "training", "shares", "forecast", "queries")
+LAWS, PLAN = STUDY["laws"], STUDY["plan"]
+FIGURES = (
+    *("model_scale", "data_scale", "compute_scale", "metric_vs_mrr", "training", "shares", "forecast", "roll_forward"),
+    *("residuals", "queries"),
+    *(("plan",) if PLAN else ()),
+)
 FORMATS = ("svg", "pdf", "png")
 LARGEST = studies.subset_name(studies.largest_size(STUDY["training"]))
 FINALS = expand("{run}/final", run=RUNS)
+# What the noise of queries is told by.
+SEEN = [
+    f"{RESULTS}/{part}/{run}.parquet" for part in ("observations", *(("per_query",) if DEPTH else ())) for run in FINALS
+]
+DRAWS = {"bootstrap": LAWS["bootstrap"], "seed": LAWS["seed"], "ties": EVALUATION["ties"]}
 
 
 rule fit:
     input:
         metrics=rules.gather.output.metrics,
-        observations=expand(f"{RESULTS}/observations/{{checkpoint}}.parquet", checkpoint=FINALS),
+        seen=SEEN,
     output:
         fits=f"{RESULTS}/fits.parquet",
         forecasts=f"{RESULTS}/forecasts.parquet",
         curves=f"{RESULTS}/curves.parquet",
+        influence=f"{RESULTS}/influence.parquet",
+        ranking=f"{RESULTS}/ranking.parquet",
     log:
         f"{RESULTS}/logs/fit.log",
     benchmark:
         f"{RESULTS}/benchmarks/fit.tsv"
     conda:
         ENVIRONMENT
+    # Any number of processes gives the same tables.
+    threads: 8
     params:
         code=code("fit"),
         options=flags(
             {
-                "hold_out_models": STUDY["laws"]["hold_out"]["models"],
-                "hold_out_train_queries": STUDY["laws"]["hold_out"]["train_queries"],
-                "bootstrap": STUDY["laws"]["bootstrap"],
-                "seed": STUDY["laws"]["seed"],
-                "ties": EVALUATION["ties"],
+                "columns": LAWS["metrics"],
+                "hold_out_models": LAWS["hold_out"]["models"],
+                "hold_out_train_queries": LAWS["hold_out"]["train_queries"],
+                **DRAWS,
             }
         ),
     message:
         "Fitting laws and forecasting the sizes held out"
     shell:
-        "python -m rankscale.fit {params.options} --log {log} "
-        f"--observations {RESULTS}/observations "
-        "--metrics {input.metrics} --fits {output.fits} --forecasts {output.forecasts} --curves {output.curves}"
+        "python -m rankscale.fit {params.options} --log {log} --workers {threads} "
+        f"--study {RESULTS} "
+        "--metrics {input.metrics} --fits {output.fits} --forecasts {output.forecasts} --curves {output.curves} "
+        "--influence {output.influence} --ranking {output.ranking}"
+
+
+if PLAN:
+
+    rule plan:
+        input:
+            metrics=rules.gather.output.metrics,
+            seen=SEEN,
+            times=expand(f"{RESULTS}/models/{{run}}/times.parquet", run=[r for r in RUNS if r.subset == LARGEST]),
+        output:
+            plan=f"{RESULTS}/plan.parquet",
+            grid=f"{RESULTS}/plan_grid.parquet",
+        log:
+            f"{RESULTS}/logs/plan.log",
+        conda:
+            ENVIRONMENT
+        params:
+            code=code("plan"),
+            options=flags(
+                {
+                    **{key: PLAN[key] for key in ("metric", "candidates", "law", "budget", "target", "extrapolate")},
+                    "prices": json.dumps(PLAN["prices"], sort_keys=True),
+                    **DRAWS,
+                }
+            ),
+        message:
+            "Planning what to train next"
+        shell:
+            "python -m rankscale.plan {params.options} --log {log} "
+            f"--study {RESULTS} "
+            "--metrics {input.metrics} --plan {output.plan} --grid {output.grid}"
 
 
 rule sweep:
@@ -59,12 +104,14 @@ rule sweep:
 
 rule draw:
     input:
+        **({"plan": rules.plan.output.plan, "grid": rules.plan.output.grid} if PLAN else {}),
         sweep=rules.sweep.output,
         metrics=rules.gather.output.metrics,
         left_out=rules.gather.output.left_out,
         fits=rules.fit.output.fits,
         forecasts=rules.fit.output.forecasts,
         curves=rules.fit.output.curves,
+        influence=rules.fit.output.influence,
     output:
         [
             report(
@@ -83,24 +130,27 @@ rule draw:
     params:
         code=code("draw"),
         figures=" ".join(FIGURES),
+        plan=f"--plan {RESULTS}/plan.parquet --plan-grid {RESULTS}/plan_grid.parquet" if PLAN else "",
     message:
         "Drawing {params.figures}"
     shell:
         "python -m rankscale.draw --log {log} --metrics {input.metrics} --left-out {input.left_out} --fits {input.fits} "
-        "--forecasts {input.forecasts} --curves {input.curves} --sweep {input.sweep} "
+        "--forecasts {input.forecasts} --curves {input.curves} --sweep {input.sweep} --influence {input.influence} {params.plan} "
         f"--output {RESULTS}/figures "
         "--figures {params.figures}"
 
 
-TABLES = ("summary", "metrics", "fits", "forecasts")
+TABLES = ("summary", "metrics", "fits", "forecasts", "ranking", *(("plan",) if PLAN else ()))
 
 
 rule summarize:
     input:
+        **({"plan": rules.plan.output.plan} if PLAN else {}),
         metrics=rules.gather.output.metrics,
         left_out=rules.gather.output.left_out,
         fits=rules.fit.output.fits,
         forecasts=rules.fit.output.forecasts,
+        ranking=rules.fit.output.ranking,
         manifest=f"{SHARED}/manifest.json",
     output:
         [
@@ -121,10 +171,11 @@ rule summarize:
     params:
         code=code("summarize"),
         config=flags({"config": json.dumps(STUDY, sort_keys=True)}),
+        plan=f"--plan {RESULTS}/plan.parquet" if PLAN else "",
     message:
         "Saying what the study shows, and what it was made with"
     shell:
         "python -m rankscale.summarize --log {log} {params.config} --metrics {input.metrics} --left-out {input.left_out} "
-        "--fits {input.fits} --forecasts {input.forecasts} --manifest {input.manifest} "
+        "--fits {input.fits} --forecasts {input.forecasts} --ranking {input.ranking} {params.plan} --manifest {input.manifest} "
         f"--benchmarks {RESULTS}/benchmarks {SHARED}/benchmarks {MINED}/benchmarks --tables {RESULTS}/tables "
         "--summary {output.summary} --provenance {output.provenance}"

@@ -1,0 +1,62 @@
+"""A study that was never run: metrics and observations whose laws are known."""
+
+import numpy as np
+import pyarrow as pa
+
+from rankscale import schemas, tables
+from rankscale.score import measure
+
+CANDIDATES = 64
+
+
+def observed(size: float, data: float, queries: int, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Queries of one checkpoint: a positive that stands out the more, the larger the model and its data."""
+    known = 0.35 * np.log(size * data**1.5) - 5
+    length = np.exp(0.2 * random.standard_normal((queries, 1)))
+    others = random.standard_normal((queries, CANDIDATES))
+    own = known + random.standard_normal((queries, 1)) * np.sqrt(2)
+    return {
+        "loss": np.log1p(np.exp(length * (others - own)).sum(1)),
+        "above": (others > own).sum(1),
+        "tied": np.zeros(queries, int),
+        "margin": (own - others.max(1, keepdims=True))[:, 0],
+    }
+
+
+def write_study(folder, sizes, subsets, queries=300, seeds=(42,), ties="expected"):
+    """metrics.parquet and observations of every size on every subset, in `folder`."""
+    rows = []
+    ids = [f"q{i:05}" for i in range(queries)]
+    for size in sizes:
+        for data in subsets:
+            for seed in seeds:
+                random = np.random.default_rng([int(size), int(data), seed])
+                keys = {"model": f"N{int(size)}", "train_queries": int(data), "seed": seed, "step": 100}
+                fixed = {"split": "test", "candidates": "hard", "n_candidates": CANDIDATES}
+                seen = tables.checked(
+                    "observations",
+                    {**keys, **fixed, "query_id": ids, **observed(size, data, queries, random)},
+                    "synthetic",
+                )
+                place = folder / "observations" / keys["model"] / str(int(data)) / str(seed) / "final.parquet"
+                tables.write("observations", seen, place)
+                rows += [
+                    {
+                        "study": "synthetic",
+                        "collection": "synthetic",
+                        **row,
+                        "subset": str(int(data)),
+                        "checkpoint": "final",
+                        "encoder_parameters": int(size),
+                        "head_parameters": 1000,
+                        "embedding_parameters": 0,
+                        "epoch": 1.0,
+                        "train_tokens": int(50 * data),
+                        "train_flops": 300.0 * size * data,
+                        "status": "finished",
+                        "retrieval": "none",
+                        **dict.fromkeys(("layers", "hidden", *schemas.FULL)),
+                    }
+                    for row in measure(seen, ties, "jackknife")
+                ]
+    tables.write("metrics", pa.Table.from_pylist(rows, schema=schemas.SCHEMAS["metrics"]), folder / "metrics.parquet")

@@ -1,0 +1,273 @@
+"""The fit stage on studies whose laws are known, and on tables of one's own."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rankscale import axes, fit, outlook, tables
+from rankscale.errors import StudyError
+from rankscale.noise import Noise, per_query, values_of
+from rankscale.ranking import Race, ranked
+from rankscale.work import Task, done, unchanged
+from tests.conftest import stage
+from tests.unit.synthetic import write_study
+
+COLUMNS = ("--columns", "cross_entropy", "rank_entropy", "1-mrr")
+SIZES, SUBSETS = np.geomspace(1e4, 1e7, 7), (500, 1000, 2000, 4000)
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("synthetic")
+    write_study(folder, SIZES, SUBSETS, queries=400)
+    return folder
+
+
+def fitted(folder, out, workers, *more):
+    outputs = [word for name in fit.OUTPUTS for word in (f"--{name}", out / f"{name}.parquet")]
+    asked = ["--metrics", folder / "metrics.parquet", "--study", folder, "--bootstrap", 100, "--workers", workers]
+    fit.main(fit.arguments().parse_args(list(map(str, [*asked, *more, *outputs]))))
+    return {name: tables.read(name, out / f"{name}.parquet").to_pandas() for name in fit.OUTPUTS}
+
+
+@pytest.fixture(scope="module")
+def found(synthetic, tmp_path_factory):
+    return fitted(synthetic, tmp_path_factory.mktemp("by_two"), 2, *COLUMNS)
+
+
+def test_any_number_of_processes_gives_the_same_tables(synthetic, found, tmp_path):
+    again = fitted(synthetic, tmp_path, 1, *COLUMNS)
+    for name, table in found.items():
+        pd.testing.assert_frame_equal(table, again[name])
+        assert len(table)
+
+
+def test_every_axis_and_law_is_there_with_its_curve(found):
+    fits = found["fits"]
+    assert set(fits.axis) == {"model", "model_with_head", "data", "tokens", "compute", "compute_proxy", "grid"}
+    assert set(fits.law) == {"line", "floor", "trend", "joint", "additive"}
+    assert set(fits.metric) == set(COLUMNS[1:])
+    drawn = set(map(tuple, found["curves"][["metric", "axis", "fixed", "law"]].drop_duplicates().to_numpy()))
+    one = fits[(fits.axis != "grid") & fits.converged]
+    assert drawn == set(map(tuple, one[["metric", "axis", "fixed", "law"]].drop_duplicates().to_numpy()))
+
+
+def test_forecasts_roll_forward_to_all_sizes_but_one(found):
+    ahead = found["forecasts"]
+    rows = ahead[(ahead.axis == "model") & (ahead.fixed == "train_queries=4000") & (ahead.metric == "rank_entropy")]
+    assert sorted(rows[rows.law == "line"].known.unique()) == [3, 4, 5, 6]
+    assert rows[(rows.law == "line") & (rows.known == 4)].model.nunique() == 3
+    assert set(rows[rows.held_out].known) == {5}  # two of seven are held out
+    both = ahead[(ahead.axis == "grid") & ahead.held_out]
+    assert set(both.train_queries) == {4000}
+    assert both.model.nunique() == 2
+    assert set(both.known) == {5 * 3}
+
+
+def test_a_known_law_is_forecast_well_and_ranked_above_no_change(found):
+    ranking = found["ranking"]
+    row = ranking[(ranking.axis == "model") & (ranking.metric == "rank_entropy")].iloc[0]
+    assert row.error < row.no_change
+    assert row.skill == pytest.approx(1 - row.error / row.no_change)
+    assert row.beats_no_change > 0.5
+    other = ranking[(ranking.axis == "model") & (ranking.metric == "1-mrr")].iloc[0]
+    assert other.difference == pytest.approx(other.error - row.error)
+    assert other.difference_low < other.difference < other.difference_high
+    for _, part in ranking.groupby("axis"):
+        assert list(part.sort_values("position").skill.dropna()) == sorted(part.skill.dropna(), reverse=True)
+
+
+def test_the_claim_is_said_with_its_uncertainty(synthetic, found):
+    metrics = tables.read("metrics", synthetic / "metrics.parquet").to_pandas()
+    said = outlook.race(found["ranking"], metrics)
+    assert len(said) == 3
+    number = r"[\d.]+%"
+    within = rf"within {number} \[{number}, {number}\], no change within {number}"
+    pattern = rf"Rank-Entropy \(\w+\) forecasts the largest models {within}; cross-entropy \(\w+\) {within}"
+    assert re.match(pattern, said[0])
+    row = found["ranking"].query("axis == 'model' and metric == 'cross_entropy'").iloc[0]
+    assert f"that is {'' if row.significant else 'not '}significant" in said[0]
+    table = outlook.ranking_table(found["ranking"], metrics)
+    assert list(table.columns[:3]) == ["axis", "metric", "law"]
+    assert len(table) == 9
+
+
+def test_without_a_point_the_law_is_that_of_the_others(synthetic, found):
+    """Leave-one-out influence against a fit that never saw the point."""
+    rows = found["influence"]
+    rows = rows[(rows.axis == "model") & (rows.law == "line") & (rows.metric == "rank_entropy")]
+    assert len(rows) == 7
+    for row in rows.itertuples():
+        rest = rows[rows.model != row.model]
+        slope, level = np.polyfit(np.log(rest.x), np.log(rest.observed), 1)
+        assert row.alpha_without == pytest.approx(-slope, abs=1e-9)
+        x = rows.x.max()
+        whole = np.polyval(np.polyfit(np.log(rows.x), np.log(rows.observed), 1), np.log(x))
+        assert row.largest_without == pytest.approx(np.exp(level + slope * np.log(x) - whole) - 1, abs=1e-9)
+
+
+def test_noise_of_two_metrics_is_the_covariance_of_their_means_over_queries(synthetic):
+    metrics = tables.read("metrics", synthetic / "metrics.parquet").to_pandas()
+    rows = metrics[metrics.train_queries == 500].iloc[:2]
+    noise = Noise(metrics, ["mean_rank", "1-auc"], synthetic, "expected")
+    seen = [pd.read_parquet(synthetic / f"observations/{m}/500/42/final.parquet") for m in rows.model]
+    ranks = [s.sort_values("query_id").above.to_numpy(float) for s in seen]
+    covariance = np.cov(np.stack(ranks)) / 400
+    assert noise.of(rows, ["mean_rank"]) == pytest.approx(covariance, rel=1e-5)
+    assert noise.of(rows, ["1-auc"]) == pytest.approx(covariance / 64**2, rel=1e-5)
+    assert noise.of(rows, ["mean_rank", "1-auc"])[:2, 2:] == pytest.approx(covariance / 64, rel=1e-5)
+
+
+def test_every_metrics_values_have_the_metrics_mean(synthetic):
+    row = tables.read("metrics", synthetic / "metrics.parquet").to_pandas().iloc[[0]]
+    place = f"{row.model.iloc[0]}/{row.subset.iloc[0]}/42/final.parquet"
+    seen = pd.read_parquet(synthetic / "observations" / place)
+    for metric in ("mrr", "accuracy_1"):
+        found = per_query(metric, seen, np.zeros((400, 4)), "expected")
+        assert found.mean() == pytest.approx(values_of(row, metric)[0])
+    assert 1 - per_query("auc", seen, np.zeros((400, 4)), "expected").mean() == pytest.approx(row.auc.iloc[0])
+    assert per_query("margin_50", seen, np.zeros((400, 4)), "expected") is None
+
+
+def test_a_metric_that_is_lost_in_noise_gets_no_power_law():
+    x, y = np.geomspace(1e4, 1e6, 7)[:, None], np.linspace(0.02, 0.01, 7)
+    where = dict.fromkeys(("metric", "split", "candidates", "axis", "fixed"), "")
+    made = done(Task(where, x, y, np.eye(7) * 0.01**2, [{}] * 7, ("line", "trend"), [], False, 100, 0))
+    notes = {row["law"]: (row["converged"], row["note"]) for row in made.fits}
+    assert notes["line"] == (False, "a value cannot be told from 0: a power law needs positive values")
+    assert notes["trend"][0]
+
+
+def test_no_change_is_the_largest_known_nearest_to_each_point():
+    x = np.array([[1.0, 1], [1, 10], [10, 1], [10, 10]])
+    y = np.array([1.0, 2, 3, 4])
+    assert unchanged(x, y, np.array([[100.0, 1], [100, 100], [1, 100]])).tolist() == [3, 4, 2]
+    twice = np.array([[1.0], [10], [10]])
+    assert unchanged(twice, np.array([[5.0, 1, 3], [5, 2, 4]]), np.array([[50.0]])).tolist() == [[2], [3]]
+
+
+def test_a_metric_that_is_forecast_better_by_far_is_significantly_better():
+    """One metric on a line with .1 % noise, one that jumps about by 20 %: the race must tell them apart."""
+    random = np.random.default_rng(0)
+    x = np.geomspace(1e4, 1e8, 12)[:, None]
+    clean = 5 * x[:, 0] ** -0.1 * np.exp(0.001 * random.standard_normal(12))
+    wild = 5 * x[:, 0] ** -0.1 * np.exp(0.2 * random.standard_normal(12))
+    origin = axes.Origin(np.arange(10), np.arange(10, 12), True)
+    names = [("line", "trend")] * 2
+    where = {"split": "", "candidates": "", "axis": "model", "fixed": ""}
+    rows = ranked(
+        Race(where, ["rank_entropy", "wild"], x, np.stack([clean, wild]), np.zeros((24, 24)), names, origin, 400, 1)
+    )
+    assert [row["metric"] for row in rows] == ["rank_entropy", "wild"]
+    assert rows[1]["significant"]
+    assert rows[0]["skill"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [(["nonsense"], "'nonsense' is no metric"), (["model"], "'model' is no metric"), (["ndcg_10"], "none of them")],
+)
+def test_metrics_that_are_not_there_are_refused(synthetic, tmp_path, columns, said):
+    with pytest.raises(StudyError, match=said):
+        fitted(synthetic, tmp_path, 1, "--columns", *columns)
+
+
+# Tables of one's own.
+
+
+def own(path, *arguments, check=True):
+    return stage("fit", "--table", path, "--bootstrap", 200, *arguments, check=check)
+
+
+def runs(noise=0.0, seed=0):
+    random = np.random.default_rng(seed)
+    rows = [(n, d) for n in np.geomspace(1e7, 1e10, 6) for d in np.geomspace(1e8, 1e11, 5)]
+    x = np.array(rows)
+    loss = 1.82 + 482 / x[:, 0] ** 0.348 + 2085 / x[:, 1] ** 0.366
+    return pd.DataFrame({"N": x[:, 0], "D": x[:, 1], "loss": loss * np.exp(noise * random.standard_normal(len(x)))})
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_table_of_runs_made_elsewhere_is_fitted_and_printed(tmp_path, suffix):
+    path, out = tmp_path / f"runs.{suffix}", tmp_path / "fits.parquet"
+    table = runs()
+    table.to_csv(path, index=False) if suffix == "csv" else table.to_parquet(path)
+    asked = ("--metric", "loss", "--size", "N", "--data", "D", "--law", "additive", "--hold-out-size", 1)
+    said = own(path, *asked, "--output", out).stdout
+    assert "y = delta + A/N^alpha + B/D^beta, loss: 30 runs, R² 1.0000" in said
+    assert "held out" in said
+    assert said.count("no change") == 5
+    found = tables.read("fits", out).to_pandas().set_index("parameter").estimate
+    assert found[["A", "alpha", "B", "beta", "delta"]].tolist() == pytest.approx(
+        [482, 0.348, 2085, 0.366, 1.82], rel=1e-4
+    )
+
+
+def test_one_column_takes_the_laws_of_one_variable(tmp_path):
+    table = runs()
+    table[table.D.max() == table.D].to_csv(tmp_path / "r.csv", index=False)
+    assert "y = delta + (A/x)^alpha" in own(tmp_path / "r.csv", "--metric", "loss", "--size", "N").stdout
+    said = own(tmp_path / "r.csv", "--metric", "loss", "--size", "N", "--law", "line", "--hold-out-size", 2).stdout
+    assert "log y = a - alpha log x" in said
+    assert said.count("no change") == 2
+
+
+def test_equal_seeds_print_the_same(tmp_path):
+    runs(0.01).to_csv(tmp_path / "r.csv", index=False)
+    asked = ("--metric", "loss", "--size", "N", "--data", "D")
+    first, again, other = (
+        own(tmp_path / "r.csv", *asked, "--seed", seed).stdout.split("fit: done")[0] for seed in (1, 1, 2)
+    )
+    assert first == again != other
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "said"),
+    [
+        ("N,loss\n1,2\n", ("--metric", "los", "--size", "N"), "no column los; it has N, loss"),
+        ("N,loss\n1,2\n", ("--metric", "loss"), "--table needs --metric, and --size, --data or both"),
+        ("N,loss\n1,3\n2,2\n", ("--metric", "loss", "--size", "N", "--law", "line"), "too few points: 2 at 2"),
+        ("N,loss\n5,3\n5,2\n", ("--metric", "loss", "--size", "N"), "row 2 repeats the cell of row 1"),
+        ("N,loss\n1,3\n2,x\n", ("--metric", "loss", "--size", "N"), "column loss, row 2: 'x' is no finite number"),
+        ("N,loss\n1,3\n2,nan\n", ("--metric", "loss", "--size", "N"), "row 2: .* is no finite number"),
+        ("", ("--metric", "loss", "--size", "N"), "cannot be read as CSV"),
+        ("N,loss\n", ("--metric", "loss", "--size", "N"), "holds no rows"),
+        ("N,loss\n1,0\n2,1\n3,1\n", ("--metric", "loss", "--size", "N", "--law", "line"), "needs positive values"),
+        ("N,loss\n-1,3\n2,1\n3,1\n", ("--metric", "loss", "--size", "N", "--law", "line"), "a size is not positive"),
+        ("N,loss\n1,3\n", ("--metric", "loss", "--size", "N", "--law", "joint"), "--law joint needs both"),
+        ("N,seed,loss\n5,1,3\n5,2,2\n", ("--metric", "loss", "--size", "N"), "all points are at one size"),
+        (
+            "N,loss\n1,1\n2,2\n4,3\n8,4\n16,5\n32,6\n",
+            ("--metric", "loss", "--size", "N"),
+            "the metric rises with size",
+        ),
+        (
+            "N,loss\n1,4\n2,3\n4,2\n",
+            ("--metric", "loss", "--size", "N", "--law", "line", "--hold-out-size", "2"),
+            "too little would be left",
+        ),
+    ],
+)
+def test_a_table_that_cannot_be_fitted_is_refused_in_one_line(tmp_path, text, arguments, said):
+    path = tmp_path / "runs.csv"
+    path.write_text(text)
+    with pytest.raises(StudyError, match=said):
+        fit.main(fit.arguments().parse_args(["--table", str(path), *arguments]))
+
+
+def test_a_table_in_another_encoding_or_truncated_is_refused(tmp_path):
+    (tmp_path / "r.csv").write_bytes("N,löss\n1,2\n".encode("latin-1"))
+    runs().to_parquet(tmp_path / "r.parquet")
+    cut = (tmp_path / "r.parquet").read_bytes()[:-20]
+    (tmp_path / "r.parquet").write_bytes(cut)
+    for name in ("r.csv", "r.parquet", "missing.csv"):
+        with pytest.raises(StudyError, match=name):
+            fit.main(fit.arguments().parse_args(["--table", str(tmp_path / name), "--metric", "loss", "--size", "N"]))
+
+
+def test_a_rising_metric_is_said_to_rise(tmp_path):
+    (tmp_path / "r.csv").write_text("N,mrr\n1,.1\n2,.2\n4,.3\n8,.35\n")
+    said = own(tmp_path / "r.csv", "--metric", "mrr", "--size", "N", "--law", "line").stdout
+    assert "Note: the metric rises with size." in said

@@ -1,0 +1,147 @@
+"""The plan against costs and optima worked out by hand."""
+
+import json
+
+import numpy as np
+import pytest
+
+from rankscale import plan, planning, tables
+from rankscale.errors import StudyError
+from tests.conftest import stage
+from tests.unit.synthetic import write_study
+
+PRICES = planning.Prices(2.0, 0.1, 0.5, 10_000)
+
+
+def costs():
+    """Two sizes: 600 FLOPs a parameter and query, 1e6 and 4e6 FLOP/s."""
+    return planning.Costs(np.array([1e4, 1e6]), np.array([6e6, 6e8]), np.array([1e6, 4e6]), PRICES)
+
+
+def test_a_cost_is_training_judging_and_serving():
+    parts = costs().parts(np.array([1e6]), np.array([600.0]))
+    assert parts["cost_training"][0] == pytest.approx(2 * 600 * 6e8 / 4e6 / 3600)
+    assert parts["cost_judging"][0] == pytest.approx(60)
+    assert parts["cost_serving"][0] == pytest.approx(0.5 * 10)
+    smaller = costs().parts(np.array([1e5]), np.array([600.0]))  # half-way in logarithms
+    assert smaller["cost_training"][0] == pytest.approx(2 * 600 * 6e7 / 2e6 / 3600)
+    assert smaller["cost_serving"][0] == pytest.approx(0.5)
+    larger = costs().hours(np.array([2e6]), np.array([600.0]))  # FLOPs grow with size, FLOP/s stay
+    assert larger[0] == pytest.approx(600 * 1.2e9 / 4e6 / 3600)
+
+
+def test_a_budget_and_a_target_are_met_where_all_cells_say_so():
+    """The choice against the best cell of a fine grid."""
+    theta = np.array([np.log(482), 0.348, np.log(2085), 0.366, 1.82])[None]
+    n, d = np.geomspace(1e4, 1e6, 160), np.geomspace(1e3, 1e6, 160)
+    fine = np.array([(a, b) for a in np.geomspace(1e4, 1e6, 400) for b in np.geomspace(1e3, 1e6, 400)])
+    value = 1.82 + 482 / fine[:, 0] ** 0.348 + 2085 / fine[:, 1] ** 0.366
+    paid = costs().total(*fine.T)
+    spent = planning.choose("additive", theta[0], costs(), n, d, 20_000.0, None)
+    assert costs().total(np.array([spent.n]), np.array([spent.d]))[0] == pytest.approx(20_000, rel=1e-3)
+    best = value[paid <= 20_000].min()
+    found = 1.82 + 482 / spent.n**0.348 + 2085 / spent.d**0.366
+    assert found == pytest.approx(best, rel=2e-3)
+    reached = planning.choose("additive", theta[0], costs(), n, d, None, best)
+    least = paid[value <= best].min()
+    assert costs().total(np.array([reached.n]), np.array([reached.d]))[0] == pytest.approx(least, rel=0.02)
+
+
+def test_what_cannot_be_had_is_said_with_the_best_there_is():
+    theta = np.array([np.log(482), 0.348, np.log(2085), 0.366, 1.82])
+    n, d = np.geomspace(1e4, 1e6, 50), np.geomspace(1e3, 1e6, 50)
+    none = planning.choose("additive", theta, costs(), n, d, None, 1.0)
+    assert np.isnan(none.n)
+    assert "reaches 1: the best is" in none.note
+    poor = planning.choose("additive", theta, costs(), n, d, 1.0, None)
+    assert "pays for nothing that was measured: the least costs" in poor.note
+    rich = planning.choose("additive", theta, costs(), n, d, 1e12, None)
+    assert "limited in size and data" in rich.note
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("planned")
+    sizes, subsets = np.geomspace(1e4, 1e7, 6), (500, 1000, 2000, 4000)
+    write_study(folder, sizes, subsets, queries=400)
+    for size in sizes:
+        keys = {"model": f"N{int(size)}", "train_queries": 4000, "seed": 42}
+        steps = {"step": np.arange(1, 101), "seconds": [size / 1e7] * 100, "memory_mb": 100.0}
+        tables.write("training_times", {**keys, **steps}, folder / f"models/N{int(size)}/4000/42/times.parquet")
+    return folder
+
+
+def planned(folder, out, *asked, prices=None, check=True):
+    prices = json.dumps(prices or {"device_hour": 3, "judged_query": 0.01})
+    places = ("--plan", out / "plan.parquet", "--grid", out / "grid.parquet")
+    where = ("--metrics", folder / "metrics.parquet", "--study", folder, "--bootstrap", 100)
+    return stage("plan", *where, "--prices", prices, *asked, *places, check=check)
+
+
+def test_a_plan_spends_the_budget_and_marks_what_it_extrapolates(synthetic, tmp_path):
+    planned(synthetic, tmp_path, "--budget", 100)
+    rows = tables.read("plan", tmp_path / "plan.parquet").to_pandas()
+    choice = rows[rows.chosen].iloc[0]
+    assert choice.cost == pytest.approx(100, rel=1e-3)
+    assert choice.cost == pytest.approx(choice.cost_training + choice.cost_judging + choice.cost_serving)
+    assert choice.cost_training == pytest.approx(3 * choice.device_hours)
+    assert choice.extrapolation == pytest.approx(max(choice.encoder_parameters / 1e7, choice.train_queries / 4000, 1))
+    assert choice.extrapolation <= 3 + 1e-9
+    assert choice.low < choice.predicted < choice.high
+    assert choice.parameters_low <= choice.parameters_high
+    others = rows[~rows.chosen]
+    assert set(others.model) == {f"N{int(s)}" for s in np.geomspace(1e4, 1e7, 6)}
+    # No alternative within the budget is expected to be better.
+    assert (others.predicted >= choice.predicted - 1e-6).all()
+    grid = tables.read("plan_grid", tmp_path / "grid.parquet").to_pandas()
+    assert grid.encoder_parameters.max() == pytest.approx(3e7)
+    assert grid.train_queries.max() == pytest.approx(12_000)
+
+
+def test_a_plan_goes_no_further_than_it_is_told(synthetic, tmp_path):
+    planned(synthetic, tmp_path, "--budget", 1e9)
+    near = tables.read("plan", tmp_path / "plan.parquet").to_pandas().iloc[0]
+    assert near.extrapolation == pytest.approx(3)
+    assert "limited in size and data by how far the plan may extrapolate" in near.note
+    planned(synthetic, tmp_path, "--budget", 1e9, "--extrapolate", 10)
+    assert tables.read("plan", tmp_path / "plan.parquet").to_pandas().iloc[0].extrapolation == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("asked", "prices", "said"),
+    [
+        (("--budget", 5, "--metric", "ndcg_10"), None, "plan.metric: ndcg_10 was not measured of every run"),
+        (("--budget", 5, "--candidates", "random"), None, "plan.candidates: random was not evaluated"),
+        (("--budget", 5), {"gpu": 3}, "gpu: no price of these; there are device_hour"),
+        (("--budget", 5), {"device_hour": -3}, "a price is below 0"),
+        (("--budget", 5), {"device_hour": "x"}, "not a JSON object of numbers"),
+        (("--budget", 5, "--target", 1), None, "not allowed with"),
+        ((), None, "one of the arguments --budget --target is required"),
+    ],
+)
+def test_a_plan_that_cannot_be_made_is_refused(synthetic, tmp_path, asked, prices, said):
+    done = planned(synthetic, tmp_path, *asked, prices=prices, check=False)
+    assert done.returncode
+    assert said in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_too_small_a_study_gets_a_plan_that_says_why_there_is_none(tmp_path):
+    write_study(tmp_path, (1e4, 1e5), (500, 1000), queries=100)
+    for size in (10_000, 100_000):
+        keys = {"model": f"N{size}", "train_queries": 1000, "seed": 42, "step": [1], "memory_mb": 1.0}
+        tables.write("training_times", {**keys, "seconds": 1.0}, tmp_path / f"models/N{size}/1000/42/times.parquet")
+    planned(tmp_path, tmp_path, "--budget", 5)
+    rows = tables.read("plan", tmp_path / "plan.parquet").to_pandas()
+    assert len(rows) == 1
+    assert rows.note[0].startswith("no law to plan by: too few points")
+
+
+def test_a_study_without_the_first_test_sets_runs_is_refused(tmp_path):
+    with pytest.raises(StudyError, match="no such file"):
+        plan.throughput(tables.read("metrics", _study(tmp_path)).to_pandas(), tmp_path, PRICES)
+
+
+def _study(folder):
+    write_study(folder, (1e4, 1e5), (500,), queries=50)
+    return folder / "metrics.parquet"

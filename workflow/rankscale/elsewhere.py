@@ -1,0 +1,142 @@
+"""Laws for runs that were made elsewhere: any CSV or Parquet table with a metric, a size, a number of data, or both."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from tabulate import tabulate
+
+from rankscale import laws, schemas, tables
+from rankscale.axes import Points, origins
+from rankscale.errors import StudyError
+from rankscale.shapes import FORMULAS, LAWS
+from rankscale.work import Task, done
+
+
+def read(path: Path) -> pd.DataFrame:
+    """The table at `path`. Raises StudyError if it is none, or empty."""
+    try:
+        if path.suffix == ".parquet":
+            with tables.reading(path):
+                found = pq.read_table(path, partitioning=None).to_pandas()
+        else:
+            found = pd.read_csv(path, encoding="utf-8-sig", skipinitialspace=True)
+    except FileNotFoundError:
+        raise StudyError(f"{path}: there is no such file") from None
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError, IsADirectoryError) as error:
+        raise StudyError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]})") from None
+    if found.empty:
+        raise StudyError(f"{path}: holds no rows")
+    return found
+
+
+def numbers(found: pd.DataFrame, column: str, option: str, path: Path) -> np.ndarray:
+    """A column as float64 [n]. Raises StudyError where it is missing or a value is no finite number."""
+    if column not in found:
+        raise StudyError(f"{path}: {option}: there is no column {column}; it has {', '.join(map(str, found.columns))}")
+    values = pd.to_numeric(found[column], errors="coerce").to_numpy(float)
+    bad = ~np.isfinite(values)
+    if bad.any():
+        at = int(bad.argmax())
+        raise StudyError(f"{path}: column {column}, row {at + 1}: {found[column].iloc[at]!r} is no finite number")
+    return values
+
+
+def refuse_repeats(found: pd.DataFrame, x: np.ndarray, path: Path) -> None:
+    """Raise StudyError for a cell that stands twice, unless a column `seed` tells its runs apart."""
+    seeds = found["seed"].to_numpy() if "seed" in found else np.zeros(len(found))
+    first: dict[tuple, int] = {}
+    for row, key in enumerate(map(tuple, np.column_stack([x, seeds]).tolist())):
+        if key in first:
+            raise StudyError(
+                f"{path}: row {row + 1} repeats the cell of row {first[key] + 1}; leave one out, or tell runs of one "
+                "cell apart by a column named seed"
+            )
+        first[key] = row
+
+
+def points_of(args: argparse.Namespace) -> tuple[Points, np.ndarray]:
+    """The points of the table and their metric [n]."""
+    found = read(args.table)
+    if not args.metric or not (args.size or args.data):
+        raise StudyError("--table needs --metric, and --size, --data or both: the names of its columns")
+    y = numbers(found, args.metric, "--metric", args.table)
+    named = [(column, option) for column, option in ((args.size, "--size"), (args.data, "--data")) if column]
+    x = np.column_stack([numbers(found, column, option, args.table) for column, option in named])
+    refuse_repeats(found, x, args.table)
+    axis = "grid" if len(named) == 2 else "model" if args.size else "data"
+    return Points(axis, "all cells", found, x, True), y
+
+
+def fit_table(args: argparse.Namespace) -> None:
+    """Fit one law, print it with its intervals and held-out forecasts, and write it where asked."""
+    points, y = points_of(args)
+    law = args.law or ("joint" if points.axis == "grid" else "floor")
+    if LAWS[law].variables != points.x.shape[1]:
+        need = "both --size and --data" if LAWS[law].variables == 2 else "one of --size and --data"
+        raise StudyError(f"--law {law} needs {need}")
+    runs = [
+        {"model": str(size), "train_queries": int(row[-1] if args.data else 0), "seed": i}
+        for i, (row, size) in enumerate(zip(points.x, points.x[:, 0] if args.size else y * 0, strict=True))
+    ]
+    hold = {"model": args.hold_out_size, "data": args.hold_out_data}
+    asked = any(hold.values())
+    own = [o for o in origins(points, hold) if o.held_out] if asked else []
+    if asked and not own:
+        raise StudyError("--hold-out-size, --hold-out-data: too little would be left, or it names a column not given")
+    where = {"metric": args.metric, "split": "", "candidates": "", "axis": points.axis, "fixed": points.fixed}
+    noise = np.zeros((len(y), len(y)))
+    result = done(Task(where, points.x, y, noise, runs, (law,), own, False, args.bootstrap, args.seed))
+    first = result.fits[0]
+    if not first["converged"]:
+        raise StudyError(f"{args.table}: {law} of {args.metric}: {first['note']}")
+    print(f"\n{FORMULAS[law]}, {args.metric}: {len(y)} runs, R² {first['r2']:.4f}, RMSE {first['rmse']:.4g} (log)")
+    rows = [[r["parameter"], *(_said(r[k]) for k in ("estimate", "low", "high"))] for r in result.fits]
+    print(tabulate(rows, headers=["parameter", "estimate", "95 % low", "high"], disable_numparse=True))
+    if first["note"]:
+        print(f"Note: {first['note']}.")
+    if own:
+        print()
+        print(tabulate(_ahead(result.forecasts, points, own[0].ahead), headers="keys", disable_numparse=True))
+        if law not in {row["law"] for row in result.forecasts}:
+            why = laws.fit(law, points.x[own[0].known], y[own[0].known]).note
+            print(f"No forecast by the {law} law from the {len(own[0].known)} others: {why}.")
+    if args.output:
+        names = schemas.SCHEMAS["fits"].names
+        tables.write("fits", {n: [row.get(n) for row in result.fits] for n in names}, args.output)
+
+
+def _ahead(rows: list[dict], points: Points, ahead: np.ndarray) -> list[dict[str, str]]:
+    shown = []
+    for number, row in enumerate(rows):
+        x = points.x[ahead[number % len(ahead)]]
+        shown.append(
+            {
+                "held out": " x ".join(f"{value:g}" for value in x),
+                "law": row["law"],
+                "observed": _said(row["observed"]),
+                "predicted": _said(row["predicted"]),
+                "95 % low": _said(row["low"]),
+                "high": _said(row["high"]),
+                "error": f"{row['relative_error']:+.1%}",
+            }
+        )
+    return shown
+
+
+def _said(value: float | None) -> str:
+    return "open" if value is None else f"{value:.4g}"
+
+
+def add_arguments(group: argparse._ArgumentGroup) -> None:
+    """The options of a table of one's own."""
+    group.add_argument("--table", type=Path, help="CSV or Parquet, one row per run; a column seed tells repeats apart")
+    group.add_argument("--metric", help="its column with the metric")
+    group.add_argument("--size", help="its column with the size of the model")
+    group.add_argument("--data", help="its column with the number of training data")
+    group.add_argument("--law", choices=list(LAWS), help="floor, or joint where there are two columns")
+    group.add_argument("--hold-out-size", type=int, default=0, help="so many of the largest sizes are forecast")
+    group.add_argument("--hold-out-data", type=int, default=0, help="so many of the largest numbers of data are")
+    group.add_argument("--output", type=Path, help="the fit as a table")

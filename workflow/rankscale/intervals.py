@@ -1,0 +1,137 @@
+"""How sure a fitted law is: studies simulated around it, with the noise of queries and of runs, and fitted again.
+
+Intervals are percentiles over the simulated studies; the floor's is where its profile (the objective at its best for
+a given floor) stays below what simulated studies give at their true floor, so that it can be open.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rankscale.laws import Fit, solve
+from rankscale.shapes import LAWS, evaluate, link, named
+from rankscale.solver import huber
+
+REPEATS = 3  # runs beyond one per size, from which run-to-run noise is judged within sizes
+ENDS = (0.025, 0.975)
+DECAY = {"A": "alpha", "B": "beta"}  # scales, and the exponents that give them a meaning
+GRID = 80  # floors at which the profile is taken
+
+Interval = tuple[float | None, float | None]
+
+
+class Draws(NamedTuple):
+    """Simulated studies: the laws fitted to them, `theta` [b, p], and the errors [b, n + m] of their points."""
+
+    theta: np.ndarray
+    errors: np.ndarray
+    targets: np.ndarray  # [b, n], what was fitted, in the law's space
+
+
+def simulate(made: Fit, noise: np.ndarray, draws: int, random: np.random.Generator, others: int = 0) -> Draws:
+    """Errors of the `n` fitted and `m` other points in `draws` studies, and the law fitted to each.
+
+    `noise` [n + m, n + m] is the covariance that query sampling gives the points, in the law's space; run-to-run noise
+    comes on top of it.
+    """
+    n = len(made.x)
+    run = run_noise(made, noise[:n, :n], draws, random)
+    values, vectors = np.linalg.eigh(noise)
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    errors = random.standard_normal((draws, n + others)) @ root.T
+    errors += run[:, None] * random.standard_normal((draws, n + others))
+    targets = link(made.law, made.predict(made.x)) + errors[:, :n]
+    theta, _ = solve(made.law, made.x, targets, made.theta)
+    return Draws(theta, errors, targets)
+
+
+def run_noise(made: Fit, noise: np.ndarray, draws: int, random: np.random.Generator) -> np.ndarray:
+    """Standard deviations [draws] of run-to-run noise, independent between points: what residuals show beyond `noise`.
+
+    Those within a size where seeds repeat, those of the fit otherwise. As it is itself estimated from few residuals,
+    each draw takes another value for it (scaled inverse chi-squared).
+    """
+    n = len(made.x)
+    jacobian = made.slopes()
+    leave = np.eye(n) - jacobian @ np.linalg.pinv(jacobian)
+    freedom = max(n - np.linalg.matrix_rank(jacobian), 1)
+    residuals = made.residuals()
+    cells = np.unique(made.x, axis=0, return_inverse=True)[1].reshape(-1)
+    repeats = n - int(cells.max()) - 1
+    if repeats >= REPEATS:
+        # Several seeds at one size tell run-to-run noise from a law that does not fit.
+        same = cells[:, None] == cells
+        leave, freedom = np.eye(n) - same / same.sum(1), repeats
+        residuals = leave @ residuals
+    explained = float(np.trace(leave @ noise)) / freedom
+    variance = float((residuals**2).sum()) / freedom
+    spread = variance * freedom / random.chisquare(freedom, draws)
+    return np.sqrt(np.maximum(spread - explained, 0))
+
+
+def parameters(made: Fit, draws: Draws) -> dict[str, tuple[float, float | None, float | None]]:
+    """Each parameter's estimate and 95 % interval; None for an end that the data leave open."""
+    drawn = named(made.law, draws.theta)
+    out = {}
+    for i, (name, estimate) in enumerate(made.named().items()):
+        if name == "delta":
+            ends = floor_interval(made, draws)
+        else:
+            found = np.quantile(drawn[:, i], ENDS, method="nearest")
+            # A scale is a point where a power is 1: without a sure decay there is none.
+            lost = name in DECAY and np.quantile(drawn[:, LAWS[made.law].parameters.index(DECAY[name])], ENDS[0]) <= 0
+            ends = (None, None) if lost else tuple(float(q) if np.isfinite(q) else None for q in found)
+        out[name] = (estimate, *ends)
+    return out
+
+
+def floor_interval(made: Fit, draws: Draws) -> Interval:
+    """The floor's 95 % interval by its profile; the lower end is None where no floor will do as well."""
+    last, log_y = len(made.theta) - 1, link(made.law, made.y)
+    true, _ = solve(made.law, made.x, draws.targets, made.theta, held=(last, made.theta[-1]))
+    cut = np.quantile(_objective(made, true, draws.targets) - _objective(made, draws.theta, draws.targets), 0.95)
+    lowest = made.y.min()
+    # Fine near the smallest value, where floors crowd.
+    floors = lowest * (1 - np.geomspace(1, 1e-4, GRID))
+    floors = np.union1d(floors, np.linspace(0, lowest, GRID, endpoint=False))
+    targets = np.broadcast_to(log_y, (len(floors), len(log_y)))
+    profile, _ = solve(made.law, made.x, targets, made.theta, held=(last, floors))
+    rise = _objective(made, profile, targets) - _objective(made, made.theta[None], log_y[None])
+    inside = np.flatnonzero(rise <= cut)
+    if not len(inside):
+        return made.theta[-1], made.theta[-1]
+
+    def crossing(a: int, b: int) -> float:
+        share = (cut - rise[a]) / (rise[b] - rise[a])
+        return float(floors[a] + share * (floors[b] - floors[a]))
+
+    first, end = inside[0], inside[-1]
+    low = None if first == 0 else crossing(first, first - 1)
+    high = None if end == len(floors) - 1 else crossing(end, end + 1)
+    return low, high
+
+
+def _objective(made: Fit, theta: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    return huber(np.log(evaluate(made.law, theta, made.x)) - targets)
+
+
+def band(made: Fit, draws: Draws, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The 95 % interval of the law itself at `x`."""
+    low, high = np.quantile(evaluate(made.law, draws.theta, x), ENDS, axis=0)
+    return low, high
+
+
+def forecast(
+    made: Fit, x: np.ndarray, noise: np.ndarray, draws: int, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predicted values [m] at `x` [m] and their 95 % prediction interval: law, query noise and run noise.
+
+    The error of a forecast is the new point's own noise less the error of the refitted law; the two share the
+    queries, so they are drawn together. Its percentiles are taken about the prediction with the sign of the law's
+    own error, as for any parameter: in simulations that covers where the mirrored one does not.
+    """
+    drawn = simulate(made, noise, draws, random, len(x))
+    centre = link(made.law, made.predict(x))
+    off = link(made.law, evaluate(made.law, drawn.theta, x)) - centre
+    low, high = np.quantile(centre + off - drawn.errors[:, len(made.x) :], ENDS, axis=0)
+    return made.predict(x), *((low, high) if made.law == "trend" else (np.exp(low), np.exp(high)))

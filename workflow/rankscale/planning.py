@@ -1,0 +1,112 @@
+"""What a size and a number of training queries cost, and which to choose for a budget or a target."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rankscale.shapes import evaluate
+
+STEPS = 160  # sizes, and numbers of data, that are looked at
+
+
+class Prices(NamedTuple):
+    """In one currency: a device hour, a judged training query, and a thousand queries answered by the largest
+    measured model (in proportion to size for others), of which so many are answered in a model's lifetime."""
+
+    device_hour: float
+    judged_query: float
+    thousand_queries: float
+    lifetime_queries: float
+
+
+class Costs:
+    """The cost of training and serving a model, from what a study's own runs took.
+
+    FLOPs a training query and FLOP/s are interpolated between the measured sizes [m] (in logarithms); beyond the
+    largest, FLOPs grow in proportion to size and FLOP/s stay.
+    """
+
+    def __init__(self, sizes: np.ndarray, flops: np.ndarray, rates: np.ndarray, prices: Prices) -> None:
+        order = np.argsort(sizes)
+        self.sizes, self.flops, self.rates = sizes[order], flops[order], rates[order]
+        self.prices = prices
+
+    def hours(self, n: np.ndarray, d: np.ndarray) -> np.ndarray:
+        """Device hours to train size `n` on `d` queries."""
+        log_n, at = np.log(n), np.log(self.sizes)
+        beyond = np.maximum(log_n - at[-1], 0) + np.minimum(log_n - at[0], 0)
+        flops = np.exp(np.interp(log_n, at, np.log(self.flops)) + beyond)
+        return d * flops / np.exp(np.interp(log_n, at, np.log(self.rates))) / 3600
+
+    def parts(self, n: np.ndarray, d: np.ndarray) -> dict[str, np.ndarray]:
+        """What training, judging and serving cost."""
+        served = self.prices.thousand_queries * self.prices.lifetime_queries / 1000
+        return {
+            "cost_training": self.hours(n, d) * self.prices.device_hour,
+            "cost_judging": d * self.prices.judged_query + 0 * n,
+            "cost_serving": served * n / self.sizes[-1] + 0 * d,
+        }
+
+    def total(self, n: np.ndarray, d: np.ndarray) -> np.ndarray:
+        """Their sum; it grows with both."""
+        return sum(self.parts(n, d).values())
+
+
+class Choice(NamedTuple):
+    """A size and a number of data, and why there is none."""
+
+    n: float
+    d: float
+    note: str = ""
+
+
+def best_data(
+    law: str, theta: np.ndarray, costs: Costs, n: float, d: np.ndarray, budget: float | None, target: float | None
+) -> float | None:
+    """For one size: the most data that the budget pays for, or the least that reaches the target; None if none does.
+
+    `d` are the numbers of data looked at, ascending; between them it is interpolated in logarithms.
+    """
+    if budget is not None:
+        paid = costs.total(np.full(len(d), n), d)
+        return _crossing(d, paid, budget) if paid[0] <= budget else None
+    told = evaluate(law, theta[None], np.column_stack([np.full(len(d), n), d]))[0]
+    if told[-1] > target:
+        return None
+    return d[0] if told[0] <= target else _crossing(d[::-1], told[::-1], target)
+
+
+def _crossing(d: np.ndarray, values: np.ndarray, level: float) -> float:
+    """The last `d` before `values`, rising, pass `level`."""
+    inside = int(np.flatnonzero(values <= level)[-1])
+    if inside == len(d) - 1:
+        return float(d[-1])
+    share = (level - values[inside]) / (values[inside + 1] - values[inside])
+    return float(np.exp(np.log(d[inside]) + share * (np.log(d[inside + 1]) - np.log(d[inside]))))
+
+
+def choose(
+    law: str, theta: np.ndarray, costs: Costs, n: np.ndarray, d: np.ndarray, budget: float | None, target: float | None
+) -> Choice:
+    """Among sizes `n` and data `d`: the best metric within the budget, or the cheapest that reaches the target."""
+    best, value = None, np.inf
+    for size in n:
+        data = best_data(law, theta, costs, size, d, budget, target)
+        if data is None:
+            continue
+        cell = np.array([[size, data]])
+        said = costs.total(cell[:, 0], cell[:, 1]) if budget is None else evaluate(law, theta[None], cell)[0]
+        if said[0] < value:
+            best, value = (float(size), data), float(said[0])
+    if best is None:
+        if target is None:
+            least = costs.total(n[:1], d[:1])[0]
+            why = f"the budget of {budget:g} pays for nothing that was measured: the least costs {least:.3g}"
+        else:
+            reached = evaluate(law, theta[None], np.array([[n[-1], d[-1]]]))[0, 0]
+            looked = f"no size up to {n[-1]:,.0f} on up to {d[-1]:,.0f} queries"
+            why = f"{looked} reaches {target:g}: the best is {reached:.4g}"
+        return Choice(np.nan, np.nan, why)
+    ends = [name for name, at, all_ in (("size", best[0], n), ("data", best[1], d)) if at >= all_[-1] * (1 - 1e-9)]
+    note = f"limited in {' and '.join(ends)} by how far the plan may extrapolate" if ends else ""
+    return Choice(*best, note)

@@ -1,0 +1,189 @@
+"""One set of points of one metric: its laws with intervals, their curves, forecasts and influence.
+
+A task is plain data and its result depends on nothing else, so that any number of processes gives the same tables.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import statsmodels.api as sm
+
+from rankscale import intervals, laws
+from rankscale.axes import Origin
+from rankscale.decomposition import NORMAL
+from rankscale.seeds import generator
+from rankscale.shapes import LAWS, NO_CHANGE, evaluate, link, named
+
+GRID = 60
+
+Row = dict[str, object]
+
+
+class Task(NamedTuple):
+    """Points `x` [n, v] with `y` [n], their covariance from queries [n, n], and what is asked of them."""
+
+    where: Row
+    x: np.ndarray
+    y: np.ndarray
+    noise: np.ndarray
+    runs: list[Row]
+    names: tuple[str, ...]
+    origins: list[Origin]
+    influence: bool
+    draws: int
+    seed: int
+
+
+class Result(NamedTuple):
+    """Rows of the tables of the same names."""
+
+    fits: list[Row]
+    curves: list[Row]
+    forecasts: list[Row]
+    influence: list[Row]
+
+
+def fitted(law: str, x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> laws.Fit:
+    """One law fitted to points whose covariance from queries is `noise` [n, n].
+
+    A power law is not fitted where a value is lost in that noise: its logarithm would mean nothing.
+    """
+    made = laws.fit(law, x, y)
+    lost = NORMAL * np.sqrt(np.diag(noise)) >= np.abs(y)
+    if made.converged and law != "trend" and lost.any():
+        made.converged = False
+        made.note = "a value cannot be told from 0: a power law needs positive values"
+    return made
+
+
+def scaled(law: str, y: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """A covariance in the law's space: relative for a power law."""
+    return noise if law == "trend" else noise / np.outer(y, y)
+
+
+def done(task: Task) -> Result:
+    """All rows of one task."""
+    result = Result([], [], [], [])
+    for law in task.names:
+        what = {**task.where, "law": law}
+        made = fitted(law, task.x, task.y, task.noise)
+        if not made.converged:
+            empty = ("r2", "rmse", "aicc", "parameter", "estimate", "low", "high", "hc3_low", "hc3_high")
+            said = {"n_points": len(made.x), "converged": False, "note": made.note}
+            result.fits.append({**what, **said, **dict.fromkeys(empty)})
+            continue
+        random = generator(task.seed, *what.values())
+        drawn = intervals.simulate(made, scaled(law, made.y, task.noise), task.draws, random)
+        result.fits.extend(_fits(made, drawn, what))
+        if task.x.shape[1] == 1:
+            x = np.geomspace(made.x.min(), made.x.max(), GRID)
+            lines = zip(x, made.predict(x), *intervals.band(made, drawn, x), strict=True)
+            result.curves.extend({**what, **dict(zip(("x", "y", "low", "high"), p, strict=True))} for p in lines)
+        if task.influence and law != "trend":
+            result.influence.extend(_influence(made, drawn, task, what))
+    for origin in task.origins:
+        result.forecasts.extend(_forecasts(task, origin))
+    return result
+
+
+def _fits(made: laws.Fit, drawn: intervals.Draws, what: Row) -> Iterator[Row]:
+    found = intervals.parameters(made, drawn)
+    note = made.note
+    if "delta" in found and found["delta"][1] is None:
+        note = "the floor cannot be told from 0"
+    straight = hc3(made) if not LAWS[made.law].robust else {}
+    row = {**what, "n_points": len(made.x), "converged": True, "note": note, **made.quality()}
+    for name, (estimate, low, high) in found.items():
+        ends = straight.get(name, (None, None))
+        named = {"parameter": name, "estimate": estimate, "low": low, "high": high}
+        yield {**row, **named, "hc3_low": ends[0], "hc3_high": ends[1]}
+
+
+def hc3(made: laws.Fit) -> dict[str, tuple[float, float]]:
+    """The 95 % intervals of a straight law from its residuals alone, whatever their spread (MacKinnon and White 1985).
+
+    Empty where a point lies on the line by its leverage alone.
+    """
+    u = np.log(made.x[:, 0])
+    design = np.column_stack([np.ones_like(u), u if made.law == "trend" else -u])
+    leverage = np.einsum("np,np->n", design @ np.linalg.pinv(design.T @ design), design)
+    if len(u) <= 2 or leverage.max() > 1 - 1e-9:
+        return {}
+    fitted = sm.OLS(link(made.law, made.y), design).fit(cov_type="HC3", use_t=True)
+    return dict(zip(LAWS[made.law].parameters, map(tuple, fitted.conf_int().tolist()), strict=True))
+
+
+def _influence(made: laws.Fit, drawn: intervals.Draws, task: Task, what: Row) -> Iterator[Row]:
+    """Each point's residual, and what the law becomes without it."""
+    n = len(made.x)
+    target = np.tile(link(made.law, made.y), (n, 1))
+    theta, _ = laws.solve(made.law, made.x, target, made.theta, weights=1 - np.eye(n))
+    names = LAWS[made.law].parameters
+    at = names.index("alpha")
+    alpha = named(made.law, theta)[:, at]
+    spread = named(made.law, drawn.theta)[:, at].std()
+    top = made.x[np.lexsort(made.x.T[::-1])[-1]][None]
+    largest = evaluate(made.law, theta, top)[:, 0] / made.predict(top)[0] - 1
+    fitted, residuals = made.predict(made.x), made.residuals()
+    for i, run in enumerate(task.runs):
+        yield {
+            **what,
+            **run,
+            "x": made.x[i, 0],
+            "observed": made.y[i],
+            "fitted": fitted[i],
+            "residual": residuals[i],
+            "alpha_without": alpha[i],
+            "shift": (alpha[i] - made.named()["alpha"]) / spread if spread > 0 else 0.0,
+            "largest_without": largest[i],
+        }
+
+
+def unchanged(x: np.ndarray, y: np.ndarray, ahead: np.ndarray) -> np.ndarray:
+    """What the largest known sizes show: the forecast of whoever expects no change at `ahead` [m, v].
+
+    `y` is [n] or [draws, n], the result [m] or [draws, m]: the mean of the known points nearest to each one ahead, cut
+    to what is known.
+    """
+    cut = np.log(np.minimum(ahead, x.max(0)))
+    away = np.abs(np.log(x)[None] - cut[:, None]).sum(2)
+    nearest = away <= away.min(1, keepdims=True) + 1e-9
+    return y @ (nearest / nearest.sum(1, keepdims=True)).T
+
+
+def _forecasts(task: Task, origin: Origin) -> Iterator[Row]:
+    """The points ahead of one origin by each law, and by `no change`."""
+    known, ahead = origin.known, origin.ahead
+    x, y = task.x[known], task.y[known]
+    both = np.append(known, ahead)
+    names = tuple(law for law in task.names if law != "trend" or len(task.names) == 1)
+    for law in (*names, NO_CHANGE):
+        predicted, low, high = unchanged(x, y, task.x[ahead]), None, None
+        aicc = None
+        if law != NO_CHANGE:
+            shared = task.noise[np.ix_(both, both)]
+            made = fitted(law, x, y, shared[: len(y), : len(y)])
+            if not made.converged or (law != "trend" and (task.y[ahead] <= 0).any()):
+                continue
+            aicc = made.quality()["aicc"]
+            noise = scaled(law, task.y[both], shared)
+            random = generator(task.seed, "forecast", *task.where.values(), law, len(known))
+            predicted, low, high = intervals.forecast(made, task.x[ahead], noise, task.draws, random)
+        for i, place in enumerate(ahead):
+            value = task.y[place]
+            yield {
+                **task.where,
+                **task.runs[place],
+                "law": law,
+                "known": len(np.unique(x, axis=0)),
+                "held_out": origin.held_out,
+                "x": task.x[place, 0],
+                "observed": value,
+                "predicted": predicted[i],
+                "low": None if low is None else low[i],
+                "high": None if high is None else high[i],
+                "relative_error": (predicted[i] - value) / abs(value) if value else None,
+                "covered": None if low is None else bool(low[i] <= value <= high[i]),
+                "aicc": aicc,
+            }
