@@ -129,8 +129,8 @@ def peers(studies: int = 300) -> None:
                     made = laws.fit("floor", sizes, y)
                     off["rankscale"].append(made.named()["alpha"] - parameters[1] if made.converged else np.nan)
                 for who, errors in off.items():
-                    # An exponent more than twice or less than half the true one is a failure too.
-                    bad = ~(np.abs(errors) < parameters[1])
+                    # An exponent off by more than half of itself is a failure too.
+                    bad = ~(np.abs(errors) < parameters[1] / 2)
                     rows.append(
                         {
                             "law": name,

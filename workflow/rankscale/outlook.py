@@ -66,7 +66,11 @@ def ranking_table(ranking: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
 def race(ranking: pd.DataFrame, metrics: pd.DataFrame) -> list[str]:
     """The paper's claim as a tested statement, one sentence per axis."""
     said = []
-    words = {"model": "the largest models", "data": "the largest subset", BOTH: "the largest models on it"}
+    words = {
+        "model": "the largest models",
+        "data": "the largest subset",
+        BOTH: "the largest models on the largest subset, from smaller ones on less,",
+    }
     for axis, what in words.items():
         rows = _headline(ranking, metrics, axis).set_index("metric")
         own, other = (rows.loc[m] if m in rows.index else None for m in ("rank_entropy", "cross_entropy"))

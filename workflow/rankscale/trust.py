@@ -95,6 +95,9 @@ def plan(study: Study) -> plt.Figure:
         return figure
     table = grid.pivot_table(index="train_queries", columns="encoder_parameters", values=["cost", "predicted"])
     n, d = (table["cost"].columns.to_numpy(), table["cost"].index.to_numpy())
+    # Before the lines are drawn: their labels are laid out on the axes as they are then.
+    ax.set_xscale("log")
+    ax.set_yscale("log")
     quality = ax.contour(n, d, table["predicted"], levels=9, colors="#0072B2", linewidths=1)
     ax.clabel(quality, fontsize=7, fmt="%.3g", inline_spacing=2)
     cost = table["cost"].to_numpy()
@@ -116,8 +119,6 @@ def plan(study: Study) -> plt.Figure:
             at = {"color": "#D55E00", "lw": 1.2}
             ax.hlines(choice.train_queries, choice.parameters_low, choice.parameters_high, **at)
             ax.vlines(choice.encoder_parameters, choice.queries_low, choice.queries_high, **at)
-    ax.set_xscale("log")
-    ax.set_yscale("log")
     ax.set_xlim(n[0] / 1.1, n[-1] * 1.1)
     ax.set_ylim(d[0] / 1.1, d[-1] * 1.1)
     ax.set_xlabel(AXES["model"])
