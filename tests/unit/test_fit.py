@@ -1,6 +1,8 @@
 """The fit stage on studies whose laws are known, and on tables of one's own."""
 
 import re
+import shutil
+import time
 
 import numpy as np
 import pandas as pd
@@ -127,7 +129,11 @@ def test_every_metrics_values_have_the_metrics_mean(synthetic):
     for metric in ("mrr", "accuracy_1"):
         found = per_query(metric, seen, np.zeros((400, 4)), "expected")
         assert found.mean() == pytest.approx(values_of(row, metric)[0])
-    assert 1 - per_query("auc", seen, np.zeros((400, 4)), "expected").mean() == pytest.approx(row.auc.iloc[0])
+    assert 1 + per_query("auc", seen, np.zeros((400, 4)), "expected").mean() == pytest.approx(row.auc.iloc[0])
+    # What a metric lacks to 1 falls where the metric rises.
+    for metric in ("mrr", "auc"):
+        plain, lacking = (per_query(m, seen, np.zeros((400, 4)), "expected") for m in (metric, f"1-{metric}"))
+        assert np.array_equal(lacking, -plain)
     assert per_query("margin_50", seen, np.zeros((400, 4)), "expected") is None
 
 
@@ -238,6 +244,14 @@ def test_equal_seeds_print_the_same(tmp_path):
         ("N,loss\n-1,3\n2,1\n3,1\n", ("--metric", "loss", "--size", "N", "--law", "line"), "a size is not positive"),
         ("N,loss\n1,3\n", ("--metric", "loss", "--size", "N", "--law", "joint"), "--law joint needs both"),
         ("N,seed,loss\n5,1,3\n5,2,2\n", ("--metric", "loss", "--size", "N"), "all points are at one size"),
+        ("N,loss,loss\n1,3,3\n", ("--metric", "loss", "--size", "N"), "column loss stands twice"),
+        ("N,seed,loss\n1,,3\n1,,2\n", ("--metric", "loss", "--size", "N"), "column seed, row 1: is empty"),
+        ("N,loss\n1,True\n2,False\n", ("--metric", "loss", "--size", "N"), "column loss holds bool, not numbers"),
+        (
+            "N,loss\n1,2\n2,2\n4,2\n8,2\n16,2\n32,2\n",
+            ("--metric", "loss", "--size", "N"),
+            "flat: all values are the same",
+        ),
         (
             "N,loss\n1,1\n2,2\n4,3\n8,4\n16,5\n32,6\n",
             ("--metric", "loss", "--size", "N"),
@@ -265,6 +279,47 @@ def test_a_table_in_another_encoding_or_truncated_is_refused(tmp_path):
     for name in ("r.csv", "r.parquet", "missing.csv"):
         with pytest.raises(StudyError, match=name):
             fit.main(fit.arguments().parse_args(["--table", str(tmp_path / name), "--metric", "loss", "--size", "N"]))
+
+
+@pytest.mark.parametrize(
+    "option", [("--bootstrap", "0"), ("--hold-out-size", "-1"), ("--seed", "-1"), ("--workers", "0")]
+)
+def test_numbers_that_cannot_be_are_refused(tmp_path, option, capsys):
+    with pytest.raises(SystemExit):
+        fit.arguments().parse_args(["--table", "x.csv", *option])
+    assert f"{option[1]}: takes a whole number" in capsys.readouterr().err
+
+
+def test_what_the_points_do_not_tell_is_noted(tmp_path):
+    table = runs(0.01)
+    table.loc[3, "loss"] *= 10
+    table.to_csv(tmp_path / "r.csv", index=False)
+    said = own(tmp_path / "r.csv", "--metric", "loss", "--size", "N", "--data", "D", "--law", "additive").stdout
+    assert re.search(r"Note: .*a point lies \d+ times as far off as the middle one; intervals count it", said)
+
+
+def test_a_long_table_is_fitted_in_seconds(tmp_path):
+    random = np.random.default_rng(0)
+    n = np.exp(random.uniform(10, 20, 10_000))
+    y = 5 * n**-0.1 * np.exp(0.01 * random.standard_normal(10_000))
+    pd.DataFrame({"N": n, "loss": y}).to_csv(tmp_path / "r.csv", index=False)
+    start = time.monotonic()
+    said = own(tmp_path / "r.csv", "--metric", "loss", "--size", "N", "--law", "line").stdout
+    assert "10000 runs" in said
+    assert time.monotonic() - start < 60  # no matrix of runs by runs
+
+
+def test_per_query_values_of_other_queries_are_refused(synthetic, tmp_path):
+    folder = shutil.copytree(synthetic, tmp_path / "copy")
+    metrics = tables.read("metrics", folder / "metrics.parquet").to_pandas().iloc[:2].assign(ndcg_10=0.5)
+    for row in metrics.itertuples():
+        keys = {"model": row.model, "train_queries": row.train_queries, "seed": 42, "step": 100, "split": "test"}
+        measured = dict.fromkeys(("mrr_10", "ndcg_10", "recall_100", "recall_1000", "map"), 0.5)
+        path = folder / "per_query" / row.model / row.subset / "42/final.parquet"
+        ids = [f"other{i}" for i in range(400)]
+        tables.write("per_query", {**keys, "query_id": ids, **measured}, path)
+    with pytest.raises(StudyError, match=r"per_query.*lacks query q00000"):
+        Noise(metrics, ["1-ndcg_10"], folder, "expected")
 
 
 def test_a_rising_metric_is_said_to_rise(tmp_path):

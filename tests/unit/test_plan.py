@@ -98,6 +98,13 @@ def test_a_plan_spends_the_budget_and_marks_what_it_extrapolates(synthetic, tmp_
     assert grid.train_queries.max() == pytest.approx(12_000)
 
 
+def test_the_interval_of_the_choice_reaches_as_far_as_the_choice(synthetic, tmp_path):
+    planned(synthetic, tmp_path, "--budget", 1e9, "--extrapolate", 1)
+    row = tables.read("plan", tmp_path / "plan.parquet").to_pandas().iloc[0]
+    assert row.parameters_low <= row.encoder_parameters <= row.parameters_high * (1 + 1e-9)
+    assert row.queries_low <= row.train_queries <= row.queries_high * (1 + 1e-9)
+
+
 def test_a_plan_goes_no_further_than_it_is_told(synthetic, tmp_path):
     planned(synthetic, tmp_path, "--budget", 1e9)
     near = tables.read("plan", tmp_path / "plan.parquet").to_pandas().iloc[0]
@@ -113,8 +120,11 @@ def test_a_plan_goes_no_further_than_it_is_told(synthetic, tmp_path):
         (("--budget", 5, "--metric", "ndcg_10"), None, "plan.metric: ndcg_10 was not measured of every run"),
         (("--budget", 5, "--candidates", "random"), None, "plan.candidates: random was not evaluated"),
         (("--budget", 5), {"gpu": 3}, "gpu: no price of these; there are device_hour"),
-        (("--budget", 5), {"device_hour": -3}, "a price is below 0"),
-        (("--budget", 5), {"device_hour": "x"}, "not a JSON object of numbers"),
+        (("--budget", 5), {"device_hour": -3}, "-3: takes a number, 0 or more"),
+        (("--budget", 5), {"device_hour": "x"}, "x: takes a number, 0 or more"),
+        (("--budget", 5, "--extrapolate", 0.5), None, "0.5: takes a number, 1 or more"),
+        (("--target", "nan"), None, "nan: takes a number"),
+        (("--budget", 5, "--metric", "model"), None, "'model' is no metric"),
         (("--budget", 5, "--target", 1), None, "not allowed with"),
         ((), None, "one of the arguments --budget --target is required"),
     ],

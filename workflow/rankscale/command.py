@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import math
 import os
 import sys
 import time
@@ -58,6 +59,23 @@ def run(stage: Callable[[argparse.Namespace], None], arguments: argparse.Argumen
         log.error("%s: %s", error.filename or "output", error.strerror or error)
         sys.exit(1)
     log.info("done in %.1f s", time.monotonic() - start)
+
+
+def at_least(least: float, kind: type = int) -> Callable[[str], float]:
+    """A type for an argument: a finite number of `kind`, `least` or more."""
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and value >= least):
+            what = "a whole number" if kind is int else "a number"
+            bound = f", {least:g} or more" if math.isfinite(least) else ""
+            raise argparse.ArgumentTypeError(f"{text}: takes {what}{bound}")
+        return value
+
+    return read
 
 
 def add_manifest(arguments: argparse.ArgumentParser) -> None:

@@ -1,14 +1,17 @@
 """Laws for runs that were made elsewhere: any CSV or Parquet table with a metric, a size, a number of data, or both."""
 
 import argparse
+import csv
+import io
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from tabulate import tabulate
 
-from rankscale import laws, schemas, tables
+from rankscale import command, laws, schemas, tables
 from rankscale.axes import Points, origins
 from rankscale.errors import StudyError
 from rankscale.shapes import FORMULAS, LAWS
@@ -19,14 +22,19 @@ def read(path: Path) -> pd.DataFrame:
     """The table at `path`. Raises StudyError if it is none, or empty."""
     try:
         if path.suffix == ".parquet":
-            with tables.reading(path):
-                found = pq.read_table(path, partitioning=None).to_pandas()
+            found = pq.read_table(path, partitioning=None).to_pandas()
         else:
             found = pd.read_csv(path, encoding="utf-8-sig", skipinitialspace=True)
+            first = next(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
+            twice = sorted({name for name in first if first.count(name) > 1})
+            if twice:
+                raise StudyError(f"{path}: column {twice[0]} stands twice")
     except FileNotFoundError:
         raise StudyError(f"{path}: there is no such file") from None
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError, IsADirectoryError) as error:
         raise StudyError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]})") from None
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, ValueError) as error:
+        raise StudyError(f"{path}: cannot be read as a Parquet table ({str(error).splitlines()[0]})") from None
     if found.empty:
         raise StudyError(f"{path}: holds no rows")
     return found
@@ -36,19 +44,24 @@ def numbers(found: pd.DataFrame, column: str, option: str, path: Path) -> np.nda
     """A column as float64 [n]. Raises StudyError where it is missing or a value is no finite number."""
     if column not in found:
         raise StudyError(f"{path}: {option}: there is no column {column}; it has {', '.join(map(str, found.columns))}")
-    values = pd.to_numeric(found[column], errors="coerce").to_numpy(float)
+    given = found[column]
+    if pd.api.types.is_bool_dtype(given) or not (pd.api.types.is_numeric_dtype(given) or given.dtype.kind in "OUT"):
+        raise StudyError(f"{path}: {option}: column {column} holds {given.dtype}, not numbers")
+    values = pd.to_numeric(given, errors="coerce").to_numpy(float)
     bad = ~np.isfinite(values)
     if bad.any():
         at = int(bad.argmax())
-        raise StudyError(f"{path}: column {column}, row {at + 1}: {found[column].iloc[at]!r} is no finite number")
+        raise StudyError(f"{path}: column {column}, row {at + 1}: {str(found[column].iloc[at])!r} is no finite number")
     return values
 
 
 def refuse_repeats(found: pd.DataFrame, x: np.ndarray, path: Path) -> None:
     """Raise StudyError for a cell that stands twice, unless a column `seed` tells its runs apart."""
-    seeds = found["seed"].to_numpy() if "seed" in found else np.zeros(len(found))
+    seeds = found["seed"] if "seed" in found else pd.Series(np.zeros(len(found)))
+    if seeds.isna().any():
+        raise StudyError(f"{path}: column seed, row {int(seeds.isna().to_numpy().argmax()) + 1}: is empty")
     first: dict[tuple, int] = {}
-    for row, key in enumerate(map(tuple, np.column_stack([x, seeds]).tolist())):
+    for row, key in enumerate((*cell, seed) for cell, seed in zip(x.tolist(), seeds.tolist(), strict=True)):
         if key in first:
             raise StudyError(
                 f"{path}: row {row + 1} repeats the cell of row {first[key] + 1}; leave one out, or tell runs of one "
@@ -87,12 +100,12 @@ def fit_table(args: argparse.Namespace) -> None:
     if asked and not own:
         raise StudyError("--hold-out-size, --hold-out-data: too little would be left, or it names a column not given")
     where = {"metric": args.metric, "split": "", "candidates": "", "axis": points.axis, "fixed": points.fixed}
-    noise = np.zeros((len(y), len(y)))
-    result = done(Task(where, points.x, y, noise, runs, (law,), own, False, args.bootstrap, args.seed))
+    result = done(Task(where, points.x, y, None, runs, (law,), own, False, args.bootstrap, args.seed))
     first = result.fits[0]
     if not first["converged"]:
         raise StudyError(f"{args.table}: {law} of {args.metric}: {first['note']}")
-    print(f"\n{FORMULAS[law]}, {args.metric}: {len(y)} runs, R² {first['r2']:.4f}, RMSE {first['rmse']:.4g} (log)")
+    log = "" if law == "trend" else " (log)"
+    print(f"\n{FORMULAS[law]}, {args.metric}: {len(y)} runs, R² {first['r2']:.4f}, RMSE {first['rmse']:.4g}{log}")
     rows = [[r["parameter"], *(_said(r[k]) for k in ("estimate", "low", "high"))] for r in result.fits]
     print(tabulate(rows, headers=["parameter", "estimate", "95 % low", "high"], disable_numparse=True))
     if first["note"]:
@@ -132,11 +145,12 @@ def _said(value: float | None) -> str:
 
 def add_arguments(group: argparse._ArgumentGroup) -> None:
     """The options of a table of one's own."""
+    count = command.at_least(0)
     group.add_argument("--table", type=Path, help="CSV or Parquet, one row per run; a column seed tells repeats apart")
     group.add_argument("--metric", help="its column with the metric")
     group.add_argument("--size", help="its column with the size of the model")
     group.add_argument("--data", help="its column with the number of training data")
     group.add_argument("--law", choices=list(LAWS), help="floor, or joint where there are two columns")
-    group.add_argument("--hold-out-size", type=int, default=0, help="so many of the largest sizes are forecast")
-    group.add_argument("--hold-out-data", type=int, default=0, help="so many of the largest numbers of data are")
+    group.add_argument("--hold-out-size", type=count, default=0, help="so many of the largest sizes are forecast")
+    group.add_argument("--hold-out-data", type=count, default=0, help="so many of the largest numbers of data are")
     group.add_argument("--output", type=Path, help="the fit as a table")

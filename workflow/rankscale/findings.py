@@ -149,11 +149,15 @@ def claim(found: list[Finding], axis: str) -> str:
     return f"does not hold here as stated: besides Rank-Entropy, {others} scales by the same checks"
 
 
-def _interval(value: float | None, low: float | None, high: float | None, digits: int = 3) -> str:
+def _interval(
+    value: float | None, low: float | None, high: float | None, digits: int = 3, open_ends: bool = False
+) -> str:
     if value is None:
         return "-"
-    ends = "" if low is None or high is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
-    return f"{value:.{digits}f}{ends}"
+    if low is None and high is None and not open_ends:
+        return f"{value:.{digits}f}"
+    ends = ["open" if end is None else f"{end:.{digits}f}" for end in (low, high)]
+    return f"{value:.{digits}f} [{', '.join(ends)}]"
 
 
 def headline_table(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -188,7 +192,7 @@ def scaling_table(found: list[Finding]) -> pd.DataFrame:
                 "metric": NAMES[f.metric],
                 "slope": ("b " if f.metric == "score_uncertainty" else "alpha ") + _interval(f.slope, f.low, f.high),
                 "law": f.law if f.r2 is None else f"{f.law}, R² {f.r2:.3f}",
-                "floor": "-" if f.floor is None else _interval(*f.floor, digits=2),
+                "floor": "-" if f.floor is None else _interval(*f.floor, digits=2, open_ends=True),
                 "held-out error": ", ".join(errors) or "-",
                 "covered": f"{f.covered[0]} of {f.covered[1]}" if f.covered[1] else "-",
                 "verdict": f.verdict,

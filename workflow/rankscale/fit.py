@@ -18,7 +18,7 @@ from rankscale.axes import Points, envelope, law_names, origins, scales
 from rankscale.command import log, progress
 from rankscale.decomposition import PARTS, TIES
 from rankscale.errors import StudyError
-from rankscale.noise import COMPLEMENT, Noise, values_of
+from rankscale.noise import Noise, numeric, values_of
 from rankscale.ranking import Race, ranked
 from rankscale.work import Result, Task, done
 
@@ -29,9 +29,8 @@ RUN = ("model", "train_queries", "seed")
 def available(finals: pd.DataFrame, asked: list[str]) -> list[str]:
     """The metrics that were measured of every run. Raises StudyError for a name that is no column."""
     found = []
-    for metric in asked:
-        column = metric.removeprefix(COMPLEMENT)
-        if column not in finals or not pd.api.types.is_numeric_dtype(finals[column]):
+    for metric in dict.fromkeys(asked):
+        if not numeric(metric):
             raise StudyError(f"laws.metrics: {metric!r} is no metric of metrics.parquet, nor 1- and one")
         if np.isfinite(values_of(finals, metric)).all():
             found.append(metric)
@@ -68,7 +67,7 @@ def tasks(finals: pd.DataFrame, metrics: list[str], args: argparse.Namespace) ->
 
 def _races(points: Points, where: dict, noise: Noise, metrics: list[str], ahead: list, args) -> Iterator[Race]:  # noqa: ANN001
     fitted = [m for m in metrics if law_names(m, points.axis)]
-    for origin in ahead if points.headline else []:
+    for origin in ahead if points.headline and fitted else []:
         if origin.held_out:
             y = np.stack([values_of(points.rows, m) for m in fitted])
             names = [law_names(m, points.axis) for m in fitted]
@@ -136,12 +135,13 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--metrics", type=Path, help="the study's metrics")
     made.add_argument("--study", type=Path, help="the study's folder: observations and per_query give the noise")
     made.add_argument("--columns", nargs="+", default=list(PARTS), help="metrics to fit; 1-x is what x lacks to 1")
-    made.add_argument("--hold-out-models", type=int, default=2, help="largest sizes to forecast from the others")
-    made.add_argument("--hold-out-train-queries", type=int, default=1, help="largest subsets to forecast")
-    made.add_argument("--bootstrap", type=int, default=1000, help="draws behind each interval")
-    made.add_argument("--seed", type=int, default=7)
+    count = command.at_least(0)
+    made.add_argument("--hold-out-models", type=count, default=2, help="largest sizes to forecast from the others")
+    made.add_argument("--hold-out-train-queries", type=count, default=1, help="largest subsets to forecast")
+    made.add_argument("--bootstrap", type=command.at_least(100), default=1000, help="draws behind each interval")
+    made.add_argument("--seed", type=count, default=7)
     made.add_argument("--ties", choices=TIES, default="expected")
-    made.add_argument("--workers", type=int, default=1, help="processes; any number gives the same tables")
+    made.add_argument("--workers", type=command.at_least(1), default=1, help="processes; the tables are the same")
     for name in OUTPUTS:
         made.add_argument(f"--{name}", type=Path, help="output")
     elsewhere.add_arguments(made.add_argument_group("a table of runs made elsewhere"))

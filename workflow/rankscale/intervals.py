@@ -15,7 +15,7 @@ from rankscale.solver import huber
 REPEATS = 3  # runs beyond one per size, from which run-to-run noise is judged within sizes
 ENDS = (0.025, 0.975)
 DECAY = {"A": "alpha", "B": "beta"}  # scales, and the exponents that give them a meaning
-GRID = 80  # floors at which the profile is taken
+GRID, REFINED = 60, 3  # floors at which the profile is taken each way, and how often they close in
 
 Interval = tuple[float | None, float | None]
 
@@ -28,42 +28,42 @@ class Draws(NamedTuple):
     targets: np.ndarray  # [b, n], what was fitted, in the law's space
 
 
-def simulate(made: Fit, noise: np.ndarray, draws: int, random: np.random.Generator, others: int = 0) -> Draws:
+def simulate(made: Fit, noise: np.ndarray | None, draws: int, random: np.random.Generator, others: int = 0) -> Draws:
     """Errors of the `n` fitted and `m` other points in `draws` studies, and the law fitted to each.
 
-    `noise` [n + m, n + m] is the covariance that query sampling gives the points, in the law's space; run-to-run noise
-    comes on top of it.
+    `noise` [n + m, n + m] is the covariance that query sampling gives the points, in the law's space, None without any;
+    run-to-run noise comes on top of it.
     """
     n = len(made.x)
-    run = run_noise(made, noise[:n, :n], draws, random)
-    values, vectors = np.linalg.eigh(noise)
-    root = vectors * np.sqrt(np.maximum(values, 0))
-    errors = random.standard_normal((draws, n + others)) @ root.T
-    errors += run[:, None] * random.standard_normal((draws, n + others))
+    run = run_noise(made, None if noise is None else noise[:n, :n], draws, random)
+    errors = run[:, None] * random.standard_normal((draws, n + others))
+    if noise is not None:
+        values, vectors = np.linalg.eigh(noise)
+        errors += random.standard_normal((draws, n + others)) @ (vectors * np.sqrt(np.maximum(values, 0))).T
     targets = link(made.law, made.predict(made.x)) + errors[:, :n]
     theta, _ = solve(made.law, made.x, targets, made.theta)
     return Draws(theta, errors, targets)
 
 
-def run_noise(made: Fit, noise: np.ndarray, draws: int, random: np.random.Generator) -> np.ndarray:
+def run_noise(made: Fit, noise: np.ndarray | None, draws: int, random: np.random.Generator) -> np.ndarray:
     """Standard deviations [draws] of run-to-run noise, independent between points: what residuals show beyond `noise`.
 
     Those within a size where seeds repeat, those of the fit otherwise. As it is itself estimated from few residuals,
     each draw takes another value for it (scaled inverse chi-squared).
     """
-    n = len(made.x)
-    jacobian = made.slopes()
-    leave = np.eye(n) - jacobian @ np.linalg.pinv(jacobian)
-    freedom = max(n - np.linalg.matrix_rank(jacobian), 1)
-    residuals = made.residuals()
+    jacobian, residuals = made.slopes(), made.residuals()
+    n, freedom = len(residuals), max(len(residuals) - np.linalg.matrix_rank(jacobian), 1)
+    fitted = jacobian @ np.linalg.pinv(jacobian) if noise is not None else None
     cells = np.unique(made.x, axis=0, return_inverse=True)[1].reshape(-1)
     repeats = n - int(cells.max()) - 1
-    if repeats >= REPEATS:
+    within = residuals - (np.bincount(cells, residuals) / np.bincount(cells))[cells]
+    if repeats >= REPEATS and within.any():
         # Several seeds at one size tell run-to-run noise from a law that does not fit.
-        same = cells[:, None] == cells
-        leave, freedom = np.eye(n) - same / same.sum(1), repeats
-        residuals = leave @ residuals
-    explained = float(np.trace(leave @ noise)) / freedom
+        residuals, freedom = within, repeats
+        if noise is not None:
+            same = cells[:, None] == cells
+            fitted = same / same.sum(1)
+    explained = 0.0 if noise is None else float(np.trace(noise) - np.sum(fitted * noise.T)) / freedom
     variance = float((residuals**2).sum()) / freedom
     spread = variance * freedom / random.chisquare(freedom, draws)
     return np.sqrt(np.maximum(spread - explained, 0))
@@ -86,29 +86,32 @@ def parameters(made: Fit, draws: Draws) -> dict[str, tuple[float, float | None, 
 
 
 def floor_interval(made: Fit, draws: Draws) -> Interval:
-    """The floor's 95 % interval by its profile; the lower end is None where no floor will do as well."""
+    """The floor's 95 % interval by its profile; an end is None where 0, or the largest value, does as well."""
     last, log_y = len(made.theta) - 1, link(made.law, made.y)
-    true, _ = solve(made.law, made.x, draws.targets, made.theta, held=(last, made.theta[-1]))
+    estimate, least = made.theta[-1], _objective(made, made.theta[None], log_y[None])[0]
+    true, _ = solve(made.law, made.x, draws.targets, made.theta, held=(last, estimate))
     cut = np.quantile(_objective(made, true, draws.targets) - _objective(made, draws.theta, draws.targets), 0.95)
-    lowest = made.y.min()
-    # Fine near the smallest value, where floors crowd.
-    floors = lowest * (1 - np.geomspace(1, 1e-4, GRID))
-    floors = np.union1d(floors, np.linspace(0, lowest, GRID, endpoint=False))
-    targets = np.broadcast_to(log_y, (len(floors), len(log_y)))
-    profile, _ = solve(made.law, made.x, targets, made.theta, held=(last, floors))
-    rise = _objective(made, profile, targets) - _objective(made, made.theta[None], log_y[None])
-    inside = np.flatnonzero(rise <= cut)
-    if not len(inside):
-        return made.theta[-1], made.theta[-1]
 
-    def crossing(a: int, b: int) -> float:
-        share = (cut - rise[a]) / (rise[b] - rise[a])
-        return float(floors[a] + share * (floors[b] - floors[a]))
+    def inside(floors: np.ndarray) -> np.ndarray:
+        targets = np.broadcast_to(log_y, (len(floors), len(log_y)))
+        profile, _ = solve(made.law, made.x, targets, made.theta, held=(last, floors))
+        return _objective(made, profile, targets) - least <= max(cut, 0)
 
-    first, end = inside[0], inside[-1]
-    low = None if first == 0 else crossing(first, first - 1)
-    high = None if end == len(floors) - 1 else crossing(end, end + 1)
-    return low, high
+    def end(outermost: float) -> float | None:
+        """Where the profile leaves the interval between the estimate and `outermost`; None if it does not."""
+        near, far = estimate, outermost
+        # Fine near the estimate: floors that the data tell well are told within a small part of the metric.
+        looked = near + (far - near) * np.geomspace(1e-6, 1, GRID)
+        for _ in range(REFINED):
+            held = inside(looked)
+            if held.all():
+                return None if looked[-1] == outermost else float(looked[-1])
+            out = int((~held).argmax())
+            near, far = (near if out == 0 else looked[out - 1]), looked[out]
+            looked = np.linspace(near, far, GRID // 4 + 1)[1:]
+        return float((near + far) / 2)
+
+    return (end(0.0) if estimate > 0 else None), end(float(made.y.max()))
 
 
 def _objective(made: Fit, theta: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -122,7 +125,7 @@ def band(made: Fit, draws: Draws, x: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def forecast(
-    made: Fit, x: np.ndarray, noise: np.ndarray, draws: int, random: np.random.Generator
+    made: Fit, x: np.ndarray, noise: np.ndarray | None, draws: int, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Predicted values [m] at `x` [m] and their 95 % prediction interval: law, query noise and run noise.
 

@@ -11,6 +11,7 @@ import numpy as np
 from rankscale.shapes import LAWS, columns, evaluate, link, named
 from rankscale.solver import descend
 
+FLAT = 1e-6  # in logarithms: less than that is no change
 SHARES = (0.0, 0.3, 0.6, 0.8, 0.9, 0.97, 0.995)  # floors to start from, of the smallest value
 SPLITS = (0.15, 0.5, 0.85)  # how much of what is above the floor is the size's, to start from
 # Draws are sought from the estimate, from no floor and from a high one: fewer starts, for they begin near their end.
@@ -88,7 +89,8 @@ def refuse(law: str, x: np.ndarray, y: np.ndarray) -> str:
         return "a value is not finite"
     if (x <= 0).any():
         return "a size is not positive"
-    distinct = [len(np.unique(column)) for column in x.T]
+    # Sizes that differ by rounding are one.
+    distinct = [len(np.unique(np.log(column).round(9))) for column in x.T]
     if min(distinct) < 2:
         return "all points are at one size"
     cells = len(np.unique(x, axis=0))
@@ -96,10 +98,15 @@ def refuse(law: str, x: np.ndarray, y: np.ndarray) -> str:
         return f"too few points: {len(x)} at {' x '.join(map(str, distinct))} sizes, {needed} are needed"
     if law != "trend" and (y <= 0).any():
         return "a power law needs positive values"
+    if np.ptp(link(law, y)) < FLAT:
+        return "the metric is flat: all values are the same"
     if LAWS[law].robust:
         slopes = np.linalg.lstsq(np.column_stack([np.ones(len(x)), np.log(x)]), np.log(y), rcond=None)[0][1:]
-        if (slopes >= 0).any():
+        rises = slopes * np.ptp(np.log(x), axis=0) >= FLAT
+        if rises.any():
             return "the metric rises with size: there is no floor to fall to"
+        if (slopes * np.ptp(np.log(x), axis=0) > -FLAT).any():
+            return "the metric is flat in a size: there is no floor to fall to"
     return ""
 
 
@@ -125,7 +132,7 @@ def solve(
         return np.array(theta), np.ones(len(target), bool)
     centre = log_x.mean(0)
     u = log_x - centre
-    begun = _starts(law, u, target, *((SHARES, SPLITS) if start is None else (NEAR, SPLITS[1:2])))
+    begun = _starts(law, u, target, SHARES if start is None else NEAR)
     if start is not None:
         begun.append(np.tile(_shift(law, start[None], -centre), (len(target), 1)))
     theta = np.concatenate(begun)
@@ -142,7 +149,7 @@ def solve(
         held=None if held is None else held[0],
         # Draws serve for quantiles: a few digits of each are plenty. Where residuals are far beyond Huber's scale the
         # way down is slow: an estimate gets all the steps that it needs.
-        tolerance=1e-11 if start is None else 1e-4,
+        tolerance=1e-11 if start is None else 1e-5,
         iterations=20_000 if start is None else 400,
     )
     theta, objective, converged = (a.reshape(times, len(target), *a.shape[1:]) for a in (theta, objective, converged))
@@ -153,17 +160,18 @@ def solve(
 def _shift(law: str, theta: np.ndarray, centre: np.ndarray) -> np.ndarray:
     """Working parameters for log x moved by `centre`."""
     theta = theta.copy()
+    if law == "joint":
+        size, data = theta[:, 1] * centre[0] - np.logaddexp(0, -theta[:, 2]), centre[1] - np.logaddexp(0, theta[:, 2])
+        theta[:, 0] += theta[:, 3] * np.logaddexp(size, data)
+        theta[:, 2] = size - data
+        return theta
     theta[:, 0] += theta[:, 1] * centre[0]
     if law == "additive":
         theta[:, 2] += theta[:, 3] * centre[1]
-    elif law == "joint":
-        theta[:, 2] += centre[1]
     return theta
 
 
-def _starts(
-    law: str, u: np.ndarray, target: np.ndarray, shares: tuple[float, ...], splits: tuple[float, ...]
-) -> list[np.ndarray]:
+def _starts(law: str, u: np.ndarray, target: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:
     """Working parameters [b, p] to begin with: for a given floor, a law is nearly linear in the logarithms."""
     begun, lowest = [], np.exp(target.min(1))
     design = np.column_stack([np.ones(len(u)), -u])
@@ -175,12 +183,11 @@ def _starts(
             begun.append(np.column_stack([line, floor]))
             continue
         level, alpha, beta = line[:, 0], np.maximum(line[:, 1], 0.01), np.maximum(line[:, 2], 0.01)
-        for split in splits:
+        for split in SPLITS:
             if law == "additive":
                 parts = (level + np.log(split), alpha / split, level + np.log1p(-split), beta / (1 - split))
             else:
                 power = beta / (1 - split)
-                inner = level / power
-                parts = (inner + np.log(split), alpha / (power * split), inner + np.log1p(-split), power)
+                parts = (level, alpha / (power * split), np.full_like(level, np.log(split / (1 - split))), power)
             begun.append(np.column_stack([*parts, floor]))
     return begun

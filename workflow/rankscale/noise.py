@@ -9,7 +9,7 @@ from rankscale import tables
 from rankscale.command import progress
 from rankscale.decomposition import PARTS, pseudo_values, reciprocal_ranks
 from rankscale.errors import StudyError
-from rankscale.schemas import FULL
+from rankscale.schemas import FULL, MORE
 
 COMPLEMENT = "1-"  # before a metric that rises as models get better: what it lacks to 1 falls as a loss does
 
@@ -21,20 +21,30 @@ def values_of(rows: pd.DataFrame, metric: str) -> np.ndarray:
     return rows[metric].to_numpy(float)
 
 
+def numeric(metric: str) -> bool:
+    """Whether it names a metric of the metrics table, or 1- and one."""
+    return metric.removeprefix(COMPLEMENT) in (*PARTS, *(f"{part}_plugin" for part in PARTS[1:]), "mrr", *MORE, *FULL)
+
+
 def per_query(metric: str, seen: pd.DataFrame, parts: np.ndarray, ties: str) -> np.ndarray | None:
-    """Values [q] whose mean is the metric, up to sign and constant; None for quantiles, which are no means.
+    """Values [q] whose mean is the metric, up to a constant; None for quantiles, which are no means.
 
     `seen` are the observations of one checkpoint by query, with the measures of its run where there is one.
     """
-    name = metric.removeprefix(COMPLEMENT)
+    if metric.startswith(COMPLEMENT):
+        found = per_query(metric.removeprefix(COMPLEMENT), seen, parts, ties)
+        return None if found is None else -found
+    name = metric.removesuffix("_plugin")
     if name in PARTS:
         return parts[:, PARTS.index(name)]
     above = seen.above.to_numpy(float)
     tied = seen.tied.to_numpy(float)
     if name == "mrr":
         return reciprocal_ranks(seen.above, seen.tied if ties == "expected" else 0 * seen.tied)
-    if name in ("auc", "mean_rank"):
-        return (above + tied / 2) / (seen.n_candidates.to_numpy() if name == "auc" else 1)
+    if name == "mean_rank":
+        return above + tied / 2
+    if name == "auc":
+        return -(above + tied / 2) / seen.n_candidates.to_numpy()
     if name == "accuracy_1":
         return (above == 0) / (1 + tied)
     return seen[name].to_numpy(float) if name in FULL else None
@@ -56,21 +66,28 @@ class Noise:
             path = study / "observations" / place
             seen = tables.read("observations", path).to_pandas()
             seen = seen[(seen.split == split) & (seen.candidates == candidates)].sort_values("query_id")
+            if seen.empty:
+                raise StudyError(f"{path}: no observations of {split} over {candidates} candidates; evaluate it again")
             if ids is None:
                 ids = seen.query_id.to_numpy()
                 held = np.zeros((len(metrics), len(rows), len(ids)), np.float32)
             if not np.array_equal(ids, seen.query_id.to_numpy()):
                 raise StudyError(f"{path}: other queries than the first checkpoint's; evaluate the study again")
-            if any(m.removeprefix(COMPLEMENT) in FULL for m in metrics):
+            needed = [m.removeprefix(COMPLEMENT) for m in metrics if m.removeprefix(COMPLEMENT) in FULL]
+            if needed:
                 each = tables.read("per_query", study / "per_query" / place).to_pandas()
                 each = each[each.split == split].set_index("query_id")[list(FULL)]
                 seen = seen.join(each, on="query_id")
+                lost = seen[needed].isna().any(axis=1)
+                if lost.any():
+                    query = seen.query_id[lost].iloc[0]
+                    raise StudyError(f"{study / 'per_query' / place}: lacks query {query}; score the study again")
             parts = pseudo_values(seen.loss, seen.above, seen.tied, ties=ties)
             for at, metric in enumerate(metrics):
                 found = per_query(metric, seen, parts, ties)
                 if found is not None:
                     # Centred before rounding to single precision: what matters is the spread.
-                    held[at, number] = np.nan_to_num(found - found.mean())
+                    held[at, number] = found - found.mean()
         flat = held.reshape(-1, held.shape[2])
         covariance = np.zeros((len(flat), len(flat)))
         for some in np.array_split(np.arange(flat.shape[1]), max(flat.shape[1] // 4096, 1)):

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +14,12 @@ from rankscale.axes import TWO, sizes
 from rankscale.command import log
 from rankscale.decomposition import TIES
 from rankscale.errors import StudyError
-from rankscale.noise import Noise, values_of
+from rankscale.noise import Noise, numeric, values_of
 from rankscale.planning import STEPS, Costs, Prices, best_data, choose
 from rankscale.seeds import generator
 from rankscale.work import Row, fitted, scaled
 
+COARSE = 41
 LINES = 60  # of the figure's grid, each way
 
 
@@ -38,6 +40,8 @@ def throughput(finals: pd.DataFrame, study: Path, prices: Prices) -> Costs:
     for row in largest.itertuples():
         path = study / "models" / row.model / row.subset / str(row.seed) / "times.parquet"
         seconds = float(np.sum(tables.read("training_times", path)["seconds"].to_numpy()))
+        if not seconds > 0:
+            raise StudyError(f"{path}: no time was recorded")
         found = (row.train_flops / row.train_queries, row.train_flops / seconds)
         measured[row.encoder_parameters] = max(found, measured.get(row.encoder_parameters, found), key=lambda f: f[1])
     flops, rates = np.array(list(measured.values())).T
@@ -47,13 +51,17 @@ def throughput(finals: pd.DataFrame, study: Path, prices: Prices) -> Costs:
 def chosen_rows(metrics: pd.DataFrame, metric: str, candidates: str | None) -> pd.DataFrame:
     """The finished runs to plan by, on the first test set. Raises StudyError where the metric cannot be planned by."""
     finals = metrics[(metrics.checkpoint == "final") & (metrics.status == "finished")]
+    if finals.empty:
+        raise StudyError("no finished run, nothing to plan by")
     finals = finals[finals.split == finals.split.iloc[0]]
     kinds = list(finals.candidates.unique())
     kind = candidates or ("hard" if "hard" in kinds else kinds[0])
     if kind not in kinds:
         raise StudyError(f"plan.candidates: {kind} was not evaluated")
     finals = finals[finals.candidates == kind]
-    if metric.removeprefix("1-") not in finals or not np.isfinite(values_of(finals, metric)).all():
+    if not numeric(metric):
+        raise StudyError(f"plan.metric: {metric!r} is no metric of metrics.parquet, nor 1- and one")
+    if not np.isfinite(values_of(finals, metric)).all():
         raise StudyError(f"plan.metric: {metric} was not measured of every run")
     return finals
 
@@ -80,8 +88,9 @@ def answers(made: laws.Fit, noise: np.ndarray, asked: Question, models: dict[str
             rows.append({"chosen": False, "model": model, "note": ""})
     random = generator(args.seed, "plan", args.metric)
     drawn = intervals.simulate(made, noise, args.bootstrap, random)
-    # Coarser steps do for the spread of the choice.
-    others = [choose(made.law, theta, asked.costs, asked.n[::4], asked.d[::4], **how) for theta in drawn.theta]
+    # Coarser steps do for the spread of the choice; the ends stay.
+    n, d = (values[np.linspace(0, len(values) - 1, COARSE).round().astype(int)] for values in (asked.n, asked.d))
+    others = [choose(made.law, theta, asked.costs, n, d, **how) for theta in drawn.theta]
     for name, values in (("parameters", [o.n for o in others]), ("queries", [o.d for o in others])):
         if np.isfinite(values).mean() > 0.975:
             rows[0][f"{name}_low"], rows[0][f"{name}_high"] = np.nanquantile(values, intervals.ENDS)
@@ -134,13 +143,14 @@ def main(args: argparse.Namespace) -> None:
 def prices(text: str) -> dict[str, float]:
     """Prices from JSON; those that are left out are 0."""
     try:
-        given = {name: float(value) for name, value in json.loads(text).items()}
+        given = {name: command.at_least(0, float)(value) for name, value in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise argparse.ArgumentTypeError(f"not a JSON object of numbers ({error})") from None
     odd = set(given) - set(Prices._fields)
-    if odd or min(given.values(), default=0) < 0:
-        said = f"{', '.join(sorted(odd))}: no price of these" if odd else "a price is below 0"
-        raise argparse.ArgumentTypeError(f"{said}; there are {', '.join(Prices._fields)}")
+    if odd:
+        raise argparse.ArgumentTypeError(
+            f"{', '.join(sorted(odd))}: no price of these; there are {', '.join(Prices._fields)}"
+        )
     return {**dict.fromkeys(Prices._fields, 0.0), **given}
 
 
@@ -153,12 +163,17 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--candidates", choices=["hard", "random"], help="hard where there are any")
     made.add_argument("--law", choices=["best", *TWO], default="best", help="best: the one that AICc prefers")
     asked = made.add_mutually_exclusive_group(required=True)
-    asked.add_argument("--budget", type=float, help="what may be spent, in the prices' currency")
-    asked.add_argument("--target", type=float, help="the value of the metric to reach")
+    asked.add_argument("--budget", type=command.at_least(0, float), help="what may be spent, in the prices' currency")
+    asked.add_argument("--target", type=command.at_least(-math.inf, float), help="the value of the metric to reach")
     made.add_argument("--prices", type=prices, required=True, help=f"JSON with {', '.join(Prices._fields)}")
-    made.add_argument("--extrapolate", type=float, default=3, help="look no further than so many times the largest")
-    made.add_argument("--bootstrap", type=int, default=1000, help="draws behind each interval")
-    made.add_argument("--seed", type=int, default=7)
+    made.add_argument(
+        "--extrapolate",
+        type=command.at_least(1, float),
+        default=3,
+        help="look no further than so many times the largest",
+    )
+    made.add_argument("--bootstrap", type=command.at_least(100), default=1000, help="draws behind each interval")
+    made.add_argument("--seed", type=command.at_least(0), default=7)
     made.add_argument("--ties", choices=TIES, default="expected")
     made.add_argument("--plan", type=Path, required=True, help="output: the choice and its alternatives")
     made.add_argument("--grid", type=Path, required=True, help="output: costs and predictions, for the figure")

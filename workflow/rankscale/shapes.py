@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 
 class Law(NamedTuple):
@@ -49,11 +50,15 @@ def _additive(theta: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def _joint(theta: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    first, second = theta[:, :1] - theta[:, 1:2] * u[:, 0], theta[:, 2:3] - u[:, 1]
+    # The level at u = 0 above the floor (log), the size's exponent alpha / beta, how much of the sum the size is there
+    # (logit), beta, delta: in these the fit does not depend on units.
+    level, slope, share, beta = (theta[:, i : i + 1] for i in range(4))
+    first, second = -np.logaddexp(0, -share) - slope * u[:, 0], -np.logaddexp(0, share) - u[:, 1]
     both = np.logaddexp(first, second)
-    power = np.exp(np.clip(theta[:, 3:4] * both, -350, 350))
-    a, b = (power * theta[:, 3:4] * np.exp(np.minimum(part - both, 0)) for part in (first, second))
-    return power + theta[:, 4:], np.stack([a, -u[:, 0] * a, b, power * both, np.ones_like(power)], -1)
+    power = np.exp(np.clip(level + beta * both, -350, 350))
+    a, b = (power * beta * np.exp(np.minimum(part - both, 0)) for part in (first, second))
+    odds = a * expit(-share) - b * expit(share)
+    return power + theta[:, 4:], np.stack([power, -u[:, 0] * a, odds, power * both, np.ones_like(power)], -1)
 
 
 def _same(theta: np.ndarray) -> np.ndarray:
@@ -69,8 +74,9 @@ def _named_additive(theta: np.ndarray) -> np.ndarray:
 
 
 def _named_joint(theta: np.ndarray) -> np.ndarray:
-    scale, beta = np.exp(theta[:, 0] / theta[:, 1]), theta[:, 3]
-    return np.column_stack([scale, theta[:, 1] * beta, np.exp(theta[:, 2]), beta, theta[:, 4]])
+    level, slope, share, beta, delta = theta.T
+    a, b = level / beta - np.logaddexp(0, -share), level / beta - np.logaddexp(0, share)
+    return np.column_stack([np.exp(a / slope), slope * beta, np.exp(b), beta, delta])
 
 
 LAWS = {

@@ -23,6 +23,8 @@ from rankscale.schemas import SCHEMAS
 def whole(path: str | Path) -> Iterator[Path]:
     """A path to write beside `path`; renamed over it only when the block ends well, so a kill leaves no half."""
     path = Path(path)
+    if path.is_dir():
+        raise StudyError(f"{path}: is a folder; name a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     # What a killed writer of the same file left.
     for stale in path.parent.glob(f".{glob.escape(path.name)}.*.part"):

@@ -16,17 +16,19 @@ from rankscale.seeds import generator
 from rankscale.shapes import LAWS, NO_CHANGE, evaluate, link, named
 
 GRID = 60
+LOOSE = 10  # from end to end of an exponent's interval: more is no knowledge of it
+OUTLYING = 12  # times the middle residual; Gaussian ones reach some 6 among 200
 
 Row = dict[str, object]
 
 
 class Task(NamedTuple):
-    """Points `x` [n, v] with `y` [n], their covariance from queries [n, n], and what is asked of them."""
+    """Points `x` [n, v] with `y` [n], their covariance from queries [n, n] or None, and what is asked of them."""
 
     where: Row
     x: np.ndarray
     y: np.ndarray
-    noise: np.ndarray
+    noise: np.ndarray | None
     runs: list[Row]
     names: tuple[str, ...]
     origins: list[Origin]
@@ -44,22 +46,22 @@ class Result(NamedTuple):
     influence: list[Row]
 
 
-def fitted(law: str, x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> laws.Fit:
-    """One law fitted to points whose covariance from queries is `noise` [n, n].
+def fitted(law: str, x: np.ndarray, y: np.ndarray, noise: np.ndarray | None) -> laws.Fit:
+    """One law fitted to points whose covariance from queries is `noise` [n, n], None without any.
 
     A power law is not fitted where a value is lost in that noise: its logarithm would mean nothing.
     """
     made = laws.fit(law, x, y)
-    lost = NORMAL * np.sqrt(np.diag(noise)) >= np.abs(y)
+    lost = np.zeros(1, bool) if noise is None else NORMAL * np.sqrt(np.diag(noise)) >= np.abs(y)
     if made.converged and law != "trend" and lost.any():
         made.converged = False
         made.note = "a value cannot be told from 0: a power law needs positive values"
     return made
 
 
-def scaled(law: str, y: np.ndarray, noise: np.ndarray) -> np.ndarray:
+def scaled(law: str, y: np.ndarray, noise: np.ndarray | None) -> np.ndarray | None:
     """A covariance in the law's space: relative for a power law."""
-    return noise if law == "trend" else noise / np.outer(y, y)
+    return noise if law == "trend" or noise is None else noise / np.outer(y, y)
 
 
 def done(task: Task) -> Result:
@@ -89,15 +91,31 @@ def done(task: Task) -> Result:
 
 def _fits(made: laws.Fit, drawn: intervals.Draws, what: Row) -> Iterator[Row]:
     found = intervals.parameters(made, drawn)
-    note = made.note
-    if "delta" in found and found["delta"][1] is None:
-        note = "the floor cannot be told from 0"
+    note = "; ".join([*([made.note] if made.note else []), *cautions(made, found)])
     straight = hc3(made) if not LAWS[made.law].robust else {}
     row = {**what, "n_points": len(made.x), "converged": True, "note": note, **made.quality()}
     for name, (estimate, low, high) in found.items():
         ends = straight.get(name, (None, None))
         named = {"parameter": name, "estimate": estimate, "low": low, "high": high}
         yield {**row, **named, "hc3_low": ends[0], "hc3_high": ends[1]}
+
+
+def cautions(made: laws.Fit, found: dict[str, tuple]) -> Iterator[str]:
+    """What a reader must know of a fit that converged: what its data do not tell, and points that are far off."""
+    if "delta" in found and found["delta"][1] is None and found["delta"][0] > 0:
+        yield "the floor cannot be told from 0"
+    loose = [
+        name
+        for name in ("alpha", "beta")
+        if name in found and made.law != "line" and (found[name][1] <= 0 or found[name][2] > LOOSE * found[name][1])
+    ]
+    if loose:
+        yield f"{' and '.join(loose)} cannot be told from these points"
+    residuals = np.abs(made.residuals())
+    # A robust fit passes through as many points as it has parameters.
+    typical = np.median(np.sort(residuals)[min(len(made.theta), len(residuals) - 1) :])
+    if residuals.max() > OUTLYING * typical > 0:
+        yield f"a point lies {residuals.max() / typical:.0f} times as far off as the middle one; intervals count it"
 
 
 def hc3(made: laws.Fit) -> dict[str, tuple[float, float]]:
@@ -162,8 +180,8 @@ def _forecasts(task: Task, origin: Origin) -> Iterator[Row]:
         predicted, low, high = unchanged(x, y, task.x[ahead]), None, None
         aicc = None
         if law != NO_CHANGE:
-            shared = task.noise[np.ix_(both, both)]
-            made = fitted(law, x, y, shared[: len(y), : len(y)])
+            shared = None if task.noise is None else task.noise[np.ix_(both, both)]
+            made = fitted(law, x, y, None if shared is None else shared[: len(y), : len(y)])
             if not made.converged or (law != "trend" and (task.y[ahead] <= 0).any()):
                 continue
             aicc = made.quality()["aicc"]
