@@ -15,7 +15,7 @@ from rankscale.solver import huber
 REPEATS = 3  # runs beyond one per size, from which run-to-run noise is judged within sizes
 ENDS = (0.025, 0.975)
 DECAY = {"A": "alpha", "B": "beta"}  # scales, and the exponents that give them a meaning
-GRID, REFINED = 60, 3  # floors at which the profile is taken each way, and how often they close in
+GRID = 60  # floors at which the profile is taken each way
 
 Interval = tuple[float | None, float | None]
 
@@ -97,21 +97,20 @@ def floor_interval(made: Fit, draws: Draws) -> Interval:
         profile, _ = solve(made.law, made.x, targets, made.theta, held=(last, floors))
         return _objective(made, profile, targets) - least <= max(cut, 0)
 
-    def end(outermost: float) -> float | None:
-        """Where the profile leaves the interval between the estimate and `outermost`; None if it does not."""
-        near, far = estimate, outermost
-        # Fine near the estimate: floors that the data tell well are told within a small part of the metric.
-        looked = near + (far - near) * np.geomspace(1e-6, 1, GRID)
-        for _ in range(REFINED):
-            held = inside(looked)
-            if held.all():
-                return None if looked[-1] == outermost else float(looked[-1])
-            out = int((~held).argmax())
-            near, far = (near if out == 0 else looked[out - 1]), looked[out]
-            looked = np.linspace(near, far, GRID // 4 + 1)[1:]
-        return float((near + far) / 2)
-
-    return (end(0.0) if estimate > 0 else None), end(float(made.y.max()))
+    # Each way from the estimate to the outermost floor there can be; fine near it, as floors that the data tell
+    # well are told within a small part of the metric.
+    ways = [(estimate, 0.0), (estimate, float(made.y.max()))]
+    steps = np.geomspace(1e-6, 1, GRID)
+    ends: list[float | None] = [None, None]
+    for _ in range(2):
+        looked = [near + (far - near) * steps for near, far in ways]
+        held = np.split(inside(np.concatenate(looked)), 2)
+        for i, (way, holds) in enumerate(zip(looked, held, strict=True)):
+            out = len(way) - 1 if holds.all() else int((~holds).argmax())
+            ends[i] = None if holds.all() else float(way[out])
+            ways[i] = (ways[i][0] if out == 0 else way[out - 1], way[out])
+        steps = np.linspace(0, 1, GRID // 2 + 1)[1:]
+    return (ends[0] if estimate > 0 else None), ends[1]
 
 
 def _objective(made: Fit, theta: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -139,22 +139,27 @@ def solve(
     if held is not None:
         # Only floors and exponents are held, which centring leaves as they are.
         theta[:, held[0]] = np.tile(np.broadcast_to(held[1], len(target)), len(begun))
-    times = len(begun)
-    theta, objective, converged = descend(
-        LAWS[law].curve,
-        theta,
-        np.tile(target, (times, 1)),
-        u,
-        weights=None if weights is None else np.tile(weights, (times, 1)),
-        held=None if held is None else held[0],
-        # Draws serve for quantiles: a few digits of each are plenty. Where residuals are far beyond Huber's scale the
-        # way down is slow: an estimate gets all the steps that it needs.
-        tolerance=1e-11 if start is None else 1e-5,
-        iterations=20_000 if start is None else 400,
-    )
-    theta, objective, converged = (a.reshape(times, len(target), *a.shape[1:]) for a in (theta, objective, converged))
-    best, each = objective.argmin(0), np.arange(len(target))
-    return _shift(law, theta[best, each], centre), converged[best, each]
+    each = np.arange(len(target))
+    held_at = None if held is None else held[0]
+
+    def search(theta: np.ndarray, tolerance: float, iterations: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of all starts [s b, p] the best end for each data set."""
+        times = len(theta) // len(target)
+        there = np.tile(target, (times, 1)), u
+        points = None if weights is None else np.tile(weights, (times, 1))
+        how = {"weights": points, "held": held_at, "tolerance": tolerance, "iterations": iterations}
+        found = descend(LAWS[law].curve, theta, *there, **how)
+        theta, objective, converged = (a.reshape(times, len(target), *a.shape[1:]) for a in found)
+        best = objective.argmin(0)
+        return theta[best, each], converged[best, each]
+
+    # Where residuals are far beyond Huber's scale the way down is slow: an estimate gets all the steps that it needs.
+    # Draws serve for quantiles: a few digits of each are plenty, and after some steps the best start goes on alone.
+    if start is not None:
+        theta, converged = search(search(theta, 1e-5, 20)[0], 1e-5, 400)
+    else:
+        theta, converged = search(theta, 1e-11, 20_000)
+    return _shift(law, theta, centre), converged
 
 
 def _shift(law: str, theta: np.ndarray, centre: np.ndarray) -> np.ndarray:
