@@ -27,6 +27,12 @@ include: "workflow/rules/laws.smk"
 report: "workflow/report/study.rst"
 
 
+onerror:
+    # Each cluster job parses this too; only the one that was called says what failed.
+    if workflow.is_main_process:
+        print(failures.said([Path(RESULTS) / "logs", Path(SHARED) / "logs", Path(MINED) / "logs"], STARTED))
+
+
 rule all:
     default_target: True
     input:

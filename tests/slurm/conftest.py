@@ -51,8 +51,8 @@ KillWait=5
 GresTypes=gpu
 NodeName=c1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=8 RealMemory=64000 State=UNKNOWN
 NodeName=g1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=8 RealMemory=64000 Gres=gpu:h200:1 State=UNKNOWN
-PartitionName=cpu Nodes=c1 Default=YES MaxTime=600 DefaultTime=5
-PartitionName=gpu Nodes=g1 Default=NO MaxTime=600 DefaultTime=5
+PartitionName=cpu Nodes=c1 Default=YES MaxTime=1440 DefaultTime=5
+PartitionName=gpu Nodes=g1 Default=NO MaxTime=1440 DefaultTime=5
 """
 
 

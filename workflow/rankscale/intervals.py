@@ -15,6 +15,7 @@ from rankscale.solver import huber
 REPEATS = 3  # runs beyond one per size, from which run-to-run noise is judged within sizes
 ENDS = (0.025, 0.975)
 DECAY = {"A": "alpha", "B": "beta"}  # scales, and the exponents that give them a meaning
+FREE = 0.1  # share of studies with a floor above 0 that is enough to tell by
 GRID = 60  # floors at which the profile is taken each way
 
 Interval = tuple[float | None, float | None]
@@ -90,7 +91,10 @@ def floor_interval(made: Fit, draws: Draws) -> Interval:
     last, log_y = len(made.theta) - 1, link(made.law, made.y)
     estimate, least = made.theta[-1], _objective(made, made.theta[None], log_y[None])[0]
     true, _ = solve(made.law, made.x, draws.targets, made.theta, held=(last, estimate))
-    cut = np.quantile(_objective(made, true, draws.targets) - _objective(made, draws.theta, draws.targets), 0.95)
+    rises = _objective(made, true, draws.targets) - _objective(made, draws.theta, draws.targets)
+    # A study whose floor ends at 0 rises less than one that can go both ways: it would cut too low.
+    free = draws.theta[:, -1] > 0
+    cut = np.quantile(rises[free] if free.mean() > FREE else rises, 0.95)
 
     def inside(floors: np.ndarray) -> np.ndarray:
         targets = np.broadcast_to(log_y, (len(floors), len(log_y)))

@@ -2,8 +2,9 @@
 import json
 import re
 import shlex
+import time
 
-from rankscale import recipes
+from rankscale import failures, recipes
 from rankscale import study as studies
 from rankscale.config import check as checked
 from rankscale.errors import StudyError
@@ -17,6 +18,7 @@ try:
 except StudyError as error:
     raise WorkflowError(f"{' '.join(map(str, workflow.configfiles))}: {error}") from None
 
+STARTED = time.time()
 NAME, COLLECTION = STUDY["study"], STUDY["collection"]["name"]
 RESULTS = f"results/{NAME}"
 SHARED = f"results/shared/{COLLECTION}"

@@ -1,0 +1,174 @@
+"""A small study on a real SLURM cluster, by the profile that the README names."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rankscale.tokenizer import train_wordpiece
+from tests.conftest import SMALL
+
+# A quick cluster needs no long waits; memory and time are the profile's own.
+QUICK = "--slurm-init-seconds-before-status-checks 4 --seconds-between-status-checks 4 --latency-wait 10"
+SIZES = [{"name": f"L1H{hidden}", "layers": 1, "hidden": hidden, "heads": 2} for hidden in (8, 16)]
+BROKEN = {"name": "broken", "checkpoint": "./broken"}
+
+
+def configured(folder, name, models, **training):
+    """A config file of the small study, with other models and settings of training."""
+    config = yaml.safe_load(SMALL) | {"study": name, "models": models, "machine": {"save_seconds": 0}}
+    config["training"] |= training
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(config))
+
+
+def start(cluster, folder, command, said):
+    path = f"{Path(sys.executable).parent}:{cluster.environment['PATH']}"
+    return subprocess.Popen(
+        f"snakemake --workflow-profile profiles/slurm {QUICK} {command}",
+        shell=True,
+        cwd=folder,
+        env={**cluster.environment, "PATH": path, "NO_COLOR": "1"},
+        stdout=said,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def launched(cluster, folder, command, timeout=420):
+    """Run the workflow on the cluster; its exit code and what it said."""
+    with open(folder / "said.txt", "w") as said:
+        code = start(cluster, folder, command, said).wait(timeout)
+    return code, (folder / "said.txt").read_text()
+
+
+def job(cluster, comment):
+    """The newest job of a rule, by the beginning of its comment."""
+    found = [j for j in cluster.jobs() if j.get("Comment", "").startswith(comment)]
+    return found[-1] if found else None
+
+
+def until(condition, seconds, why):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, why()
+        time.sleep(0.2)
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(project, tmp_path_factory):
+    """The small project; the collection it made lies on the cluster's file system."""
+    made = shutil.copytree(project, tmp_path_factory.mktemp("slurm") / "rankscale", symlinks=True)
+    train_wordpiece(["a few words"], 60, made / "broken")
+    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = {"model_type": "bert", "architectures": ["BertModel"], "vocab_size": 60, **shape}
+    (made / "broken/config.json").write_text(json.dumps(config))
+    (made / "broken/model.safetensors").write_bytes(b"no weights")
+    return made
+
+
+@pytest.fixture(scope="module")
+def study(cluster, folder):
+    """The whole study, one of whose models cannot be loaded: exit code, words, jobs."""
+    configured(folder, "cluster", [*SIZES, BROKEN], train_queries=[256, 512])
+    code, said = launched(cluster, folder, "--configfile cluster.yaml")
+    return code, said, cluster.jobs()
+
+
+def seconds(moment):
+    return datetime.fromisoformat(moment).timestamp()
+
+
+def test_a_failing_run_stops_no_other_and_is_named_at_the_end(folder, study):
+    code, said, jobs = study
+    assert code
+    for run in ("L1H8/256", "L1H8/512", "L1H16/256", "L1H16/512"):
+        assert (folder / f"results/cluster/scores/{run}/42/final.parquet").exists(), said[-3000:]
+    end = said[said.index("stages did not end well") :]
+    assert "2 stages did not end well" in said
+    assert "results/cluster/logs/train/broken/256/42.log" in end
+    assert "train: checkpoint ./broken: cannot be loaded" in end
+    # Tried three times, each with more memory and time.
+    tried = [j for j in jobs if j["Comment"] == "rule_train_wildcards_broken_256_42"]
+    assert [j["MinMemoryNode"] for j in tried] == ["16000M", "32000M", "48000M"]
+    assert [j["TimeLimit"] for j in tried] == ["08:00:00", "16:00:00", "1-00:00:00"]
+
+
+def test_gpu_stages_take_turns_on_the_one_gpu_and_others_do_not_wait(study):
+    _, _, jobs = study
+    with_gpu = [j for j in jobs if "gpu" in j.get("TresPerJob", "")]
+    assert {j["Partition"] for j in with_gpu} == {"gpu"}
+    assert {j["Partition"] for j in jobs if j not in with_gpu} == {"cpu"}
+    spans = sorted((seconds(j["StartTime"]), seconds(j["EndTime"])) for j in with_gpu)
+    assert all(end <= begin for (_, end), (begin, _) in pairwise(spans))
+    rules = {j["Comment"].split("_")[1] for j in with_gpu}
+    assert rules == {"train", "evaluation"}
+
+
+def test_a_runs_checkpoints_are_evaluated_and_scored_in_one_submission(study):
+    """L1H16 on 512 queries has two snapshots: three checkpoints, each evaluated and scored."""
+    _, _, jobs = study
+    evaluated = [j["Comment"] for j in jobs if "evaluation_L1H16_512_42" in j["Comment"]]
+    assert len(evaluated) == 1
+
+
+def test_a_second_call_finishes_what_the_failing_run_left(cluster, folder, study):
+    """Without the broken model the rest of the study is there: nothing is trained or evaluated again."""
+    configured(folder, "cluster", SIZES, train_queries=[256, 512])
+    before = len(cluster.jobs())
+    code, said = launched(cluster, folder, "--configfile cluster.yaml")
+    assert code == 0, said[-3000:]
+    rules = {j["Comment"].split("_")[1] for j in cluster.jobs()[before:]}
+    assert rules == {"gather", "fit", "plan", "sweep", "draw", "summarize"}
+    assert (folder / "results/cluster/summary.md").exists()
+
+
+def training(cluster, folder, name, epochs=150):
+    """A training of a minute or more, begun on the cluster and saved at least once: process, SLURM's job."""
+    configured(folder, name, SIZES[1:], train_queries=[512], epochs=epochs)
+    said = open(folder / f"{name}.txt", "w")  # noqa: SIM115 (the process writes it to its end)
+    target = f"results/{name}/models/L1H16/512/42/final.safetensors"
+    process = start(cluster, folder, f"{target} --configfile {name}.yaml", said)
+    states = folder / f"results/{name}/scratch/L1H16/512/42"
+    until(lambda: list(states.glob("*/0*.safetensors")), 90, (folder / f"{name}.txt").read_text)
+    return process, job(cluster, "rule_train")
+
+
+def ended_well(folder, name, process):
+    assert process.wait(300) == 0, (folder / f"{name}.txt").read_text()[-3000:]
+    log = (folder / f"results/{name}/logs/train/L1H16/512/42.log").read_text()
+    assert "going on from the state at step" in log
+
+
+def test_a_preempted_training_is_queued_again_and_goes_on(cluster, folder):
+    process, running = training(cluster, folder, "requeued")
+    cluster.command("scontrol", "requeue", running["JobId"])
+    ended_well(folder, "requeued", process)
+    assert job(cluster, "rule_train")["Restarts"] == "1"
+
+
+def test_a_training_at_its_time_limit_is_tried_again_with_more_and_goes_on(cluster, folder):
+    # SLURM looks at limits twice a minute: the training must take longer.
+    process, running = training(cluster, folder, "limited", epochs=600)
+    cluster.command("scontrol", "update", f"jobid={running['JobId']}", "EndTime=now+1")
+    ended_well(folder, "limited", process)
+    last = job(cluster, "rule_train")
+    assert last["JobId"] != running["JobId"]
+    assert (running["TimeLimit"], last["TimeLimit"]) == ("08:00:00", "16:00:00")
+
+
+def test_ctrl_c_cancels_the_jobs(cluster, folder):
+    process, running = training(cluster, folder, "stopped")
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(60)
+    until(lambda: job(cluster, "rule_train")["JobState"] != "RUNNING", 30, lambda: str(cluster.jobs()[-1]))
+    assert job(cluster, "rule_train")["JobId"] == running["JobId"]

@@ -1,0 +1,26 @@
+"""The stages that did not end well, by their logs: what a run of the workflow says last."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+LINES = 3  # of each log
+
+
+def failures(folders: list[Path], since: float) -> Iterator[tuple[Path, list[str]]]:
+    """Logs under `folders` written after `since` (seconds since 1970) that do not say done, with their last lines."""
+    for folder in folders:
+        for log in sorted(folder.rglob("*.log")):
+            if log.stat().st_mtime < since:
+                continue
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            if not lines or ": done in " not in lines[-1]:
+                yield log, lines[-LINES:]
+
+
+def said(folders: list[Path], since: float) -> str:
+    """The same in words."""
+    found = list(failures(folders, since))
+    if not found:
+        return ""
+    parts = [f"{log}\n" + "".join(f"    {line}\n" for line in lines or ["(empty)"]) for log, lines in found]
+    return f"\n{len(found)} stages did not end well; their logs and last lines:\n" + "".join(parts)
