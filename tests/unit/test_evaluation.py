@@ -90,6 +90,8 @@ def test_candidates_are_drawn_without_replacement_and_a_shortage_is_named():
         ([[1, -1], [3, 2]], [0, 0], "names row"),
         ([[1, 2], [3, 2]], [0, -1], "names row"),
         ([[], []], [0, 0], "candidates table has lists"),
+        ([[1, 2], [3, 3]], [0, 0], "a document twice for query b"),
+        ([[1, 2], [3, 0]], [0, 0], "query b, or its positive among its candidates"),
     ],
 )
 def test_a_candidates_table_that_cannot_be_is_refused(rows, positive, said):

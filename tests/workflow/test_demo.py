@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from rankscale import tables
-from tests.conftest import clone, run
+from tests.conftest import FIGURES, clone, run
 
 KEYS = ["model", "train_queries", "seed", "step", "split", "candidates"]
 
@@ -122,19 +122,7 @@ def test_the_summary_says_which_metric_is_forecast_best_and_what_to_train_next(s
 
 
 def test_figures_and_provenance_are_there(study, project):
-    for name in (
-        "model_scale",
-        "data_scale",
-        "compute_scale",
-        "metric_vs_mrr",
-        "training",
-        "shares",
-        "forecast",
-        "roll_forward",
-        "residuals",
-        "plan",
-        "queries",
-    ):
+    for name in FIGURES:
         for suffix, start in (("svg", b"<?xml"), ("pdf", b"%PDF"), ("png", b"\x89PNG")):
             assert (study / f"figures/{name}.{suffix}").read_bytes().startswith(start)
     made = json.loads((study / "provenance.json").read_text())

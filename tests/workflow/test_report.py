@@ -10,6 +10,8 @@ import threading
 
 import pytest
 
+from tests.conftest import FIGURES
+
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -49,16 +51,7 @@ def test_the_page_draws_itself_without_errors_or_other_requests(page):
 
 def test_every_figure_and_table_is_inside(study):
     text = (study / "report.html").read_text()
-    for name in (
-        "model_scale",
-        "data_scale",
-        "compute_scale",
-        "metric_vs_mrr",
-        "training",
-        "shares",
-        "forecast",
-        "plan",
-    ):
+    for name in FIGURES:
         assert f"results/demo/figures/{name}.svg" in text
     for name in ("summary", "metrics", "fits", "forecasts", "ranking", "plan"):
         assert f"results/demo/tables/{name}.html" in text

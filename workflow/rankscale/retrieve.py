@@ -43,6 +43,13 @@ class Contrast:
         self.width = _width(rows, part, documents)
         candidates = rows.values.to_numpy().reshape(-1, self.width)
         self.rows = np.column_stack([part["positive"].to_numpy(), candidates])
+        twice = (np.diff(np.sort(self.rows, axis=1), axis=1) == 0).any(1)
+        if twice.any():
+            query = part["query_id"][int(twice.argmax())]
+            raise StudyError(
+                f"the candidates table has a document twice for query {query}, or its positive among its candidates; "
+                "delete it and run again"
+            )
         which = np.repeat(place.to_numpy(), 1 + self.width)
         self.pairs = Pairs(queries, which, self.rows.reshape(-1))
 
