@@ -32,6 +32,7 @@ def _scale(study: Study, axis: str, by: str, label: Callable) -> plt.Figure:
     finals = study.finals()
     fixed = fixed_of(axis, finals)
     figure, axes = panels()
+    drawn: set[str] = set()
     groups = sorted(finals[by].unique())
     colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(groups)))
     for ax, metric in zip(axes, PARTS, strict=True):
@@ -39,7 +40,7 @@ def _scale(study: Study, axis: str, by: str, label: Callable) -> plt.Figure:
             rows = finals[finals[by] == group]
             style = (colours[i], MARKERS[i % len(MARKERS)])
             draw_points(ax, rows, metric, sizes(rows, axis)[:, 0], *style, label(rows.iloc[0]))
-        draw_curves(ax, study, metric, axis, fixed)
+        drawn |= draw_curves(ax, study, metric, axis, fixed)
         ax.set_xscale("log")
         ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
         if axis == "data":
@@ -58,6 +59,8 @@ def _scale(study: Study, axis: str, by: str, label: Callable) -> plt.Figure:
         ax.set_ylabel("nats")
     handles, labels = axes[0].get_legend_handles_labels()
     for law, style in (("line", "--"), ("floor", "-"), ("trend", "-")):
+        if law not in drawn:
+            continue
         handles.append(mpl.lines.Line2D([], [], color=COLOURS[law], ls=style))
         labels.append(f"{law}, 95 % band")
     figure.legend(handles, labels, loc="outside right center")

@@ -91,13 +91,13 @@ def draw_points(
     ax.errorbar(x, y, errors, fmt=marker, color=colour, ms=4, lw=0.8, label=label, alpha=0.9, zorder=3)
 
 
-def draw_curves(ax: plt.Axes, study: Study, metric: str, axis: str, fixed: str) -> None:
-    """The fitted laws of one set of points, with bands, or why there is none."""
+def draw_curves(ax: plt.Axes, study: Study, metric: str, axis: str, fixed: str) -> set[str]:
+    """The fitted laws of one set of points, with bands, or why there is none; which were drawn."""
     curves = study.curves[(study.curves.metric == metric) & (study.curves.axis == axis) & (study.curves.fixed == fixed)]
     fits = study.fits[(study.fits.metric == metric) & (study.fits.axis == axis) & (study.fits.fixed == fixed)]
     # A trend is drawn where a power law cannot be; a floor only where it is one.
     laws = ("trend",) if metric == "score_uncertainty" else ("line", "floor")
-    said = []
+    said, drawn = [], set()
     for law in laws:
         curve, of_law = curves[curves.law == law], fits[fits.law == law]
         if of_law.empty:
@@ -105,8 +105,10 @@ def draw_curves(ax: plt.Axes, study: Study, metric: str, axis: str, fixed: str) 
         if not of_law.converged.iloc[0]:
             said.append(f"{law}: {of_law.note.iloc[0].split(':')[0]}")
             continue
+        drawn.add(law)
         r2 = of_law.r2.iloc[0]
         said.append(f"{law}: R² {r2:.3f}" if pd.notna(r2) else law)
         ax.plot(curve.x, curve.y, color=COLOURS[law], ls="--" if law == "line" else "-", lw=1.3, zorder=2)
         ax.fill_between(curve.x, curve.low, curve.high, color=COLOURS[law], alpha=0.12, lw=0, zorder=1)
     ax.text(0.02, 0.02, "\n".join(said), transform=ax.transAxes, fontsize=7.5, va="bottom")
+    return drawn

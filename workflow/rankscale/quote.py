@@ -33,7 +33,8 @@ def dry_run(arguments: list[str], everything: bool = False) -> dict[str, int]:
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", *(["--forceall"] if everything else [])]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        lines = [line for line in done.stdout.splitlines() + done.stderr.splitlines() if line.strip()]
+        said = (done.stderr + done.stdout).splitlines()
+        lines = [line for line in said if line.strip() and not line.startswith("Using ")]
         raise StudyError(lines[-1] if lines else "the dry run failed")
     block = re.search(r"job +count\n[- ]+\n(.*?)\ntotal", done.stdout + done.stderr, re.DOTALL)
     rows = [line.split() for line in block[1].splitlines()] if block else []
@@ -157,7 +158,11 @@ def rate_of(args: argparse.Namespace, parameters: np.ndarray) -> np.ndarray:
 def main(args: argparse.Namespace) -> None:
     """Print the quote."""
     files = args.configfile or Path("config.yaml")
-    study = configs.check(yaml.safe_load(files.read_text(encoding="utf-8")))
+    try:
+        text = files.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"{files}: cannot be read ({error.strerror})") from None
+    study = configs.check(yaml.safe_load(text))
     asked = [*args.targets, *(["--configfile", str(args.configfile)] if args.configfile else [])]
     whole, left = dry_run(asked, everything=True), dry_run(asked)
     size = sizes(study, Path("results"))
@@ -182,10 +187,8 @@ def main(args: argparse.Namespace) -> None:
         print(f"\nNot counted, their size is unknown before they are fetched: {', '.join(unknown)}")
     if hours:
         how = f"as measured in {args.like}" if args.like else f"{args.device} at {args.share:.0%} of its peak, assumed"
-        print(
-            f"\nDevice hours of training and evaluation: {sum(hours.values()):.3g} ({how}); encoding the collection and"
-        )
-        print("mining come on top: docs/scale.md")
+        print(f"\nDevice hours of training and evaluation: {sum(hours.values()):.3g} ({how}).")
+        print("Encoding the collection and mining come on top (docs/scale.md); pools are counted at their most.")
     used = disk(study, size)
     print("\nDisk once all is done: " + ", ".join(f"{name} {_bytes(value)}" for name, value in used.items()))
     there = sum(f.stat().st_size for f in Path("results").rglob("*") if f.is_file())
