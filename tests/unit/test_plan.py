@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from rankscale import plan, planning, tables
+from rankscale import planning, tables
 from rankscale.errors import StudyError
 from tests.conftest import stage
 from tests.unit.synthetic import write_study
@@ -149,7 +149,7 @@ def test_too_small_a_study_gets_a_plan_that_says_why_there_is_none(tmp_path):
 
 def test_a_study_without_the_first_test_sets_runs_is_refused(tmp_path):
     with pytest.raises(StudyError, match="no such file"):
-        plan.throughput(tables.read("metrics", _study(tmp_path)).to_pandas(), tmp_path, PRICES)
+        planning.throughput(tables.read("metrics", _study(tmp_path)).to_pandas(), tmp_path, PRICES)
 
 
 def _study(folder):

@@ -15,7 +15,7 @@ from rankscale.command import log
 from rankscale.decomposition import TIES
 from rankscale.errors import StudyError
 from rankscale.noise import Noise, numeric, values_of
-from rankscale.planning import STEPS, Costs, Prices, best_data, choose
+from rankscale.planning import STEPS, Costs, Prices, best_data, choose, throughput
 from rankscale.seeds import generator
 from rankscale.work import Row, fitted, scaled
 
@@ -31,21 +31,6 @@ class Question(NamedTuple):
     n: np.ndarray
     d: np.ndarray
     costs: Costs
-
-
-def throughput(finals: pd.DataFrame, study: Path, prices: Prices) -> Costs:
-    """Costs by the FLOPs and seconds of the runs on the largest subset, of each size its fastest."""
-    measured: dict[float, tuple[float, float]] = {}
-    largest = finals[finals.train_queries == finals.train_queries.max()]
-    for row in largest.itertuples():
-        path = study / "models" / row.model / row.subset / str(row.seed) / "times.parquet"
-        seconds = float(np.sum(tables.read("training_times", path)["seconds"].to_numpy()))
-        if not seconds > 0:
-            raise StudyError(f"{path}: no time was recorded")
-        found = (row.train_flops / row.train_queries, row.train_flops / seconds)
-        measured[row.encoder_parameters] = max(found, measured.get(row.encoder_parameters, found), key=lambda f: f[1])
-    flops, rates = np.array(list(measured.values())).T
-    return Costs(np.array(list(measured), float), flops, rates, prices)
 
 
 def chosen_rows(metrics: pd.DataFrame, metric: str, candidates: str | None) -> pd.DataFrame:

@@ -1,9 +1,13 @@
 """What a size and a number of training queries cost, and which to choose for a budget or a target."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
+from rankscale import tables
+from rankscale.errors import StudyError
 from rankscale.shapes import evaluate
 
 STEPS = 160  # sizes, and numbers of data, that are looked at
@@ -50,6 +54,21 @@ class Costs:
     def total(self, n: np.ndarray, d: np.ndarray) -> np.ndarray:
         """Their sum; it grows with both."""
         return sum(self.parts(n, d).values())
+
+
+def throughput(finals: pd.DataFrame, study: Path, prices: Prices) -> Costs:
+    """Costs by the FLOPs and seconds of the runs on the largest subset, of each size its fastest."""
+    measured: dict[float, tuple[float, float]] = {}
+    largest = finals[finals.train_queries == finals.train_queries.max()]
+    for row in largest.itertuples():
+        path = study / "models" / row.model / row.subset / str(row.seed) / "times.parquet"
+        seconds = float(np.sum(tables.read("training_times", path)["seconds"].to_numpy()))
+        if not seconds > 0:
+            raise StudyError(f"{path}: no time was recorded")
+        found = (row.train_flops / row.train_queries, row.train_flops / seconds)
+        measured[row.encoder_parameters] = max(found, measured.get(row.encoder_parameters, found), key=lambda f: f[1])
+    flops, rates = np.array(list(measured.values())).T
+    return Costs(np.array(list(measured), float), flops, rates, prices)
 
 
 class Choice(NamedTuple):

@@ -19,6 +19,7 @@ from rankscale import config as configs
 from rankscale import study as studies
 from rankscale import tables
 from rankscale.errors import StudyError
+from rankscale.planning import Prices, throughput
 
 # Dense 16-bit matrix products a second, by the makers' data sheets.
 PEAKS = {"v100": 1.25e14, "a100": 3.12e14, "l40s": 3.62e14, "rtx4090": 1.65e14, "h100": 9.89e14, "h200": 9.89e14}
@@ -144,9 +145,6 @@ def rate_of(args: argparse.Namespace, parameters: np.ndarray) -> np.ndarray:
     if args.like:
         metrics = tables.read("metrics", args.like / "metrics.parquet").to_pandas()
         finals = metrics[(metrics.checkpoint == "final") & (metrics.status == "finished")]
-        from rankscale.plan import throughput
-        from rankscale.planning import Prices
-
         split = finals[(finals.split == finals.split.iloc[0]) & (finals.candidates == finals.candidates.iloc[0])]
         made = throughput(split, args.like, Prices(0, 0, 0, 0))
         return np.exp(np.interp(np.log(parameters), np.log(made.sizes), np.log(made.rates)))
