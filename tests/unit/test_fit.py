@@ -86,8 +86,9 @@ def test_the_claim_is_said_with_its_uncertainty(synthetic, found):
     said = outlook.race(found["ranking"], metrics)
     assert len(said) == 3
     number = r"[\d.]+%"
-    within = rf"within {number} \[{number}, {number}\], no change within {number}"
-    pattern = rf"Rank-Entropy \(\w+\) forecasts the largest models {within}; cross-entropy \(\w+\) {within}"
+    within = rf"of {number} \[{number}, {number}\], no change of {number}"
+    who = r"Rank-Entropy \(\w+\) forecasts the largest models with a mean error"
+    pattern = rf"{who} {within}; cross-entropy \(\w+\) {within}"
     assert re.match(pattern, said[0])
     row = found["ranking"].query("axis == 'model' and metric == 'cross_entropy'").iloc[0]
     assert f"that is {'' if row.significant else 'not '}significant" in said[0]

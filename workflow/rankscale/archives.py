@@ -68,8 +68,10 @@ def said(path: Path, n_candidates: int | None, as_json: bool) -> str:
     if as_json:
         return json.dumps(found)
     rows = [f"{path}: {found['expected']['n_queries']} queries"]
+    if read(path)[1].min() > 0:
+        rows.append("No query has rank 0: ranks count from 0, the best; subtract 1 if yours count from 1.")
     for rule, values in found.items():
-        rows.append(f"\n{rule} ranks of ties, correction {values['correction']}")
+        rows.append(f"\n{rule}: correction {values['correction']} (archives hold no ties)")
         for name in (*PARTS, "mrr"):
             low, high = values[f"{name}_low"], values[f"{name}_high"]
             rows.append(f"  {name.replace('_', ' '):<22}{values[name]:10.6f}   95 % {low:.6f} to {high:.6f}")

@@ -79,17 +79,19 @@ def race(ranking: pd.DataFrame, metrics: pd.DataFrame) -> list[str]:
         if pd.isna(own.error):
             said.append(f"Rank-Entropy: no law can be fitted to forecast {what}.")
             continue
-        text = f"Rank-Entropy ({own.law}) forecasts {what} within {_within(own)}"
-        text += f", no change within {share(own.no_change)}"
+        text = f"Rank-Entropy ({own.law}) forecasts {what} with a mean error of {_within(own)}"
+        text += f", no change of {share(own.no_change)}"
         if other is None or pd.isna(other.error):
             said.append(f"{text}; no law can be fitted to cross-entropy there.")
             continue
         sure = f"is {'' if other.significant else 'not '}significant"
         ends = f"{share(other.difference_low)} to {share(other.difference_high)}"
         said.append(
-            f"{text}; cross-entropy ({other.law}) within {_within(other)}, no change within {share(other.no_change)}. "
+            f"{text}; cross-entropy ({other.law}) of {_within(other)}, no change of {share(other.no_change)}. "
             f"Cross-entropy's error is {other.difference * 100:+.1f} points away ({ends}); that {sure}."
         )
+        if (rows.skill.dropna() <= 0).all():
+            said[-1] += " No metric is forecast better there than by no change."
     return said
 
 
@@ -113,7 +115,7 @@ def plan_said(plan: pd.DataFrame) -> str:
     )
     if row.extrapolation > 1:
         text += f" This extrapolates: {row.extrapolation:.1f} times the largest that was measured."
-    return text + (f" The choice is {row.note}." if row.note else "")
+    return text + (f" Beware: {row.note}." if row.note else "")
 
 
 def _about(row: pd.Series, name: str, spread: str) -> str:

@@ -17,7 +17,7 @@ from rankscale.errors import StudyError
 from rankscale.noise import Noise, numeric, values_of
 from rankscale.planning import STEPS, Costs, Prices, best_data, choose, throughput
 from rankscale.seeds import generator
-from rankscale.work import Row, fitted, scaled
+from rankscale.work import Row, cautions, fitted, scaled
 
 COARSE = 41
 LINES = 60  # of the figure's grid, each way
@@ -73,6 +73,13 @@ def answers(made: laws.Fit, noise: np.ndarray, asked: Question, models: dict[str
             rows.append({"chosen": False, "model": model, "note": ""})
     random = generator(args.seed, "plan", args.metric)
     drawn = intervals.simulate(made, noise, args.bootstrap, random)
+    # What the law itself leaves open, and whether it is worth following at all.
+    told = cautions(made, intervals.parameters(made, drawn))
+    best = float(made.y.min())
+    worth = float(made.predict(np.array(cells[:1]))[0])
+    if worth >= best:
+        told = [*told, f"the law expects {worth:.3f}, but {best:.3f} was measured already: do not buy by it"]
+    rows[0]["note"] = "; ".join([*([choice.note] if choice.note else []), *told])
     # Coarser steps do for the spread of the choice; the ends stay.
     n, d = (values[np.linspace(0, len(values) - 1, COARSE).round().astype(int)] for values in (asked.n, asked.d))
     others = [choose(made.law, theta, asked.costs, n, d, **how) for theta in drawn.theta]

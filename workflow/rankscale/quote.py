@@ -190,6 +190,7 @@ def main(args: argparse.Namespace) -> None:
     used = disk(study, size)
     print("\nDisk once all is done: " + ", ".join(f"{name} {_bytes(value)}" for name, value in used.items()))
     there = sum(f.stat().st_size for f in Path("results").rglob("*") if f.is_file())
+    print("(and the collection's files, its downloads and the miner's vectors: docs/scale.md)")
     print(f"In all {_bytes(sum(used.values()))}; in results/ now: {_bytes(there)}")
 
 

@@ -125,7 +125,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--correction", choices=CORRECTIONS, default="jackknife")
     made.add_argument("--output", type=Path)
     made.add_argument("--per-query", type=Path, help="output: the run's measures query by query")
-    made.add_argument("--npz", type=Path, help="instead: an archive of the published code, decomposed and printed")
+    made.add_argument("--npz", type=Path, help="instead: an archive of the published code, ranks from 0")
     made.add_argument("--json", action="store_true", help="print one JSON object with keys expected and optimistic")
     made.add_argument("--n-candidates", type=int, help="of the archive's queries, to compare its MRR with chance")
     return made

@@ -63,8 +63,14 @@ def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame,
         said.append("Fits without a result: " + "; ".join(f"{n} {reason}" for reason, n in reasons.items()) + ".")
     told = forecasts[forecasts.held_out].dropna(subset="covered")
     if len(told):
-        share = told.covered.astype(bool).mean()
-        said.append(f"{share:.0%} of {len(told)} held-out values lie in their 95 % prediction intervals.")
+        parts = [
+            f"{part.covered.astype(bool).mean():.0%} of {len(part)} by the {law} law"
+            for law, part in told.groupby("law", sort=False)
+        ]
+        said.append(
+            f"Of the held-out values of all metrics and candidates, 95 % prediction intervals hold {', '.join(parts)}; "
+            "a law whose intervals hold few is not to be built on."
+        )
     if (metrics.retrieval == "pooled").any():
         said.append(
             "Retrieval is pooled: runs search the judged and mined documents and a sample, not the whole collection. "

@@ -102,6 +102,9 @@ def plan(study: Study) -> plt.Figure:
     ax.clabel(quality, fontsize=7, fmt="%.3g", inline_spacing=2)
     cost = table["cost"].to_numpy()
     levels = np.geomspace(cost.min(), cost.max(), 9)[1:-1]
+    if pd.notna(choice.budget) and cost.min() < choice.budget < cost.max():
+        levels = np.append(levels[np.abs(np.log(levels / choice.budget)) > 0.2], choice.budget)
+        levels.sort()
     spent = ax.contour(n, d, cost, levels=levels, colors="#999999", linewidths=0.8, linestyles="--")
     ax.clabel(spent, fontsize=7, fmt=lambda v: f"{v:.2g}" if v < 100 else f"{v:,.0f}", inline_spacing=2)
     finals = study.finals()
@@ -117,7 +120,8 @@ def plan(study: Study) -> plt.Figure:
         ax.plot(choice.encoder_parameters, choice.train_queries, "*", color="#D55E00", ms=13, label="chosen")
         if pd.notna(choice.parameters_low):
             at = {"color": "#D55E00", "lw": 1.2}
-            ax.hlines(choice.train_queries, choice.parameters_low, choice.parameters_high, **at)
+            arms = "what simulated studies choose"
+            ax.hlines(choice.train_queries, choice.parameters_low, choice.parameters_high, label=arms, **at)
             ax.vlines(choice.encoder_parameters, choice.queries_low, choice.queries_high, **at)
     ax.set_xlim(n[0] / 1.1, n[-1] * 1.1)
     ax.set_ylim(d[0] / 1.1, d[-1] * 1.1)
@@ -127,6 +131,7 @@ def plan(study: Study) -> plt.Figure:
     handles += [mpl.lines.Line2D([], [], color=c, ls=s) for c, s in (("#0072B2", "-"), ("#999999", "--"))]
     figure.legend(handles, [*labels, name_of(choice.metric), "cost"], loc="outside lower center", ncols=4)
     asked = f"budget {choice.budget:g}" if pd.notna(choice.budget) else f"target {choice.target:g}"
-    note = f"; {choice.note}" if choice.note else ""
-    figure.suptitle(f"{subtitle(study.headline())}; {choice.law} law, {asked}{note}", fontsize=9)
+    figure.suptitle(f"{subtitle(study.headline())}; {choice.law} law, {asked}", fontsize=9)
+    if choice.note:
+        ax.set_title(f"Beware: {choice.note}", fontsize=7.5, color="#a00", wrap=True)
     return figure
