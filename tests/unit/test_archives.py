@@ -48,7 +48,7 @@ def test_it_is_printed_to_be_read(archive):
     said = stage("score", "--npz", archive[0], "--n-candidates", 64).stdout
     assert "400 queries" in said
     assert said.count("rank entropy") == 2
-    assert "optimistic ranks of ties, correction none" in said
+    assert "optimistic: correction none (archives hold no ties)" in said
 
 
 def damaged(path, **arrays):
