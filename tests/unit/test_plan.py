@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from rankscale import planning, tables
+from rankscale import laws, plan, planning, tables
 from rankscale.errors import StudyError
 from tests.conftest import stage
 from tests.unit.synthetic import write_study
@@ -57,6 +57,17 @@ def test_what_cannot_be_had_is_said_with_the_best_there_is():
     assert "pays for nothing that was measured: the least costs" in poor.note
     rich = planning.choose("additive", theta, costs(), n, d, 1e12, None)
     assert "limited in size and data" in rich.note
+
+
+def test_a_choice_is_warned_of_where_a_cheaper_run_was_measured_to_be_as_good():
+    """Only runs that cost no more count: a dearer one that is better says nothing against a small budget."""
+    x = np.array([(n, d) for n in (1e4, 1e5, 1e6) for d in (1e3, 1e4, 1e5)])
+    y = 1.82 + 482 / x[:, 0] ** 0.348 + 2085 / x[:, 1] ** 0.366
+    made = laws.fit("additive", x, y)
+    assert plan.already(made, costs(), 2e4, 2e3) == []
+    assert plan.already(made, costs(), 2e6, 2e5) == []
+    lucky = laws.Fit("additive", x, np.append(1.9, y[1:]), True, "", made.theta)  # the smallest is better than its law
+    assert "but 1.900 was measured at no more cost" in plan.already(lucky, costs(), 2e4, 2e3)[0]
 
 
 @pytest.fixture(scope="module")

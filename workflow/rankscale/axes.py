@@ -102,18 +102,13 @@ def origins(points: Points, hold: dict[str, int]) -> list[Origin]:
         return []
     ranks = np.column_stack([np.unique(column, return_inverse=True)[1].reshape(-1) for column in points.x.T])
     counts = ranks.max(0) + 1
-    found = []
-    for out in range(1, int(counts.max())) if points.headline else [0]:
-        left = np.array(asked) if not points.headline else np.full(len(counts), out)
-        found.append((tuple(left), np.array_equal(left, asked)))
-    if points.headline and tuple(asked) not in dict(found):
-        found.append((tuple(asked), True))
+    rolling = [(out,) * len(counts) for out in range(1, int(counts.max()))] if points.headline else []
     made = []
-    for left, own in found:
+    for left in dict.fromkeys([*rolling, tuple(asked)]):
         if (counts - left < 2).any():
             continue
         held = np.array(left) > 0
         known, ahead = (ranks < counts - left).all(1), (ranks >= counts - left)[:, held].all(1)
         if known.sum() > 1 and ahead.any():
-            made.append(Origin(np.flatnonzero(known), np.flatnonzero(ahead), own))
+            made.append(Origin(np.flatnonzero(known), np.flatnonzero(ahead), left == tuple(asked)))
     return made

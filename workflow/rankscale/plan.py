@@ -58,6 +58,16 @@ def law_of(name: str, x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> laws.F
     return min(good, key=lambda made: made.quality()["aicc"]) if good else fits[0]
 
 
+def already(made: laws.Fit, costs: Costs, n: float, d: float) -> list[str]:
+    """Whether a run that costs no more than size `n` on `d` queries was measured to be as good as the law expects it."""
+    spent, paid = (costs.total(*cells.T) for cells in (np.array([[n, d]]), made.x))
+    best = made.y[paid <= spent[0]].min(initial=np.inf)
+    expected = made.predict(np.array([[n, d]]))[0]
+    if best > expected:
+        return []
+    return [f"the law expects {expected:.3f}, but {best:.3f} was measured at no more cost: do not buy by it"]
+
+
 def answers(made: laws.Fit, noise: np.ndarray, asked: Question, models: dict[str, float], args) -> list[Row]:  # noqa: ANN001
     """The choice first, then the best of each size of the ladder, with costs, predictions and intervals."""
     how = {"budget": asked.budget, "target": asked.target}
@@ -74,11 +84,8 @@ def answers(made: laws.Fit, noise: np.ndarray, asked: Question, models: dict[str
     random = generator(args.seed, "plan", args.metric)
     drawn = intervals.simulate(made, noise, args.bootstrap, random)
     # What the law itself leaves open, and whether it is worth following at all.
-    told = cautions(made, intervals.parameters(made, drawn))
-    best = float(made.y.min())
-    worth = float(made.predict(np.array(cells[:1]))[0])
-    if worth >= best:
-        told = [*told, f"the law expects {worth:.3f}, but {best:.3f} was measured already: do not buy by it"]
+    told = list(cautions(made, intervals.parameters(made, drawn)))
+    told += already(made, asked.costs, choice.n, choice.d)
     rows[0]["note"] = "; ".join([*([choice.note] if choice.note else []), *told])
     # Coarser steps do for the spread of the choice; the ends stay.
     n, d = (values[np.linspace(0, len(values) - 1, COARSE).round().astype(int)] for values in (asked.n, asked.d))
