@@ -17,7 +17,7 @@ from jsonschema.exceptions import best_match
 from rankscale.errors import StudyError
 from rankscale.msmarco import JUDGMENTS
 from rankscale.readers import beir_splits
-from rankscale.study import snapshot_size, snapshots
+from rankscale.study import snapshot_sizes
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 
@@ -62,14 +62,15 @@ def check(config: dict[str, Any]) -> dict[str, Any]:
     for size in training["train_queries"]:
         if size and size < training["batch_size"]:
             raise StudyError(f"training.train_queries: {size} is less than one batch of {training['batch_size']}")
-    if snapshots(study):
-        size = snapshot_size(training)
+    for size in snapshot_sizes(training) if training["snapshots"]["models"] else []:
         if size not in training["train_queries"]:
             raise StudyError(f"training.snapshots.train_queries: {size} is none of training.train_queries")
         end = size and size // training["batch_size"] * training["epochs"]
         late = [s for s in training["snapshots"]["steps"] if end and s >= end]
         if late:
-            raise StudyError(f"training.snapshots.steps: {late[0]} is not before the end of the run, step {end}")
+            raise StudyError(
+                f"training.snapshots.steps: {late[0]} is not before the end of the run on {size} queries, step {end}"
+            )
     if evaluation["candidates"].get("hard", 0) > study["miner"]["top_k"]:
         raise StudyError(
             f"evaluation.candidates.hard: {evaluation['candidates']['hard']} is more than the "

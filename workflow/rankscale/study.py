@@ -35,12 +35,12 @@ def runs(study: dict[str, Any]) -> Iterator[Run]:
 
 
 def snapshots(study: dict[str, Any]) -> dict[Run, list[str]]:
-    """The runs that publish checkpoints before their end, and which: the named models on one subset."""
+    """The runs that publish checkpoints before their end, and which: the named models on one subset or on every one."""
     training = study["training"]
     steps = [str(s) for s in sorted(training["snapshots"]["steps"])]
-    subset = subset_name(snapshot_size(training))
+    subsets = {subset_name(size) for size in snapshot_sizes(training)}
     chosen = training["snapshots"]["models"] if steps else []
-    return {Run(model, subset, seed): steps for model in chosen for seed in training["seeds"]}
+    return {run: steps for run in runs(study) if run.model in chosen and run.subset in subsets}
 
 
 def subset_name(size: int | None) -> str:
@@ -153,10 +153,12 @@ def refuse_unwritable(results: Path) -> None:
         raise StudyError(f"the folder {results} cannot be written to ({error.strerror})") from error
 
 
-def snapshot_size(training: dict[str, Any]) -> int | None:
-    """The subset whose runs publish snapshots."""
+def snapshot_sizes(training: dict[str, Any]) -> list[int | None]:
+    """The subsets whose runs publish snapshots."""
     wanted = training["snapshots"]["train_queries"]
-    return largest_size(training) if wanted == "largest" else wanted
+    if wanted == "every":
+        return training["train_queries"]
+    return [largest_size(training) if wanted == "largest" else wanted]
 
 
 def largest_size(training: dict[str, Any]) -> int | None:

@@ -64,8 +64,6 @@ rule retrieve:
     params:
         recipe=recipes.RETRIEVE,
         options=flags({"top_k": DEPTH, "precision": EVALUATION["precision"], **MACHINE}),
-        run=f"--run {RESULTS}/runs/{CHECKPOINT}.parquet" if DEPTH else "",
-        pool=flags({"pool": POOL}),
     message:
         "Evaluating {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
         "step {wildcards.checkpoint}"
@@ -73,7 +71,9 @@ rule retrieve:
         "python -m rankscale.retrieve {params.options} --log {log} "
         "--device {resources.device} "
         "--checkpoint {input.checkpoint} --tokens $(dirname {input.tokens[0]}) --candidates {input.candidates} "
-        "--observations {output.observations} {params.run} {params.pool}"
+        "--observations {output.observations}"
+        + (" --run {output.run}" if DEPTH else "")
+        + (" --pool {input.pool}" if POOL else "")
 
 
 rule score:
@@ -96,17 +96,13 @@ rule score:
                 "retrieval": "pooled" if POOL else "full",
             }
         ),
-        run=(
-            f"--run {RESULTS}/runs/{CHECKPOINT}.parquet --per-query {RESULTS}/per_query/{CHECKPOINT}.parquet"
-            if DEPTH
-            else ""
-        ),
     message:
         "Scoring {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
         "step {wildcards.checkpoint}"
     shell:
         "python -m rankscale.score {params.options} --log {log} "
-        "--observations {input.observations} {params.run} --qrels {input.qrels} --output {output.scores}"
+        "--observations {input.observations} --qrels {input.qrels} --output {output.scores}"
+        + (" --run {input.run} --per-query {output.per_query}" if DEPTH else "")
 
 
 rule gather:
