@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 FIGURES = (
@@ -82,12 +83,20 @@ def clone(folder, config=SMALL):
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory):
-    """A clone whose small study was begun by `make demo`, killed half-way, and finished by the same command."""
+def project(tmp_path_factory, worker_id):
+    """A clone whose small study was begun by `make demo`, killed half-way, and finished by the same command.
+
+    The first of several test processes makes it, the others wait for it.
+    """
     from tests.workflow.killed import demo_killed_and_finished
 
-    folder = clone(tmp_path_factory.mktemp("project"))
-    demo_killed_and_finished(folder)
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "project"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "killed.txt").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            demo_killed_and_finished(clone(folder))
     return folder
 
 
