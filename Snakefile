@@ -47,6 +47,12 @@ rule collection:
         rules.collect.output,
 
 
+rule offline:
+    input:
+        rules.collect.output,
+        expand(rules.fetch.output, place=FETCHED),
+
+
 rule negatives:
     input:
         NEGATIVES,

@@ -50,12 +50,6 @@ def launched(cluster, folder, command, timeout=420):
     return code, (folder / "said.txt").read_text()
 
 
-def job(cluster, comment):
-    """The newest job of a rule, by the beginning of its comment."""
-    found = [j for j in cluster.jobs() if j.get("Comment", "").startswith(comment)]
-    return found[-1] if found else None
-
-
 def until(condition, seconds, why):
     end = time.monotonic() + seconds
     while not (found := condition()):
@@ -132,43 +126,106 @@ def test_a_second_call_finishes_what_the_failing_run_left(cluster, folder, study
     assert (folder / "results/cluster/summary.md").exists()
 
 
-def training(cluster, folder, name, epochs=150):
-    """A training of a minute or more, begun on the cluster and saved at least once: process, SLURM's job."""
-    configured(folder, name, SIZES[1:], train_queries=[512], epochs=epochs)
-    said = open(folder / f"{name}.txt", "w")  # noqa: SIM115 (the process writes it to its end)
-    target = f"results/{name}/models/L1H16/512/42/final.safetensors"
-    process = start(cluster, folder, f"{target} --configfile {name}.yaml", said)
-    states = folder / f"results/{name}/scratch/L1H16/512/42"
-    until(lambda: list(states.glob("*/0*.safetensors")), 90, (folder / f"{name}.txt").read_text)
-    return process, job(cluster, "rule_train")
+# Trainings of minutes, at once and without waiting for the GPU; each is then disturbed in its own way.
+DISTURBED = ("requeued", "limited", "killed", "cancelled", "stopped")
+FREE = "--set-resources train:slurm_partition=cpu train:gpu=0"
+RUN = "L1H16/512/42"
 
 
-def ended_well(folder, name, process):
-    assert process.wait(300) == 0, (folder / f"{name}.txt").read_text()[-3000:]
-    log = (folder / f"results/{name}/logs/train/L1H16/512/42.log").read_text()
-    assert "going on from the state at step" in log
+def log(folder, name):
+    return (folder / f"results/{name}/logs/train/{RUN}.log").read_text()
 
 
-def test_a_preempted_training_is_queued_again_and_goes_on(cluster, folder):
-    process, running = training(cluster, folder, "requeued")
-    cluster.command("scontrol", "requeue", running["JobId"])
-    ended_well(folder, "requeued", process)
-    assert job(cluster, "rule_train")["Restarts"] == "1"
+def states(folder, name):
+    return list((folder / f"results/{name}/scratch/{RUN}").glob("*/0*.safetensors"))
 
 
-def test_a_training_at_its_time_limit_is_tried_again_with_more_and_goes_on(cluster, folder):
-    # SLURM looks at limits twice a minute: the training must take longer.
-    process, running = training(cluster, folder, "limited", epochs=600)
-    cluster.command("scontrol", "update", f"jobid={running['JobId']}", "EndTime=now+1")
-    ended_well(folder, "limited", process)
-    last = job(cluster, "rule_train")
-    assert last["JobId"] != running["JobId"]
-    assert (running["TimeLimit"], last["TimeLimit"]) == ("08:00:00", "16:00:00")
+def job(cluster, folder, name):
+    """The newest job of a study's training, told by where SLURM writes its log."""
+    found = [j for j in cluster.jobs() if f"/{name}/" in j.get("StdOut", "")]
+    return found[-1] if found else None
 
 
-def test_ctrl_c_cancels_the_jobs(cluster, folder):
-    process, running = training(cluster, folder, "stopped")
-    os.killpg(process.pid, signal.SIGINT)
-    process.wait(60)
-    until(lambda: job(cluster, "rule_train")["JobState"] != "RUNNING", 30, lambda: str(cluster.jobs()[-1]))
-    assert job(cluster, "rule_train")["JobId"] == running["JobId"]
+@pytest.fixture(scope="module")
+def trainings(cluster, folder, study):
+    """Each one's process and first job, once it has saved a state and was disturbed."""
+    processes = {}
+    for name in DISTURBED:
+        configured(folder, name, SIZES[1:], train_queries=[512], epochs=5000)
+        target = f"results/{name}/models/{RUN}/final.safetensors --configfile {name}.yaml --slurm-logdir slurm/{name}"
+        retries = "--retries 0" if name == "cancelled" else ""
+        with open(folder / f"{name}.txt", "w") as said:
+            processes[name] = start(cluster, folder, f"{target} {FREE} {retries}", said)
+    jobs = {}
+    for name in DISTURBED:
+        until(lambda n=name: states(folder, n), 120, (folder / f"{name}.txt").read_text)
+        jobs[name] = job(cluster, folder, name)
+    # SLURM looks at limits twice a minute; what it requeues it holds back for two, unless it is told when to start.
+    cluster.command("scontrol", "update", f"jobid={jobs['limited']['JobId']}", "EndTime=now+1")
+    cluster.command("scontrol", "requeue", jobs["requeued"]["JobId"])
+    cluster.command("scancel", jobs["cancelled"]["JobId"])
+    subprocess.run(["pkill", "-9", "-f", "rankscale.train .*--output results/killed/"], check=True)  # as for want of memory
+    os.killpg(processes["stopped"].pid, signal.SIGINT)
+    until(lambda: job(cluster, folder, "requeued")["JobState"] == "PENDING", 60, lambda: str(cluster.jobs()[-5:]))
+    cluster.command("scontrol", "update", f"jobid={jobs['requeued']['JobId']}", "StartTime=now")
+    yield processes, jobs
+    for process in processes.values():
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(60)
+
+
+def went_on(folder, name):
+    """Wait until a training goes on from its state, where it was killed."""
+    found = until(
+        lambda: "going on from the state at step" in log(folder, name), 240, (folder / f"{name}.txt").read_text
+    )
+    assert found
+
+
+def test_a_preempted_training_is_queued_again_and_goes_on(cluster, folder, trainings):
+    went_on(folder, "requeued")
+    last = job(cluster, folder, "requeued")
+    assert (last["JobId"], last["Restarts"]) == (trainings[1]["requeued"]["JobId"], "1")
+
+
+def test_one_that_is_killed_as_for_want_of_memory_is_tried_again_with_more(cluster, folder, trainings):
+    went_on(folder, "killed")
+    first, last = trainings[1]["killed"], job(cluster, folder, "killed")
+    assert (first["MinMemoryNode"], last["MinMemoryNode"]) == ("16000M", "32000M")
+    assert last["JobId"] != first["JobId"]
+
+
+def test_a_training_at_its_time_limit_is_tried_again_with_more_and_goes_on(cluster, folder, trainings):
+    went_on(folder, "limited")
+    first, last = trainings[1]["limited"], job(cluster, folder, "limited")
+    assert (first["TimeLimit"], last["TimeLimit"]) == ("08:00:00", "16:00:00")
+    assert last["JobId"] != first["JobId"]
+
+
+def test_a_job_cancelled_by_hand_counts_as_failed(cluster, folder, trainings):
+    assert trainings[0]["cancelled"].wait(120)
+    said = (folder / "cancelled.txt").read_text()
+    assert "1 stages did not end well" in said
+    assert f"results/cancelled/logs/train/{RUN}.log" in said[said.index("stages did not end well") :]
+    assert states(folder, "cancelled"), "its state is kept"
+
+
+def test_ctrl_c_cancels_the_jobs(cluster, folder, trainings):
+    trainings[0]["stopped"].wait(60)
+    until(lambda: job(cluster, folder, "stopped")["JobState"] != "RUNNING", 60, lambda: str(cluster.jobs()[-1]))
+    assert job(cluster, folder, "stopped")["JobId"] == trainings[1]["stopped"]["JobId"]
+
+
+def test_gpus_can_be_asked_for_as_a_generic_resource(cluster, folder, study):
+    """As some clusters want it: the line that the profile's comment names."""
+    profile = folder / "profiles/slurm/config.yaml"
+    as_it_was = profile.read_text()
+    profile.write_text(as_it_was.replace("  train: {slurm_partition: gpu, gpu: 1,", "  train: {slurm_partition: gpu, gres: \"'gpu:1'\","))
+    configured(folder, "generic", SIZES[:1], train_queries=[256])
+    code, said = launched(cluster, folder, "results/generic/models/L1H8/256/42/final.safetensors --configfile generic.yaml")
+    profile.write_text(as_it_was)
+    assert code == 0, said[-3000:]
+    last = cluster.jobs()[-1]
+    assert "gres:gpu:1" in (last.get("TresPerNode"), last.get("TresPerJob"))
+    assert last["Partition"] == "gpu"

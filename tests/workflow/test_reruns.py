@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.conftest import SMALL, run
+from tests.conftest import SMALL, clone, run
 
 
 @pytest.fixture
@@ -36,6 +36,48 @@ def test_nothing_after_success_nor_after_a_fresh_checkout(finished):
         file.touch()
     (finished / "config.yaml").touch()
     assert jobs(finished) == {}
+
+
+def test_a_fresh_clone_with_the_results_copied_in_runs_nothing(finished, tmp_path):
+    fresh = clone(tmp_path / "fresh")
+    for part in ("results", ".snakemake"):
+        shutil.copytree(finished / part, fresh / part, symlinks=True)
+    assert jobs(fresh) == {}
+
+
+def test_a_touched_table_runs_what_reads_it_unless_it_is_small(finished):
+    small, large = (finished / "results/shared/docstrings" / name for name in ("qrels.parquet", "documents.parquet"))
+    assert small.stat().st_size < 1e6
+    small.touch()
+    assert jobs(finished) == {}
+    large.touch()
+    print(large.stat().st_size, jobs(finished))
+
+
+def test_one_more_seed_trains_that_seed_alone(finished):
+    edit(finished, "  epochs: 2\n", "  epochs: 2\n  seeds: [42, 43]\n")
+    trained = {"train": 8, "train_with_snapshots": 1}
+    assert jobs(finished) == {**trained, "retrieve": 11, "score": 11, "gather": 1, **SWEPT}
+
+
+def test_another_miner_mines_and_trains_anew(finished):
+    edit(finished, "miner: {name: lsa,", "miner: {name: deeper, encoder: lsa,")
+    trained = {"train": 8, "train_with_snapshots": 1}
+    mined = {"encode": 1, "mine": 1, "sample": 1}
+    assert jobs(finished) == {**mined, **trained, "retrieve": 11, "score": 11, "gather": 1, **SWEPT}
+
+
+def test_a_changed_figure_is_drawn_again_alone(finished):
+    module = finished / "workflow/rankscale/figures.py"
+    module.write_text(module.read_text().replace("dotted: chance", "dots: chance"))
+    assert jobs(finished) == {"draw": 1, "all": 1}
+
+
+def test_a_deleted_table_between_is_made_again_only_when_asked_for(finished):
+    observed = "results/demo/observations/L1H8/256/42/final.parquet"
+    (finished / observed).unlink()
+    assert jobs(finished, "results/demo/scores/L1H8/256/42/final.parquet") == {}
+    assert jobs(finished, observed) == {"retrieve": 1}
 
 
 def test_one_more_size_trains_that_size_alone(finished):
@@ -150,6 +192,18 @@ def test_a_subset_larger_than_the_collection_ends_in_one_line(finished):
     done = run(f"snakemake --cores 1 {target}", finished, check=False)
     assert "a subset of 9999 queries was asked for, but the collection has only 2500" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_a_corrupted_table_is_named_and_made_again_once_it_is_deleted(finished):
+    path, fits = finished / "results/demo/metrics.parquet", finished / "results/demo/fits.parquet"
+    before = path.read_bytes(), fits.read_bytes()
+    path.write_bytes(before[0][:-20])
+    done = run("snakemake --cores 2 fits", finished, check=False)
+    assert "results/demo/metrics.parquet: not a whole Parquet table" in done.stdout
+    assert "Traceback" not in done.stdout
+    path.unlink()
+    run("snakemake --cores 2 fits", finished)
+    assert (path.read_bytes(), fits.read_bytes()) == before
 
 
 def test_a_corrupted_table_is_named(finished):

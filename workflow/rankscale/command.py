@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rankscale import tables
+from rankscale import spent, tables
 from rankscale.errors import StudyError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def run(stage: Callable[[argparse.Namespace], None], arguments: argparse.Argumen
             raise
         log.error("%s: %s", error.filename or "output", error.strerror or error)
         sys.exit(1)
-    log.info("done in %.1f s", time.monotonic() - start)
+    log.info("%s", spent.said(start))
 
 
 def at_least(least: float, kind: type = int) -> Callable[[str], float]:

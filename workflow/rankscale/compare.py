@@ -1,4 +1,8 @@
-"""Compare two checkpoints query by query: differences, their intervals, and a paired randomisation test."""
+"""Compare two checkpoints query by query, or two studies.
+
+Of checkpoints: differences, their intervals, and a paired randomisation test. Of studies (their folders): the slopes of
+their laws, the models that both have, and a figure.
+"""
 
 import argparse
 from collections.abc import Iterator
@@ -9,7 +13,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 from tabulate import tabulate
 
-from rankscale import command, schemas, tables
+from rankscale import command, schemas, tables, versus
+from rankscale.command import log
 from rankscale.decomposition import NORMAL, PARTS, TIES, pseudo_values, reciprocal_ranks
 from rankscale.errors import StudyError
 from rankscale.seeds import generator
@@ -84,6 +89,12 @@ def differences(first: Path, second: Path, draws: int, seed: int, ties: str) -> 
 
 def main(args: argparse.Namespace) -> None:
     """Print the comparison."""
+    if args.first.is_dir() or args.second.is_dir():
+        log.info("comparing two studies")
+        print(versus.compare(args.first, args.second, args.figure, args.table))
+        return
+    if args.figure or args.table:
+        raise StudyError("--figure and --table are for two studies: give their folders")
     rows = list(differences(args.first, args.second, args.draws, args.seed, args.ties))
     print(f"second ({args.second}) less first ({args.first}), 95 % intervals, {args.draws} random swaps\n")
     print(tabulate(rows, headers="keys", tablefmt="github", floatfmt=".4g"))
@@ -92,8 +103,10 @@ def main(args: argparse.Namespace) -> None:
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
     made = command.parser("compare", __doc__)
-    made.add_argument("first", type=Path, help="a table of observations or of per-query values")
-    made.add_argument("second", type=Path, help="the same of another checkpoint")
+    made.add_argument("first", type=Path, help="a table of observations or of per-query values, or a study's folder")
+    made.add_argument("second", type=Path, help="the same of another checkpoint or study")
+    made.add_argument("--figure", type=Path, help="of two studies: draw them (.svg, .pdf or .png)")
+    made.add_argument("--table", type=Path, help="of two studies: write the slopes as CSV")
     made.add_argument("--draws", type=int, default=10_000, help="random swaps")
     made.add_argument("--seed", type=int, default=7, help="of the swaps")
     made.add_argument("--ties", choices=TIES, default="expected")

@@ -79,7 +79,7 @@ def check(config: dict[str, Any]) -> dict[str, Any]:
     if training["negatives"] != "random" and training["negatives_per_query"] > study["miner"]["top_k"]:
         raise StudyError("training.negatives_per_query: more than miner.top_k keeps")
     taken = study["miner"]["name"]
-    if taken in ("tokens", "logs", "benchmarks", "downloads") or taken.endswith((".parquet", ".json")):
+    if taken in ("tokens", "logs", "downloads") or taken.endswith((".parquet", ".json")):
         raise StudyError(
             f"miner.name: {taken} is the name of something else in the collection's folder; choose another"
         )

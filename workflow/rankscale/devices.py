@@ -5,6 +5,7 @@ import ctypes
 
 import torch
 
+from rankscale import spent
 from rankscale.command import log
 from rankscale.errors import StudyError
 
@@ -19,7 +20,8 @@ def set_up(device: str, threads: int) -> torch.device:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise StudyError("machine.device: cuda was asked for, but torch sees no GPU; set it to auto or cpu")
-    log.info("on %s, %d threads", torch.cuda.get_device_name() if device == "cuda" else "cpu", threads)
+    spent.device = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    log.info("on %s, %d threads", spent.device, threads)
     return torch.device(device)
 
 

@@ -9,7 +9,7 @@ from rankscale import command, tables
 from rankscale.command import log, progress
 from rankscale.errors import StudyError
 from rankscale.figures import FIGURES
-from rankscale.findings import left_out
+from rankscale.findings import left_out, standing
 from rankscale.panels import Study
 
 TABLES = ("metrics", "fits", "forecasts", "curves", "sweep", "influence")
@@ -24,7 +24,8 @@ def main(args: argparse.Namespace) -> None:
         raise StudyError("the figure plan needs --plan and --plan-grid")
     given = [name for name in (*TABLES, *PLAN) if getattr(args, name)]
     study = Study(**{name: tables.read(name, getattr(args, name)).to_pandas() for name in given})
-    note = left_out(tables.read("left_out", args.left_out).to_pylist())
+    missing = tables.read("left_out", args.left_out).to_pylist()
+    note = ". ".join(filter(None, (standing(study.metrics, missing).capitalize(), left_out(missing))))
     log.info("drawing %d figures", len(args.figures))
     for name in progress(args.figures, "draw", "figure"):
         figure = FIGURES[name](study)

@@ -11,6 +11,8 @@ from rankscale.shapes import NO_CHANGE
 NAMES = dict(zip(PARTS, ("Cross-entropy", "Rank-Entropy", "Rank-Score-Alignment", "Score-Uncertainty"), strict=True))
 AXES = ("model", "data", "compute")
 FEW = 5  # points; with fewer nothing is claimed either way
+UNFINISHED = "unfinished"
+NAMED = 8  # runs left out that are named one by one
 FOLLOWS = 0.9  # R^2 from which a metric is said to follow a law
 
 
@@ -203,8 +205,17 @@ def scaling_table(found: list[Finding]) -> pd.DataFrame:
 
 def left_out(runs: list[dict[str, object]]) -> str:
     """The runs that no table or figure counts, in words; empty if there are none."""
-    named = [
-        f"{run['model']} on {run['subset']}, seed {run['seed']} ({run['status']} after step {run['step']})"
-        for run in runs
-    ]
+    named = []
+    for run in runs:
+        how = "not finished yet" if run["status"] == UNFINISHED else f"{run['status']} after step {run['step']}"
+        named.append(f"{run['model']} on {run['subset']}, seed {run['seed']} ({how})")
+    more = [f"and {len(named) - NAMED} more (left_out.parquet)"] if len(named) > NAMED + 1 else []
+    named = named[:NAMED] + more if more else named
     return f"Left out of all metrics, fits and figures: {'; '.join(named)}" if named else ""
+
+
+def standing(metrics: pd.DataFrame, missing: list[dict[str, object]]) -> str:
+    """How much of a study that is not finished is there, in words; empty if all of it is."""
+    to_come = sum(run["status"] == UNFINISHED for run in missing)
+    done = len(metrics.groupby(["model", "train_queries", "seed"])) + len(missing) - to_come
+    return f"as it stands: {done} of {done + to_come} runs" if to_come else ""

@@ -8,13 +8,17 @@ import pyarrow as pa
 from rankscale import command, schemas, tables
 from rankscale.command import log
 from rankscale.errors import StudyError
-
-NAMED = ("model", "subset", "seed", "status", "step")
+from rankscale.findings import UNFINISHED
+from rankscale.findings import left_out as told
 
 
 def main(args: argparse.Namespace) -> None:
-    """Write one row per checkpoint, split and kind of candidates, and one per run that diverged."""
-    rows, left_out = [], []
+    """Write one row per checkpoint, split and kind of candidates, and one per run that diverged or is not finished."""
+    rows: list[dict] = []
+    left_out = [
+        {"model": model, "subset": subset, "seed": int(seed), "status": UNFINISHED}
+        for model, subset, seed in (run.split("/") for run in args.unfinished)
+    ]
     _refuse_equal(args.runs)
     for path in args.runs:
         for checkpoint in tables.read("checkpoints", path).to_pylist():
@@ -32,8 +36,8 @@ def main(args: argparse.Namespace) -> None:
                 rows.append({"study": args.study, "collection": args.collection, **checkpoint, **row})
     for name, found, path in (("metrics", rows, args.output), ("left_out", left_out, args.left_out)):
         tables.write(name, pa.Table.from_pylist(found, schema=schemas.SCHEMAS[name]), path)
-    for run in left_out:
-        log.warning("left out: %s on %s, seed %d: %s after step %d", *map(run.get, NAMED))
+    if left_out:
+        log.warning("%s", told(left_out))
     flagged = sum(row["below_chance"] for row in rows), sum(row["too_few_queries"] for row in rows)
     log.info(
         "%d rows of %d runs; %d not above chance, %d with too few queries",
@@ -63,9 +67,10 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--study", required=True)
     made.add_argument("--collection", required=True)
     made.add_argument("--runs", type=Path, nargs="+", required=True, help="checkpoints.parquet of each run")
+    made.add_argument("--unfinished", nargs="*", default=[], help="runs to come, as model/subset/seed")
     made.add_argument("--scores", type=Path, required=True, help="folder of the scores of all checkpoints")
     made.add_argument("--output", type=Path, required=True)
-    made.add_argument("--left-out", type=Path, required=True, help="output: the runs that diverged")
+    made.add_argument("--left-out", type=Path, required=True, help="output: the runs that are in no other table")
     return made
 
 

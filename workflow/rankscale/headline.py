@@ -6,13 +6,16 @@ from pathlib import Path
 
 from rankscale import tables
 from rankscale.errors import StudyError
-from rankscale.findings import AXES, claim, findings, headline_table
+from rankscale.findings import AXES, claim, findings, headline_table, left_out, standing
 
 
 def main(folder: Path) -> None:
     """Print the headline table and the claims of the study in `folder`."""
     read = {n: tables.read(n, folder / f"{n}.parquet").to_pandas() for n in ("metrics", "fits", "forecasts")}
     found = findings(**read)
+    missing = tables.read("left_out", folder / "left_out.parquet").to_pylist()
+    for note in filter(None, (standing(read["metrics"], missing).capitalize(), left_out(missing))):
+        print(f"{note}.")
     print(f"\n{headline_table(read['metrics']).to_markdown(index=False, disable_numparse=True, tablefmt='simple')}\n")
     for axis in AXES:
         print(f"Only Rank-Entropy scales, {axis} axis: {claim(found, axis)}.")

@@ -11,6 +11,7 @@ from rankscale.shapes import NO_CHANGE
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.container import ErrorbarContainer
 
 plt.rcParams.update(
     {
@@ -83,12 +84,12 @@ def said(fixed: str) -> str:
 
 
 def draw_points(
-    ax: plt.Axes, rows: pd.DataFrame, metric: str, x: np.ndarray, colour: tuple, marker: str, label: str
-) -> None:
-    """Values with their 95 % intervals."""
+    ax: plt.Axes, rows: pd.DataFrame, metric: str, x: np.ndarray, colour: tuple | str, marker: str, label: str
+) -> ErrorbarContainer:
+    """Values with their 95 % intervals; what a legend names."""
     y = rows[metric].to_numpy()
     errors = np.abs(rows[[f"{metric}_low", f"{metric}_high"]].to_numpy().T - y)
-    ax.errorbar(x, y, errors, fmt=marker, color=colour, ms=4, lw=0.8, label=label, alpha=0.9, zorder=3)
+    return ax.errorbar(x, y, errors, fmt=marker, color=colour, ms=4, lw=0.8, label=label, alpha=0.9, zorder=3)
 
 
 def draw_curves(ax: plt.Axes, study: Study, metric: str, axis: str, fixed: str) -> set[str]:

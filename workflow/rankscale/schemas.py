@@ -104,7 +104,7 @@ SCHEMAS = {
         **trained,
         **measured,
     ),
-    "left_out": schema("model train_queries seed", **checkpoint, subset=text, status=text),
+    "left_out": schema("model subset seed", "train_queries step", **checkpoint, subset=text, status=text),
     "sweep": schema(
         "model train_queries seed step split candidates n_queries correction part",
         "spread",

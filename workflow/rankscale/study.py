@@ -43,6 +43,16 @@ def snapshots(study: dict[str, Any]) -> dict[Run, list[str]]:
     return {run: steps for run in runs(study) if run.model in chosen and run.subset in subsets}
 
 
+def finished(study: dict[str, Any], results: Path) -> list[Run]:
+    """The runs of the grid whose checkpoints are all scored under `results`."""
+    more, found = snapshots(study), []
+    for run in runs(study):
+        scores = [results / f"scores/{run}/{name}.parquet" for name in (*more.get(run, []), "final")]
+        if all(path.exists() for path in (results / f"models/{run}/checkpoints.parquet", *scores)):
+            found.append(run)
+    return found
+
+
 def subset_name(size: int | None) -> str:
     """How a subset is called in paths."""
     return "all" if size is None else str(size)
@@ -58,6 +68,13 @@ def tokenizer_of(study: dict[str, Any], model: dict[str, Any]) -> tuple[str, str
     # Folders of one name at two places are two tokenizers.
     place = str(Path(source).expanduser().resolve())
     return f"{Path(place).name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}", source
+
+
+def hub_ids(study: dict[str, Any]) -> list[str]:
+    """What the study takes from the hub: encoders and tokenizers that are neither folders nor made here."""
+    places = [study["miner"]["encoder"], *(model.get("checkpoint", "") for model in study["models"])]
+    places += [source or "" for _, source in (tokenizer_of(study, model) for model in study["models"])]
+    return sorted({place for place in places if place not in ("", "lsa") and not place.startswith((".", "/", "~"))})
 
 
 def shared_settings(study: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -159,6 +176,11 @@ def snapshot_sizes(training: dict[str, Any]) -> list[int | None]:
     if wanted == "every":
         return training["train_queries"]
     return [largest_size(training) if wanted == "largest" else wanted]
+
+
+def largest_subset(chosen: list[Run]) -> str:
+    """The name of the largest subset that any of the runs has; all is larger than any number."""
+    return max((run.subset for run in chosen), key=lambda name: float("inf") if name == "all" else int(name))
 
 
 def largest_size(training: dict[str, Any]) -> int | None:

@@ -1,11 +1,7 @@
 """Say what a study shows, in words and tables, and record what it was made with."""
 
 import argparse
-import hashlib
-import importlib.metadata
 import json
-import platform
-import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -24,13 +20,11 @@ from rankscale.findings import (
     headline_table,
     left_out,
     scaling_table,
+    standing,
 )
 from rankscale.outlook import plan_said, plan_table, race, ranking_table
+from rankscale.provenance import provenance
 
-PACKAGES = (
-    *("faiss-cpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier", "safetensors", "scikit-learn"),
-    *("scipy", "snakemake", "statsmodels", "tokenizers", "torch", "transformers"),
-)
 TABLES = ("metrics", "fits", "forecasts", "ranking", "plan")
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
 body {{ font: 14px/1.5 system-ui, sans-serif; margin: 1.5em; color: #111; background: #fff }}
@@ -107,7 +101,8 @@ def summary(
         rows = "" if shown.empty else f"\n{shown.to_markdown(index=False, disable_numparse=True)}\n"
         planned = f"\n## What to train next\n\n{plan_said(plan)}\n{rows}"
     cautions = "\n".join(f"- {line}" for line in warnings(metrics, fits, forecasts, missing))
-    return f"""# Study {first.study}: {first.collection}
+    stands = standing(metrics, missing)
+    return f"""# Study {first.study}: {first.collection}{f", {stands}" if stands else ""}
 
 {finals.model.nunique()} models on {finals.train_queries.nunique()} subsets, {finals.seed.nunique()} seed(s); \
 {first.n_queries} {first.split} queries, each against {first.n_candidates} {first.candidates} candidates. \
@@ -157,59 +152,6 @@ def page(title: str, table: pd.DataFrame) -> str:
     return PAGE.format(title=title, body=f"<h1>{title}</h1>{body}")
 
 
-def hours(folders: list[Path]) -> dict[str, float]:
-    """Hours by stage, summed over the jobs' own records."""
-    total: dict[str, float] = {}
-    for folder in folders:
-        for file in sorted(folder.rglob("*.tsv")):
-            stage = file.relative_to(folder).parts[0].removesuffix(".tsv")
-            seconds = pd.read_csv(file, sep="\t")["s"].sum()
-            total[stage] = total.get(stage, 0) + float(seconds) / 3600
-    return {stage: round(value, 5) for stage, value in sorted(total.items())}
-
-
-def provenance(args: argparse.Namespace) -> dict[str, object]:
-    """Versions, commit, config and its hash, collection, hardware, and hours by stage."""
-
-    def git(*command: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", *command], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
-            )
-        except (OSError, subprocess.CalledProcessError):
-            return None
-        return done.stdout.strip()
-
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None
-    status = git("status", "--porcelain")
-    return {
-        "rankscale": importlib.metadata.version("rankscale"),
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": None if status is None else bool(status),
-        "python": platform.python_version(),
-        "versions": versions,
-        "config": args.config,
-        "config_sha256": hashlib.sha256(json.dumps(args.config, sort_keys=True).encode()).hexdigest(),
-        "collection": json.loads(args.manifest.read_text(encoding="utf-8")),
-        "hardware": {"machine": platform.machine(), "processor": _processor(), "system": platform.system()},
-        "hours": hours(args.benchmarks),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} x {names[0]}" if names else platform.processor()
-
-
 def main(args: argparse.Namespace) -> None:
     """Write summary.md, the report's tables, and provenance.json."""
     log.info("saying what the study shows")
@@ -220,7 +162,8 @@ def main(args: argparse.Namespace) -> None:
     pages["summary"] = PAGE.format(title="Summary", body=MarkdownIt("commonmark").enable("table").render(text))
     written = {args.tables / f"{name}.html": made for name, made in pages.items()}
     written[args.summary] = text
-    written[args.provenance] = json.dumps(provenance(args), indent=2, sort_keys=True) + "\n"
+    made = provenance(args.config, args.manifest, args.logs)
+    written[args.provenance] = json.dumps(made, indent=2, sort_keys=True) + "\n"
     for path, made in written.items():
         with tables.whole(path) as beside:
             beside.write_text(made, encoding="utf-8")
@@ -234,7 +177,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--left-out", type=Path, required=True, help="table of the runs that are in no other")
     made.add_argument("--manifest", type=Path, required=True, help="of the collection")
     made.add_argument("--config", type=json.loads, required=True, help="of the study, as JSON")
-    made.add_argument("--benchmarks", type=Path, nargs="*", default=[], help="folders of the jobs' own records")
+    made.add_argument("--logs", type=Path, nargs="*", default=[], help="folders of the jobs' logs")
     made.add_argument("--tables", type=Path, required=True, help="output: folder of the report's tables")
     made.add_argument("--summary", type=Path, required=True, help="output")
     made.add_argument("--provenance", type=Path, required=True, help="output")

@@ -1,5 +1,8 @@
 # From a source to tables of documents, queries and judgments, and to token ids.
 
+# Hub ids by the names of their records.
+FETCHED = {place.replace("/", "--"): place for place in studies.hub_ids(STUDY)}
+
 
 rule collect:
     input:
@@ -8,8 +11,6 @@ rule collect:
         multiext(f"{SHARED}/", "documents.parquet", "queries.parquet", "qrels.parquet", "manifest.json"),
     log:
         f"{SHARED}/logs/collect.log",
-    benchmark:
-        f"{SHARED}/benchmarks/collect.tsv"
     conda:
         ENVIRONMENT
     resources:
@@ -35,8 +36,6 @@ rule tokenize:
         ),
     log:
         f"{SHARED}/logs/tokenize/{{tokenizer}}.log",
-    benchmark:
-        f"{SHARED}/benchmarks/tokenize/{{tokenizer}}.tsv"
     conda:
         ENVIRONMENT
     resources:
@@ -49,3 +48,18 @@ rule tokenize:
     shell:
         "python -m rankscale.tokenize {params.options} --study {resources.study} --log {log} "
         f"--collection {SHARED} --output {SHARED}/tokens/{{wildcards.tokenizer}}"
+
+
+rule fetch:
+    output:
+        "results/shared/hub/{place}.json",
+    log:
+        "results/shared/hub/{place}.log",
+    conda:
+        ENVIRONMENT
+    params:
+        model=lambda wildcards: FETCHED[wildcards.place],
+    message:
+        "Fetching {params.model} from the hub, so that later stages need no internet"
+    shell:
+        "python -m rankscale.fetch --model {params.model} --log {log} --output {output}"

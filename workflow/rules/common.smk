@@ -27,7 +27,13 @@ RESULTS = f"results/{NAME}"
 SHARED = f"results/shared/{COLLECTION}"
 MINED = f"{SHARED}/{STUDY['miner']['name']}"
 MODELS = {model["name"]: model for model in STUDY["models"]}
-RUNS = list(studies.runs(STUDY))
+PARTIAL = STUDY["partial"]
+PLANNED = list(studies.runs(STUDY))
+RUNS = studies.finished(STUDY, Path(RESULTS)) if PARTIAL else PLANNED
+if not RUNS:
+    raise WorkflowError(f"{RESULTS}: no run of this study is finished yet, so there is nothing to report as it stands")
+# What is made of all runs together; of the finished ones alone it lies apart.
+TOGETHER = f"{RESULTS}/partial" if PARTIAL else RESULTS
 SNAPSHOTS = studies.snapshots(STUDY)
 TOKENIZERS = dict(studies.tokenizer_of(STUDY, model) for model in STUDY["models"])
 CHECKPOINTS = [f"{run}/{name}" for run in RUNS for name in [*SNAPSHOTS.get(run, []), "final"]]
@@ -57,6 +63,7 @@ wildcard_constraints:
     seed=r"\d+",
     checkpoint=r"\d+|final",
     shard=r"\d+",
+    place="|".join(map(re.escape, [place.replace("/", "--") for place in studies.hub_ids(STUDY)])) or "none",
 
 
 def flags(options):
@@ -131,5 +138,6 @@ def training_arguments(wildcards):
 
 
 def checkpoints(wildcards):
-    """Every checkpoint that the study declares."""
-    return [f"{RESULTS}/models/{checkpoint}.safetensors" for checkpoint in CHECKPOINTS]
+    """Every checkpoint that the study keeps."""
+    kept = CHECKPOINTS if STUDY["training"]["keep"] == "all" else [f"{run}/final" for run in RUNS]
+    return [f"{RESULTS}/models/{checkpoint}.safetensors" for checkpoint in kept]

@@ -53,8 +53,6 @@ rule retrieve:
         observations=f"{RESULTS}/observations/{CHECKPOINT}.parquet",
     log:
         f"{RESULTS}/logs/retrieve/{CHECKPOINT}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/retrieve/{CHECKPOINT}.tsv"
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -110,17 +108,18 @@ rule gather:
         runs=expand(f"{RESULTS}/models/{{run}}/checkpoints.parquet", run=RUNS),
         scores=expand(f"{RESULTS}/scores/{{checkpoint}}.parquet", checkpoint=CHECKPOINTS),
     output:
-        metrics=f"{RESULTS}/metrics.parquet",
-        left_out=f"{RESULTS}/left_out.parquet",
+        metrics=f"{TOGETHER}/metrics.parquet",
+        left_out=f"{TOGETHER}/left_out.parquet",
     log:
-        f"{RESULTS}/logs/gather.log",
+        f"{TOGETHER}/logs/gather.log",
     conda:
         ENVIRONMENT
     params:
         code=code("gather"),
+        unfinished=flags({"unfinished": [str(run) for run in PLANNED if run not in RUNS]}),
     message:
         f"Gathering the scores of {len(CHECKPOINTS)} checkpoints"
     shell:
-        "python -m rankscale.gather --log {log} "
+        "python -m rankscale.gather {params.unfinished} --log {log} "
         f"--study {NAME} --collection {COLLECTION} --scores {RESULTS}/scores "
         "--runs {input.runs} --output {output.metrics} --left-out {output.left_out}"

@@ -7,7 +7,7 @@ FIGURES = (
     *(("plan",) if PLAN else ()),
 )
 FORMATS = ("svg", "pdf", "png")
-LARGEST = studies.subset_name(studies.largest_size(STUDY["training"]))
+LARGEST = studies.largest_subset(RUNS)
 FINALS = expand("{run}/final", run=RUNS)
 # What the noise of queries is told by.
 SEEN = [
@@ -21,15 +21,13 @@ rule fit:
         metrics=rules.gather.output.metrics,
         seen=SEEN,
     output:
-        fits=f"{RESULTS}/fits.parquet",
-        forecasts=f"{RESULTS}/forecasts.parquet",
-        curves=f"{RESULTS}/curves.parquet",
-        influence=f"{RESULTS}/influence.parquet",
-        ranking=f"{RESULTS}/ranking.parquet",
+        fits=f"{TOGETHER}/fits.parquet",
+        forecasts=f"{TOGETHER}/forecasts.parquet",
+        curves=f"{TOGETHER}/curves.parquet",
+        influence=f"{TOGETHER}/influence.parquet",
+        ranking=f"{TOGETHER}/ranking.parquet",
     log:
-        f"{RESULTS}/logs/fit.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/fit.tsv"
+        f"{TOGETHER}/logs/fit.log",
     conda:
         ENVIRONMENT
     # Any number of processes gives the same tables.
@@ -61,10 +59,10 @@ if PLAN:
             seen=SEEN,
             times=expand(f"{RESULTS}/models/{{run}}/times.parquet", run=[r for r in RUNS if r.subset == LARGEST]),
         output:
-            plan=f"{RESULTS}/plan.parquet",
-            grid=f"{RESULTS}/plan_grid.parquet",
+            plan=f"{TOGETHER}/plan.parquet",
+            grid=f"{TOGETHER}/plan_grid.parquet",
         log:
-            f"{RESULTS}/logs/plan.log",
+            f"{TOGETHER}/logs/plan.log",
         conda:
             ENVIRONMENT
         params:
@@ -88,9 +86,9 @@ rule sweep:
     input:
         expand(f"{RESULTS}/observations/{{run}}/final.parquet", run=[r for r in RUNS if r.subset == LARGEST]),
     output:
-        f"{RESULTS}/sweep.parquet",
+        f"{TOGETHER}/sweep.parquet",
     log:
-        f"{RESULTS}/logs/sweep.log",
+        f"{TOGETHER}/logs/sweep.log",
     conda:
         ENVIRONMENT
     params:
@@ -115,28 +113,28 @@ rule draw:
     output:
         [
             report(
-                f"{RESULTS}/figures/{figure}.svg",
+                f"{TOGETHER}/figures/{figure}.svg",
                 category="Figures",
                 caption=f"../report/{figure}.rst",
                 labels={"figure": figure.replace("_", " ")},
             )
             for figure in FIGURES
         ],
-        [f"{RESULTS}/figures/{figure}.{suffix}" for figure in FIGURES for suffix in FORMATS[1:]],
+        [f"{TOGETHER}/figures/{figure}.{suffix}" for figure in FIGURES for suffix in FORMATS[1:]],
     log:
-        f"{RESULTS}/logs/draw.log",
+        f"{TOGETHER}/logs/draw.log",
     conda:
         ENVIRONMENT
     params:
         code=code("draw"),
         figures=" ".join(FIGURES),
-        plan=f"--plan {RESULTS}/plan.parquet --plan-grid {RESULTS}/plan_grid.parquet" if PLAN else "",
+        plan=f"--plan {TOGETHER}/plan.parquet --plan-grid {TOGETHER}/plan_grid.parquet" if PLAN else "",
     message:
         "Drawing {params.figures}"
     shell:
         "python -m rankscale.draw --log {log} --metrics {input.metrics} --left-out {input.left_out} --fits {input.fits} "
         "--forecasts {input.forecasts} --curves {input.curves} --sweep {input.sweep} --influence {input.influence} {params.plan} "
-        f"--output {RESULTS}/figures "
+        f"--output {TOGETHER}/figures "
         "--figures {params.figures}"
 
 
@@ -155,27 +153,27 @@ rule summarize:
     output:
         [
             report(
-                f"{RESULTS}/tables/{table}.html",
+                f"{TOGETHER}/tables/{table}.html",
                 category="Summary" if table == "summary" else "Tables",
                 caption=f"../report/{table}.rst",
                 labels={"table": table},
             )
             for table in TABLES
         ],
-        summary=f"{RESULTS}/summary.md",
-        provenance=f"{RESULTS}/provenance.json",
+        summary=f"{TOGETHER}/summary.md",
+        provenance=f"{TOGETHER}/provenance.json",
     log:
-        f"{RESULTS}/logs/summarize.log",
+        f"{TOGETHER}/logs/summarize.log",
     conda:
         ENVIRONMENT
     params:
         code=code("summarize"),
         config=flags({"config": json.dumps(STUDY, sort_keys=True)}),
-        plan=f"--plan {RESULTS}/plan.parquet" if PLAN else "",
+        plan=f"--plan {TOGETHER}/plan.parquet" if PLAN else "",
     message:
         "Saying what the study shows, and what it was made with"
     shell:
         "python -m rankscale.summarize --log {log} {params.config} --metrics {input.metrics} --left-out {input.left_out} "
         "--fits {input.fits} --forecasts {input.forecasts} --ranking {input.ranking} {params.plan} --manifest {input.manifest} "
-        f"--benchmarks {RESULTS}/benchmarks {SHARED}/benchmarks {MINED}/benchmarks --tables {RESULTS}/tables "
+        f"--logs {RESULTS}/logs {TOGETHER}/logs {SHARED}/logs {MINED}/logs --tables {TOGETHER}/tables "
         "--summary {output.summary} --provenance {output.provenance}"

@@ -18,8 +18,6 @@ rule train:
         multiext(f"{RUN}/", *TRAINED),
     log:
         f"{RESULTS}/logs/train/{{model}}/{{train_queries}}/{{seed}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/train/{{model}}/{{train_queries}}/{{seed}}.tsv"
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -28,6 +26,7 @@ rule train:
         device=DEVICE,
         save_seconds=str(STUDY["machine"]["save_seconds"]),
         launcher=LAUNCHER,
+        scratch=f"{STUDY['machine']['scratch']}/{NAME}" if STUDY["machine"]["scratch"] else f"{RESULTS}/scratch",
     params:
         recipe=recipes.TRAIN,
         options=training_arguments,
@@ -40,17 +39,19 @@ rule train:
         "--device {resources.device} --save-seconds {resources.save_seconds} "
         f"--collection {SHARED} "
         "--tokens $(dirname {input.tokens[0]}) --mined {input.mined} "
-        f"--scratch {RESULTS}/scratch/{{wildcards.model}}/{{wildcards.train_queries}}/{{wildcards.seed}} "
+        "--scratch {resources.scratch}/{wildcards.model}/{wildcards.train_queries}/{wildcards.seed} "
         f"--output {RUN.replace('{', '{wildcards.')}"
 
 
 # The same for the runs that are also looked at on the way.
 if SNAPSHOTS:
     STEPS = next(iter(SNAPSHOTS.values()))
+    fleeting = temp if STUDY["training"]["keep"] == "final" else str
 
     use rule train as train_with_snapshots with:
         output:
-            multiext(f"{RUN}/", *TRAINED, *[f"{step}.safetensors" for step in STEPS]),
+            multiext(f"{RUN}/", *TRAINED),
+            [fleeting(f"{RUN}/{step}.safetensors") for step in STEPS],
         wildcard_constraints:
             model="|".join({re.escape(run.model) for run in SNAPSHOTS}),
             train_queries="|".join({run.subset for run in SNAPSHOTS}),

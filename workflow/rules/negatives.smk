@@ -17,8 +17,6 @@ rule encode:
         queries=f"{MINED}/queries/{{shard}}.parquet",
     log:
         f"{MINED}/logs/encode/{{shard}}.log",
-    benchmark:
-        f"{MINED}/benchmarks/encode/{{shard}}.tsv"
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -47,8 +45,6 @@ rule mine:
         manifest=f"{MINED}/negatives/{{shard}}.json",
     log:
         f"{MINED}/logs/mine/{{shard}}.log",
-    benchmark:
-        f"{MINED}/benchmarks/mine/{{shard}}.tsv"
     conda:
         ENVIRONMENT
     threads: THREADS

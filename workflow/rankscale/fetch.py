@@ -1,0 +1,63 @@
+"""Fetch a model's files from the hub into its local cache, so that later stages need no internet."""
+
+import argparse
+import json
+from pathlib import Path
+
+from rankscale import command, tables
+from rankscale.command import log
+from rankscale.errors import StudyError
+
+# What transformers reads of a model: its configuration, tokenizer and weights.
+READ = (".json", ".txt", ".model")
+WEIGHTS = (".safetensors", ".bin")
+
+
+def wanted(files: list[str]) -> list[str]:
+    """Of a repository's files those that are read: at its top, and its weights in one format only."""
+    top = [name for name in files if "/" not in name]
+    weights = next(([n for n in top if n.endswith(kind)] for kind in WEIGHTS if any(n.endswith(kind) for n in top)), [])
+    return sorted([*(name for name in top if name.endswith(READ)), *weights])
+
+
+def fetch(model: str) -> dict[str, object]:
+    """Download what is read of `model`; its revision and files. Raises StudyError where the hub has no such model."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        info = HfApi().model_info(model)
+        files = wanted([file.rfilename for file in info.siblings or []])
+        snapshot_download(model, revision="main", allow_patterns=files)
+    except HfHubHTTPError as error:
+        status = getattr(error.response, "status_code", None)
+        why = "the hub has no such model, or does not show it to you" if status in (401, 403, 404) else str(error)
+        raise StudyError(f"{model}: {why.splitlines()[0]}") from None
+    except OfflineModeIsEnabled:
+        raise StudyError(f"{model}: HF_HUB_OFFLINE is set; fetch it where there is internet, without that") from None
+    except OSError as error:
+        raise StudyError(f"{model}: the hub cannot be reached ({type(error).__name__}); is there internet here?") from None
+    if not any(name.endswith(WEIGHTS) for name in files):
+        raise StudyError(f"{model}: the hub's repository has no weights at its top (*.safetensors, *.bin)")
+    return {"model": model, "revision": info.sha, "files": files}
+
+
+def main(args: argparse.Namespace) -> None:
+    """Fetch, then say which revision came."""
+    log.info("fetching %s", args.model)
+    made = fetch(args.model)
+    log.info("%d files of revision %s", len(made["files"]), made["revision"])
+    with tables.whole(args.output) as beside:
+        beside.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    made = command.parser("fetch", __doc__)
+    made.add_argument("--model", required=True, help="hub id")
+    made.add_argument("--output", type=Path, required=True, help="record of what was fetched")
+    return made
+
+
+if __name__ == "__main__":
+    command.run(main, arguments())

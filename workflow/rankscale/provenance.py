@@ -1,0 +1,82 @@
+"""What a study was made with: versions, commit, config, collection, checksums, machines, hours, what was reused."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import subprocess
+from pathlib import Path
+
+from rankscale import spent
+from rankscale import study as studies
+
+PACKAGES = (
+    *("faiss-cpu", "faiss-gpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier", "safetensors"),
+    *("scikit-learn", "scipy", "snakemake", "statsmodels", "tokenizers", "torch", "transformers"),
+)
+COLLECTED = ("documents", "queries", "qrels")
+
+
+def provenance(config: dict, manifest: Path, logs: list[Path]) -> dict[str, object]:
+    """All of it, ready for JSON; `manifest` is the collection's, `logs` are folders of the jobs' logs."""
+    status = _git("status", "--porcelain")
+    return {
+        "rankscale": importlib.metadata.version("rankscale"),
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": None if status is None else bool(status),
+        "python": platform.python_version(),
+        "versions": {package: _version(package) for package in PACKAGES},
+        "config": config,
+        "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
+        "collection": json.loads(manifest.read_text(encoding="utf-8")),
+        "checksums": {f"{name}.parquet": _sha256(manifest.parent / f"{name}.parquet") for name in COLLECTED},
+        "reused": reused(config, manifest.parent.parent),
+        "hardware": {
+            "host": platform.node(),
+            "machine": platform.machine(),
+            "processor": _processor(),
+            "system": platform.system(),
+        },
+        **spent.sums(logs),
+    }
+
+
+def reused(config: dict, shared: Path) -> dict[str, str]:
+    """Which shared folders another study made, and which one."""
+    found = {}
+    for name in studies.shared_settings(config):
+        path = shared / name
+        if path.exists():
+            maker = json.loads(path.read_text(encoding="utf-8"))["study"]
+            if maker != config["study"]:
+                found[str(path.parent)] = maker
+    return found
+
+
+def _git(*command: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *command], capture_output=True, text=True, check=True, cwd=Path(__file__).parent)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} x {names[0]}" if names else platform.processor()

@@ -1,0 +1,55 @@
+"""What a job took: the last line of its log, written and read; sums of such lines by stage."""
+
+import os
+import platform
+import re
+import resource
+import time
+from pathlib import Path
+
+# The device that the stage computes on, as `devices.set_up` finds it.
+device = "cpu"
+LINE = re.compile(
+    r"^(?P<stage>\w+): done in (?P<seconds>[\d.]+) s on (?P<host>\S+): (?P<processes>\d+) x (?P<device>.+), "
+    r"(?P<processor>[\d.]+) s of processor time, (?P<memory>\d+) MB at most$"
+)
+
+
+def said(start: float) -> str:
+    """The line for a stage that began at `start` (of time.monotonic): seconds, host, device, processor time, memory.
+
+    Of several processes that train together (torchrun), the first one speaks for all.
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    parts = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    processor = processes * sum(part.ru_utime + part.ru_stime for part in parts)
+    memory = max(part.ru_maxrss for part in parts) / 1024
+    return (
+        f"done in {time.monotonic() - start:.1f} s on {platform.node() or 'unknown'}: {processes} x {device}, "
+        f"{processor:.1f} s of processor time, {memory:.0f} MB at most"
+    )
+
+
+def sums(folders: list[Path]) -> dict[str, object]:
+    """Of all logs under `folders`: hosts, devices, and by stage the jobs, hours, hours of processors and of GPUs.
+
+    Counts the attempt that ended well; what a killed one took is written nowhere. Jobs that share a GPU each count it
+    whole.
+    """
+    hosts, devices, stages = set(), set(), {}
+    for folder in folders:
+        for log in sorted(folder.rglob("*.log")):
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            found = LINE.match(lines[-1]) if lines else None
+            if not found:
+                continue
+            hosts.add(found["host"])
+            devices.add(found["device"])
+            hours = float(found["seconds"]) / 3600
+            row = stages.setdefault(found["stage"], {"jobs": 0, "wall": 0.0, "processor": 0.0, "gpu": 0.0})
+            row["jobs"] += 1
+            row["wall"] += hours
+            row["processor"] += float(found["processor"]) / 3600
+            row["gpu"] += hours * int(found["processes"]) * (found["device"] != "cpu")
+    rounded = {stage: {k: round(v, 5) for k, v in row.items()} for stage, row in sorted(stages.items())}
+    return {"hosts": sorted(hosts), "devices": sorted(devices), "hours": rounded}

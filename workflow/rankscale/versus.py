@@ -1,0 +1,187 @@
+"""Two studies side by side: the slopes of their laws, the models that both have, and a figure of the two."""
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from rankscale import tables
+from rankscale.axes import fixed_of, sizes
+from rankscale.decomposition import PARTS
+from rankscale.errors import StudyError
+from rankscale.findings import NAMES, findings, headline_of, said, standing
+
+AXES = ("model", "data")
+MEASURES = (*PARTS, "mrr", "ndcg_10")
+TABLES = ("metrics", "fits", "forecasts", "curves")
+
+
+class Side(NamedTuple):
+    """One study: its tables, by name, and what its headline speaks of."""
+
+    folder: Path
+    tables: dict[str, pd.DataFrame]
+    stands: str
+
+    @property
+    def finals(self) -> pd.DataFrame:
+        """The headline's rows at the end of training."""
+        metrics = self.tables["metrics"]
+        return headline_of(metrics[metrics.checkpoint == "final"], metrics)
+
+    def name(self) -> str:
+        """Study and headline in words."""
+        row = self.finals.iloc[0]
+        stands = f" ({self.stands})" if self.stands else ""
+        return f"{row.study}{stands}: {row.n_queries} {row.split} queries, {row.n_candidates} {row.candidates} candidates"
+
+
+def side(folder: Path) -> Side:
+    """Read a study's tables. Raises StudyError where one is missing or has no finished run."""
+    read = {name: tables.read(name, folder / f"{name}.parquet").to_pandas() for name in TABLES}
+    if read["metrics"].empty:
+        raise StudyError(f"{folder}/metrics.parquet: holds no finished run")
+    missing = tables.read("left_out", folder / "left_out.parquet").to_pylist()
+    return Side(folder, read, standing(read["metrics"], missing))
+
+
+def apart(first: tuple, second: tuple) -> tuple[float, float, float]:
+    """The difference second - first of two estimates (value, low, high), and its interval, from theirs.
+
+    By the method of variance estimates recovery (Zou and Donner, Statistics in Medicine 2008), which takes intervals
+    that are not symmetric, for independent estimates; NaN where an end is open.
+    """
+    (a, la, ua), (b, lb, ub) = ([math.nan if v is None else v for v in one] for one in (first, second))
+    gap = b - a
+    return gap, gap - math.hypot(b - lb, ua - a), gap + math.hypot(ub - b, a - la)
+
+
+def slopes(first: Side, second: Side) -> list[dict[str, object]]:
+    """One row per axis and metric: both slopes with their intervals, the difference, laws, errors, verdicts."""
+    rows = []
+    found = [findings(*(one.tables[name] for name in TABLES[:3])) for one in (first, second)]
+    for one, other in zip(*found, strict=True):
+        if one.axis not in AXES:
+            continue
+        gap, low, high = apart(one[4:7], other[4:7])
+        row: dict[str, object] = {"axis": one.axis, "metric": one.metric}
+        for end, f in (("first", one), ("second", other)):
+            error = f.errors.get(f.law, (None,))[0]
+            row |= {f"{end}_fixed": f.fixed, f"{end}_slope": f.slope, f"{end}_low": f.low, f"{end}_high": f.high}
+            row |= {f"{end}_law": f.law, f"{end}_r2": f.r2, f"{end}_error": error, f"{end}_scales": f.scales}
+        rows.append(row | {"difference": gap, "low": low, "high": high})
+    return rows
+
+
+def shared(first: Side, second: Side) -> tuple[list[dict[str, object]], str]:
+    """One row per measure over the models and subsets that both have, means over seeds; or why there is none."""
+    what = ["collection", "split", "candidates", "n_candidates", "n_queries"]
+    a, b = (one.finals.iloc[0][what] for one in (first, second))
+    odd = [f"{name} {a[name]} and {b[name]}" for name in what if a[name] != b[name]]
+    if odd:
+        return [], f"Values are not set side by side, as they do not compare: {'; '.join(odd)}."
+    keys = ["model", "train_queries"]
+    means = [one.finals.groupby(keys)[list(MEASURES)].mean() for one in (first, second)]
+    both = means[0].index.intersection(means[1].index)
+    if not len(both):
+        return [], "No model and subset is in both."
+    rows = []
+    for measure in MEASURES:
+        x, y = (mean.loc[both, measure] for mean in means)
+        if x.notna().all() and y.notna().all():
+            lower = f"{(y < x).sum()} of {len(both)}"
+            row = {"measure": measure, "first": x.mean(), "second": y.mean(), "difference": (y - x).mean()}
+            rows.append(row | {"second is lower": lower})
+    return rows, ""
+
+
+def printed(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """The slopes for a terminal."""
+    shown = []
+    for row in rows:
+        made = {"axis": row["axis"], "metric": NAMES[row["metric"]]}
+        for end in ("first", "second"):
+            value, low, high, r2 = (row[f"{end}_{name}"] for name in ("slope", "low", "high", "r2"))
+            made[end] = "-" if value is None else f"{value:.3f} [{_end(low)}, {_end(high)}]"
+            kind = "trend" if row["metric"] == "score_uncertainty" else "line"
+            error = row[f"{end}_error"]
+            told = "" if error is None else f", off by {said(kind, error)}"
+            made[f"its law, {end}"] = f"{row[f'{end}_law']}, R² {r2:.3f}{told}" if r2 is not None else "-"
+        ends = f"[{_end(row['low'])}, {_end(row['high'])}]"
+        made["difference"] = "-" if math.isnan(row["difference"]) else f"{row['difference']:+.3f} {ends}"
+        shown.append(made)
+    return shown
+
+
+def _end(value: float | None) -> str:
+    return "open" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def draw(first: Side, second: Side, path: Path) -> None:
+    """The four over model size and data, both studies in each panel, as SVG, PDF or PNG by the path's suffix."""
+    from rankscale import panels
+
+    suffix = path.suffix.removeprefix(".")
+    if suffix not in ("svg", "pdf", "png"):
+        raise StudyError(f"--figure: {path} should end in .svg, .pdf or .png")
+    figure, axes = panels.panels(4, 2, 13, 6)
+    handles = []
+    for one, colour, marker in ((first, "#0072B2", "o"), (second, "#D55E00", "s")):
+        for n, axis in enumerate(AXES):
+            fixed = fixed_of(axis, one.finals)
+            name, _, value = fixed.partition("=")
+            rows = one.finals[one.finals[name].astype(str) == value]
+            for ax, metric in zip(axes[4 * n :], PARTS, strict=False):
+                made = panels.draw_points(ax, rows, metric, sizes(rows, axis)[:, 0], colour, marker, one.name())
+                _curve(ax, one, metric, axis, fixed, colour)
+                ax.set_xscale("log")
+                ax.set_title(NAMES[metric] if n == 0 else "", fontsize=9.5)
+                ax.set_xlabel(panels.AXES[axis])
+        handles.append(made)
+    axes[0].set_ylabel("nats")
+    axes[4].set_ylabel("nats")
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    with tables.whole(path) as beside:
+        figure.savefig(beside, format=suffix)
+
+
+def _curve(ax: object, one: Side, metric: str, axis: str, fixed: str, colour: str) -> None:
+    """The law that AICc prefers on all points, with its band."""
+    curves = one.tables["curves"]
+    fits = headline_of(one.tables["fits"], one.tables["metrics"])
+    fits = fits[(fits.metric == metric) & (fits.axis == axis) & (fits.fixed == fixed) & fits.converged]
+    laws = ("trend",) if metric == "score_uncertainty" else ("line", "floor")
+    fits = fits[fits.law.isin(laws)].dropna(subset="aicc").sort_values("aicc", kind="stable")
+    if fits.empty:
+        return
+    curves = headline_of(curves, one.tables["metrics"])
+    key = (curves.metric == metric) & (curves.axis == axis) & (curves.fixed == fixed) & (curves.law == fits.law.iloc[0])
+    curve = curves[key].sort_values("x")
+    ax.plot(curve.x, curve.y, color=colour, lw=1.2)
+    ax.fill_between(curve.x.to_numpy(), curve.low.to_numpy(float), curve.high.to_numpy(float), color=colour, alpha=0.12, lw=0)
+
+
+def compare(first: Path, second: Path, figure: Path | None, table: Path | None) -> str:
+    """Both studies in words and tables; `figure` and `table` (CSV) are written where given."""
+    from tabulate import tabulate
+
+    sides = side(first), side(second)
+    rows = slopes(*sides)
+    values, why = shared(*sides)
+    if table:
+        with tables.whole(table) as beside:
+            pd.DataFrame(rows).to_csv(beside, index=False)
+    if figure:
+        draw(*sides, figure)
+    parts = [
+        f"first:  {first}, {sides[0].name()}",
+        f"second: {second}, {sides[1].name()}",
+        "\nSlopes (metric ~ size^-slope; of Score-Uncertainty nats per e-fold of size), 95 % intervals. The difference is",
+        "second less first; its interval takes the two as independent, so it is too wide where they share queries.\n",
+        tabulate(printed(rows), headers="keys", tablefmt="github", disable_numparse=True),
+        f"\n{why}" if why else "\nModels and subsets that both have, means over them and over seeds:\n",
+        tabulate(values, headers="keys", tablefmt="github", floatfmt=".4g") if values else "",
+    ]
+    return "\n".join(parts)
