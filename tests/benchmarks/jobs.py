@@ -1,6 +1,6 @@
 """Dry runs of ever larger grids: seconds, memory and growth of Snakemake on this workflow, beside bare rules.
 
-    python -m tests.benchmarks.jobs
+python -m tests.benchmarks.jobs
 """
 
 import os

@@ -164,7 +164,9 @@ def trainings(cluster, folder, study):
     cluster.command("scontrol", "update", f"jobid={jobs['limited']['JobId']}", "EndTime=now+1")
     cluster.command("scontrol", "requeue", jobs["requeued"]["JobId"])
     cluster.command("scancel", jobs["cancelled"]["JobId"])
-    subprocess.run(["pkill", "-9", "-f", "rankscale.train .*--output results/killed/"], check=True)  # as for want of memory
+    subprocess.run(
+        ["pkill", "-9", "-f", "rankscale.train .*--output results/killed/"], check=True
+    )  # as for want of memory
     os.killpg(processes["stopped"].pid, signal.SIGINT)
     until(lambda: job(cluster, folder, "requeued")["JobState"] == "PENDING", 60, lambda: str(cluster.jobs()[-5:]))
     cluster.command("scontrol", "update", f"jobid={jobs['requeued']['JobId']}", "StartTime=now")
@@ -221,9 +223,12 @@ def test_gpus_can_be_asked_for_as_a_generic_resource(cluster, folder, study):
     """As some clusters want it: the line that the profile's comment names."""
     profile = folder / "profiles/slurm/config.yaml"
     as_it_was = profile.read_text()
-    profile.write_text(as_it_was.replace("  train: {slurm_partition: gpu, gpu: 1,", "  train: {slurm_partition: gpu, gres: \"'gpu:1'\","))
+    line = "  train: {slurm_partition: gpu, gpu: 1,"
+    assert line in as_it_was
+    profile.write_text(as_it_was.replace(line, line.replace("gpu: 1", "gres: \"'gpu:1'\"")))
     configured(folder, "generic", SIZES[:1], train_queries=[256])
-    code, said = launched(cluster, folder, "results/generic/models/L1H8/256/42/final.safetensors --configfile generic.yaml")
+    target = "results/generic/models/L1H8/256/42/final.safetensors"
+    code, said = launched(cluster, folder, f"{target} --configfile generic.yaml")
     profile.write_text(as_it_was)
     assert code == 0, said[-3000:]
     last = cluster.jobs()[-1]

@@ -112,6 +112,7 @@ def test_the_published_study_is_the_published_recipe():
         "query_length": 24,
         "passage_length": 128,
         "output_dim": 1024,
+        "keep": "all",
         "snapshots": {
             "models": ["L2H128", "L8H512", "L24H1024"],
             "train_queries": None,
@@ -195,6 +196,9 @@ def test_runs_and_snapshots():
     everything = changed("training.train_queries", [500, None])
     everything["training"]["snapshots"]["train_queries"] = "largest"
     assert [run.subset for run in study.snapshots(configs.check(everything))] == ["all"]
+    everything["training"]["snapshots"] |= {"train_queries": "every", "steps": [1, 10]}
+    looked_at = study.snapshots(configs.check(everything))
+    assert [run.subset for run in looked_at] == list(map(study.subset_name, everything["training"]["train_queries"]))
 
 
 def test_another_study_s_settings_under_the_same_name_are_refused(tmp_path):

@@ -51,6 +51,10 @@ def hub(repository):
                 files = [{"rfilename": file.name} for file in sorted(repository.iterdir())]
                 told = {"id": NAME, "modelId": NAME, "sha": SHA, "siblings": files, "private": False}
                 self.answer(json.dumps(told).encode(), **{"Content-Type": "application/json"})
+            elif path == f"/api/models/{NAME}/tree/{SHA}":
+                files = sorted(repository.iterdir())
+                told = [{"type": "file", "path": f.name, "size": f.stat().st_size, "oid": f.name} for f in files]
+                self.answer(json.dumps(told).encode(), **{"Content-Type": "application/json"})
             elif path.startswith(f"/{NAME}/resolve/") and (repository / Path(path).name).exists():
                 body = (repository / Path(path).name).read_bytes()
                 self.answer(body, **{"ETag": f'"{Path(path).name}"', "X-Repo-Commit": SHA})

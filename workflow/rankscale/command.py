@@ -6,7 +6,6 @@ import logging
 import math
 import os
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,7 +46,6 @@ def run(stage: Callable[[argparse.Namespace], None], arguments: argparse.Argumen
     logging.getLogger().setLevel(logging.WARNING)
     log.setLevel(logging.INFO)
     logging.raiseExceptions = False  # a log on a full disk must not bury the error that says so
-    start = time.monotonic()
     try:
         stage(args)
     except StudyError as error:
@@ -58,7 +56,7 @@ def run(stage: Callable[[argparse.Namespace], None], arguments: argparse.Argumen
             raise
         log.error("%s: %s", error.filename or "output", error.strerror or error)
         sys.exit(1)
-    log.info("%s", spent.said(start))
+    log.info("%s", spent.said())
 
 
 def at_least(least: float, kind: type = int) -> Callable[[str], float]:

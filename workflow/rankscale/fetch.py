@@ -35,8 +35,8 @@ def fetch(model: str) -> dict[str, object]:
         raise StudyError(f"{model}: {why.splitlines()[0]}") from None
     except OfflineModeIsEnabled:
         raise StudyError(f"{model}: HF_HUB_OFFLINE is set; fetch it where there is internet, without that") from None
-    except OSError as error:
-        raise StudyError(f"{model}: the hub cannot be reached ({type(error).__name__}); is there internet here?") from None
+    except Exception as error:  # whatever the HTTP library says
+        raise StudyError(f"{model}: the hub cannot be reached ({type(error).__name__})") from None
     if not any(name.endswith(WEIGHTS) for name in files):
         raise StudyError(f"{model}: the hub's repository has no weights at its top (*.safetensors, *.bin)")
     return {"model": model, "revision": info.sha, "files": files}

@@ -59,7 +59,7 @@ def law_of(name: str, x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> laws.F
 
 
 def already(made: laws.Fit, costs: Costs, n: float, d: float) -> list[str]:
-    """Whether a run that costs no more than size `n` on `d` queries was measured to be as good as the law expects it."""
+    """A warning if a run no dearer than size `n` on `d` queries was measured to be as good as the law expects it."""
     spent, paid = (costs.total(*cells.T) for cells in (np.array([[n, d]]), made.x))
     best = made.y[paid <= spent[0]].min(initial=np.inf)
     expected = made.predict(np.array([[n, d]]))[0]

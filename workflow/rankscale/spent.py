@@ -7,6 +7,8 @@ import resource
 import time
 from pathlib import Path
 
+import psutil
+
 # The device that the stage computes on, as `devices.set_up` finds it.
 device = "cpu"
 LINE = re.compile(
@@ -15,8 +17,8 @@ LINE = re.compile(
 )
 
 
-def said(start: float) -> str:
-    """The line for a stage that began at `start` (of time.monotonic): seconds, host, device, processor time, memory.
+def said() -> str:
+    """The line for this process so far: seconds, host, device, processor time, memory.
 
     Of several processes that train together (torchrun), the first one speaks for all.
     """
@@ -25,7 +27,7 @@ def said(start: float) -> str:
     processor = processes * sum(part.ru_utime + part.ru_stime for part in parts)
     memory = max(part.ru_maxrss for part in parts) / 1024
     return (
-        f"done in {time.monotonic() - start:.1f} s on {platform.node() or 'unknown'}: {processes} x {device}, "
+        f"done in {time.time() - psutil.Process().create_time():.1f} s on {platform.node() or 'unknown'}: {processes} x {device}, "
         f"{processor:.1f} s of processor time, {memory:.0f} MB at most"
     )
 
@@ -37,7 +39,7 @@ def sums(folders: list[Path]) -> dict[str, object]:
     whole.
     """
     hosts, devices, stages = set(), set(), {}
-    for folder in folders:
+    for folder in dict.fromkeys(folders):
         for log in sorted(folder.rglob("*.log")):
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
             found = LINE.match(lines[-1]) if lines else None

@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from rankscale import tables
@@ -35,7 +34,9 @@ class Side(NamedTuple):
         """Study and headline in words."""
         row = self.finals.iloc[0]
         stands = f" ({self.stands})" if self.stands else ""
-        return f"{row.study}{stands}: {row.n_queries} {row.split} queries, {row.n_candidates} {row.candidates} candidates"
+        return (
+            f"{row.study}{stands}: {row.n_queries} {row.split} queries, {row.n_candidates} {row.candidates} candidates"
+        )
 
 
 def side(folder: Path) -> Side:
@@ -160,7 +161,9 @@ def _curve(ax: object, one: Side, metric: str, axis: str, fixed: str, colour: st
     key = (curves.metric == metric) & (curves.axis == axis) & (curves.fixed == fixed) & (curves.law == fits.law.iloc[0])
     curve = curves[key].sort_values("x")
     ax.plot(curve.x, curve.y, color=colour, lw=1.2)
-    ax.fill_between(curve.x.to_numpy(), curve.low.to_numpy(float), curve.high.to_numpy(float), color=colour, alpha=0.12, lw=0)
+    ax.fill_between(
+        curve.x.to_numpy(), curve.low.to_numpy(float), curve.high.to_numpy(float), color=colour, alpha=0.12, lw=0
+    )
 
 
 def compare(first: Path, second: Path, figure: Path | None, table: Path | None) -> str:
@@ -178,8 +181,8 @@ def compare(first: Path, second: Path, figure: Path | None, table: Path | None) 
     parts = [
         f"first:  {first}, {sides[0].name()}",
         f"second: {second}, {sides[1].name()}",
-        "\nSlopes (metric ~ size^-slope; of Score-Uncertainty nats per e-fold of size), 95 % intervals. The difference is",
-        "second less first; its interval takes the two as independent, so it is too wide where they share queries.\n",
+        "\nSlopes (metric ~ size^-slope; of Score-Uncertainty nats per e-fold of size), 95 % intervals. The difference",
+        "is second less first; its interval takes both as independent, so it is too wide where they share queries.\n",
         tabulate(printed(rows), headers="keys", tablefmt="github", disable_numparse=True),
         f"\n{why}" if why else "\nModels and subsets that both have, means over them and over seeds:\n",
         tabulate(values, headers="keys", tablefmt="github", floatfmt=".4g") if values else "",
