@@ -22,12 +22,12 @@ def said() -> str:
 
     Of several processes that train together (torchrun), the first one speaks for all.
     """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    seconds, processes = time.time() - psutil.Process().create_time(), int(os.environ.get("WORLD_SIZE", "1"))
     parts = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     processor = processes * sum(part.ru_utime + part.ru_stime for part in parts)
     memory = max(part.ru_maxrss for part in parts) / 1024
     return (
-        f"done in {time.time() - psutil.Process().create_time():.1f} s on {platform.node() or 'unknown'}: {processes} x {device}, "
+        f"done in {seconds:.1f} s on {platform.node() or 'unknown'}: {processes} x {device}, "
         f"{processor:.1f} s of processor time, {memory:.0f} MB at most"
     )
 

@@ -1,0 +1,49 @@
+"""The environments of pip, conda and containers hold the same versions, and this one is the lock's."""
+
+import importlib.metadata
+import re
+
+import yaml
+from packaging.requirements import Requirement
+
+from tests.conftest import ROOT
+
+LOCK = [line for line in (ROOT / "envs/lock.txt").read_text().splitlines() if line and not line.startswith("#")]
+
+
+def conda(name):
+    made = yaml.safe_load((ROOT / f"envs/{name}.yaml").read_text())
+    pip = next(part["pip"] for part in made["dependencies"] if isinstance(part, dict))
+    return pip, [part for part in made["dependencies"] if isinstance(part, str)]
+
+
+def test_conda_takes_the_versions_of_the_lock():
+    assert conda("cpu")[0] == LOCK
+    assert conda("gpu")[0] == [line.replace("faiss-cpu", "faiss-gpu") for line in LOCK]
+    assert conda("cpu")[1] == conda("gpu")[1] == ["python=3.11", "pip"]
+
+
+def test_the_container_installs_the_lock_on_the_same_python():
+    recipe = (ROOT / "envs/Dockerfile").read_text()
+    assert re.search(r"^FROM python:3\.11-slim$", recipe, re.MULTILINE)
+    assert "COPY envs/lock.txt" in recipe
+    for line in recipe.splitlines():
+        if "pip install" in line:
+            assert "--requirement /tmp/lock.txt" in line or "--no-deps" in line
+
+
+def test_what_is_asked_for_is_locked():
+    asked = [line for line in (ROOT / "envs/requirements.in").read_text().splitlines() if line and line[0] != "#"]
+    locked = {Requirement(line).name.lower(): Requirement(line) for line in LOCK}
+    for line in asked:
+        wanted = Requirement(line)
+        version = next(iter(locked[wanted.name.lower()].specifier)).version
+        assert wanted.specifier.contains(version), line
+
+
+def test_this_environment_is_the_lock_s():
+    for line in LOCK:
+        wanted = Requirement(line)
+        if wanted.marker is None or wanted.marker.evaluate():
+            installed = importlib.metadata.version(wanted.name).partition("+")[0]
+            assert wanted.specifier.contains(installed), line
