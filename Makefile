@@ -31,7 +31,7 @@ demo: $(VENV)/.made
 	@$(bin)/python -m rankscale.headline results/demo
 
 test: $(VENV)/.made-test
-	PATH="$(abspath $(bin)):$$PATH" $(bin)/python -m pytest tests
+	PATH="$(abspath $(bin)):$$PATH" $(bin)/python -m pytest --numprocesses 2 --dist loadfile tests
 
 lint: $(VENV)/.made-test
 	$(bin)/ruff check .

@@ -1,5 +1,6 @@
 """A small study on a real SLURM cluster, by the profile that the README names."""
 
+import getpass
 import json
 import os
 import shutil
@@ -26,7 +27,8 @@ BROKEN = {"name": "broken", "checkpoint": "./broken"}
 def configured(folder, name, models, **training):
     """A config file of the small study, with other models and settings of training."""
     config = yaml.safe_load(SMALL) | {"study": name, "models": models, "machine": {"save_seconds": 0}}
-    config["training"] |= training
+    snapshots = {"models": ["L1H16"], "steps": [1, 10]}
+    config["training"] |= {"train_queries": [256], "snapshots": snapshots} | training
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(config))
 
 
@@ -73,8 +75,8 @@ def folder(project, tmp_path_factory):
 @pytest.fixture(scope="module")
 def study(cluster, folder):
     """The whole study, one of whose models cannot be loaded: exit code, words, jobs."""
-    configured(folder, "cluster", [*SIZES, BROKEN], train_queries=[256, 512])
-    code, said = launched(cluster, folder, "--configfile cluster.yaml")
+    configured(folder, "cluster", [*SIZES, BROKEN])
+    code, said = launched(cluster, folder, "--configfile cluster.yaml --retries 1")
     return code, said, cluster.jobs()
 
 
@@ -85,16 +87,16 @@ def seconds(moment):
 def test_a_failing_run_stops_no_other_and_is_named_at_the_end(folder, study):
     code, said, jobs = study
     assert code
-    for run in ("L1H8/256", "L1H8/512", "L1H16/256", "L1H16/512"):
+    for run in ("L1H8/256", "L1H16/256"):
         assert (folder / f"results/cluster/scores/{run}/42/final.parquet").exists(), said[-3000:]
-    end = said[said.index("stages did not end well") :]
-    assert "2 stages did not end well" in said
+    end = said[said.index("stage did not end well") :]
+    assert "1 stage did not end well" in said
     assert "results/cluster/logs/train/broken/256/42.log" in end
     assert "train: checkpoint ./broken: cannot be loaded" in end
-    # Tried three times, each with more memory and time.
+    # Tried again with more memory and time.
     tried = [j for j in jobs if j["Comment"] == "rule_train_wildcards_broken_256_42"]
-    assert [j["MinMemoryNode"] for j in tried] == ["16000M", "32000M", "48000M"]
-    assert [j["TimeLimit"] for j in tried] == ["08:00:00", "16:00:00", "1-00:00:00"]
+    assert [j["MinMemoryNode"] for j in tried] == ["16000M", "32000M"]
+    assert [j["TimeLimit"] for j in tried] == ["08:00:00", "16:00:00"]
 
 
 def test_gpu_stages_take_turns_on_the_one_gpu_and_others_do_not_wait(study):
@@ -109,15 +111,15 @@ def test_gpu_stages_take_turns_on_the_one_gpu_and_others_do_not_wait(study):
 
 
 def test_a_runs_checkpoints_are_evaluated_and_scored_in_one_submission(study):
-    """L1H16 on 512 queries has two snapshots: three checkpoints, each evaluated and scored."""
+    """L1H16 has two snapshots: three checkpoints, each evaluated and scored."""
     _, _, jobs = study
-    evaluated = [j["Comment"] for j in jobs if "evaluation_L1H16_512_42" in j["Comment"]]
+    evaluated = [j["Comment"] for j in jobs if "evaluation_L1H16_256_42" in j["Comment"]]
     assert len(evaluated) == 1
 
 
 def test_a_second_call_finishes_what_the_failing_run_left(cluster, folder, study):
     """Without the broken model the rest of the study is there: nothing is trained or evaluated again."""
-    configured(folder, "cluster", SIZES, train_queries=[256, 512])
+    configured(folder, "cluster", SIZES)
     before = len(cluster.jobs())
     code, said = launched(cluster, folder, "--configfile cluster.yaml")
     assert code == 0, said[-3000:]
@@ -133,7 +135,8 @@ RUN = "L1H16/512/42"
 
 
 def log(folder, name):
-    return (folder / f"results/{name}/logs/train/{RUN}.log").read_text()
+    path = folder / f"results/{name}/logs/train/{RUN}.log"
+    return path.read_text() if path.exists() else ""  # Snakemake deletes it before it tries again
 
 
 def states(folder, name):
@@ -147,7 +150,7 @@ def job(cluster, folder, name):
 
 
 @pytest.fixture(scope="module")
-def trainings(cluster, folder, study):
+def trainings(cluster, folder):
     """Each one's process and first job, once it has saved a state and was disturbed."""
     processes = {}
     for name in DISTURBED:
@@ -173,8 +176,8 @@ def trainings(cluster, folder, study):
     yield processes, jobs
     for process in processes.values():
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)
-            process.wait(60)
+            os.killpg(process.pid, signal.SIGKILL)
+    cluster.command("scancel", "--user", getpass.getuser())
 
 
 def went_on(folder, name):
@@ -208,8 +211,7 @@ def test_a_training_at_its_time_limit_is_tried_again_with_more_and_goes_on(clust
 def test_a_job_cancelled_by_hand_counts_as_failed(cluster, folder, trainings):
     assert trainings[0]["cancelled"].wait(120)
     said = (folder / "cancelled.txt").read_text()
-    assert "1 stages did not end well" in said
-    assert f"results/cancelled/logs/train/{RUN}.log" in said[said.index("stages did not end well") :]
+    assert f"results/cancelled/logs/train/{RUN}.log" in said[said.index("1 stage did not end well") :]
     assert states(folder, "cancelled"), "its state is kept"
 
 
@@ -219,14 +221,14 @@ def test_ctrl_c_cancels_the_jobs(cluster, folder, trainings):
     assert job(cluster, folder, "stopped")["JobId"] == trainings[1]["stopped"]["JobId"]
 
 
-def test_gpus_can_be_asked_for_as_a_generic_resource(cluster, folder, study):
+def test_gpus_can_be_asked_for_as_a_generic_resource(cluster, folder):
     """As some clusters want it: the line that the profile's comment names."""
     profile = folder / "profiles/slurm/config.yaml"
     as_it_was = profile.read_text()
     line = "  train: {slurm_partition: gpu, gpu: 1,"
     assert line in as_it_was
     profile.write_text(as_it_was.replace(line, line.replace("gpu: 1", "gres: \"'gpu:1'\"")))
-    configured(folder, "generic", SIZES[:1], train_queries=[256])
+    configured(folder, "generic", SIZES)
     target = "results/generic/models/L1H8/256/42/final.safetensors"
     code, said = launched(cluster, folder, f"{target} --configfile generic.yaml")
     profile.write_text(as_it_was)

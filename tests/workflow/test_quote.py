@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from rankscale import quote, tables
+from rankscale import estimates, tables
 from rankscale.errors import StudyError
 from tests.conftest import run
 
@@ -22,6 +22,60 @@ def test_a_finished_study_is_quoted_what_it_took(project, study):
     # At the rates of the largest subset: smaller ones are slower to start.
     assert 0.2 * seconds < float(hours) * 3600 < 2 * seconds
     assert "0 to run" in said
+
+
+def test_the_disk_that_is_quoted_is_what_the_study_holds(project, study):
+    said = run("python -m rankscale.quote --at-once 3", project).stdout
+    units = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
+    told = {name: float(n) * units[unit] for name, n, unit in re.findall(r"([a-z ]+) ([\d.e+]+) ([kMG]?B)\b", said)}
+    shared = project / "results/shared/docstrings"
+    held = {
+        "checkpoints": study.glob("models/*/*/*/*.safetensors"),
+        "vectors": shared.glob("lsa/*/*.parquet"),
+        "token ids": shared.glob("tokens/wordpiece/*.parquet"),
+        "runs": study.glob("runs/*/*/*/*.parquet"),
+    }
+    for name, paths in held.items():
+        value = next(value for key, value in told.items() if key.strip() == name)
+        files = [path for path in paths if "negatives" not in str(path)]
+        assert value == pytest.approx(sum(path.stat().st_size for path in files), rel=0.5), name
+    assert re.search(r"At its peak .* with 3 trainings at once", said)
+
+
+def test_what_is_kept_and_what_runs_at_once_make_the_peak():
+    """Two sizes of 4 bytes x (12 h^2 + 13 h + (1000 + 8) h) weights, of which the larger has one snapshot."""
+    models = [{"name": f"L1H{h}", "layers": 1, "hidden": h} for h in (8, 16)]
+    training = {"train_queries": [100], "seeds": [1], "negatives": "random", "output_dim": 8, "keep": "final"}
+    training["snapshots"] = {"models": ["L1H16"], "steps": [1], "train_queries": "largest"}
+    study = {
+        "collection": {"source": "tsv"},
+        "tokenizer": {"vocabulary": 1000},
+        "miner": {"encoder": "lsa", "top_k": 10},
+        "models": models,
+        "training": training,
+        "evaluation": {"full_retrieval": False, "candidates": {"hard": 4}},
+    }
+    small, large = (4 * (12 * h**2 + 13 * h + 1008 * h) for h in (8, 16))
+    size = {"documents": 10.0, "train": 100.0, "test": 5.0, "passage": 4.0, "query": 2.0}
+    stays, passes = estimates.disk(study, size, 1)
+    assert stays["checkpoints"] == small + large
+    assert passes["states of training"] == 6 * large + large
+    assert estimates.disk(study, size, 2)[1]["states of training"] == 6 * (small + large) + large
+    training["keep"] = "all"
+    stays, passes = estimates.disk(study, size, 1)
+    assert stays["checkpoints"] == small + 2 * large
+    assert passes["states of training"] == 6 * large
+
+
+def test_encoding_and_mining_are_counted_where_the_miner_s_size_is_known(tmp_path):
+    (tmp_path / "config.json").write_text('{"num_hidden_layers": 2, "hidden_size": 10}')
+    miner = {"encoder": str(tmp_path), "shards": 2}
+    size = {"documents": 100.0, "train": 6.0, "test": 4.0, "passage": 5.0, "query": 3.0}
+    encode, _, mine, _ = estimates.mining({"miner": miner}, size)
+    parameters = 2 * (12 * 100 + 13 * 10)
+    tokens = 100 * 5 * (2 * parameters + 4 * 2 * 10 * 5) + 10 * 3 * (2 * parameters + 4 * 2 * 10 * 3)
+    assert (encode.stage, encode.flops) == ("encode", tokens / 2)
+    assert (mine.stage, mine.flops) == ("mine", 2 * 10 * 100 * 10 / 2)
 
 
 def test_a_target_is_quoted_alone(project, study):
@@ -47,12 +101,12 @@ def test_what_cannot_be_quoted_is_said_in_one_line(project, study, arguments, sa
 
 
 def test_sizes_are_read_off_names_where_a_model_is_not_there():
-    assert quote.shape({"name": "mini", "checkpoint": "google/bert_uncased_L-4_H-256_A-4"}) == (4, 256)
-    assert quote.shape({"name": "L24H1024", "checkpoint": "google-bert/bert-large-uncased"}) == (24, 1024)
-    assert quote.shape({"name": "mini", "checkpoint": "some/encoder"}) is None
+    assert estimates.shape({"name": "mini", "checkpoint": "google/bert_uncased_L-4_H-256_A-4"}) == (4, 256)
+    assert estimates.shape({"name": "L24H1024", "checkpoint": "google-bert/bert-large-uncased"}) == (24, 1024)
+    assert estimates.shape({"name": "mini", "checkpoint": "some/encoder"}) is None
 
 
 def test_a_collection_that_is_not_there_cannot_be_counted(tmp_path):
     config = {"collection": {"name": "c", "source": "docstrings"}, "training": {"passage_length": 8, "query_length": 4}}
     with pytest.raises(StudyError, match="the collection is not there yet"):
-        quote.sizes(config, tmp_path)
+        estimates.sizes(config, tmp_path)

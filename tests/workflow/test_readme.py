@@ -16,7 +16,9 @@ ELSEWHERE = {"make demo", "make test", "make environment"}
 
 @pytest.fixture(scope="module")
 def folder(project, tmp_path_factory):
-    return shutil.copytree(project, tmp_path_factory.mktemp("readme") / "rankscale", symlinks=True)
+    place = tmp_path_factory.mktemp("readme")
+    (place / "cloned").mkdir()
+    return shutil.copytree(project, place / "rankscale", symlinks=True)
 
 
 def test_the_two_commands_are_there():
@@ -27,6 +29,10 @@ def test_the_two_commands_are_there():
 def test_command(command, folder):
     if "mine.yaml" in command and command.startswith("cp"):
         (folder / "config.yaml").write_text(SMALL)
+    if command.startswith("git clone"):
+        # What is committed, as a user gets it.
+        run(command.replace("REPOSITORY", str(ROOT)), folder.parent / "cloned")
+        return
     if "profiles/slurm" in command:
         command += " --dry-run"  # this machine need not be a cluster; tests/slurm makes it one
     if command.startswith("source"):

@@ -30,7 +30,8 @@ VISIT = """<script>(async () => {
   const inks = () => [...document.querySelectorAll("canvas")].map(inked);
   await wait(); await wait(); await wait();
   app.setView({content: "rulegraph"}); await wait(); await wait();
-  const seen = {graph: inks(), rules: rulegraph_spec.data.flatMap(part => (part.values || []).map(value => value.rule)), results: {}};
+  const rules = rulegraph_spec.data.flatMap(part => (part.values || []).map(value => value.rule));
+  const seen = {graph: inks(), rules: rules, results: {}};
   app.setView({content: "stats"}); await wait(); await wait();
   seen.stats = inks();
   for (const category of Object.keys(categories)) {

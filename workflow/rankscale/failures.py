@@ -23,4 +23,7 @@ def said(folders: list[Path], since: float) -> str:
     if not found:
         return ""
     parts = [f"{log}\n" + "".join(f"    {line}\n" for line in lines or ["(empty)"]) for log, lines in found]
-    return f"\n{len(found)} stages did not end well; their logs and last lines:\n" + "".join(parts)
+    how_many = (
+        "1 stage did not end well; its log" if len(found) == 1 else f"{len(found)} stages did not end well; their logs"
+    )
+    return f"\n{how_many} and last lines:\n" + "".join(parts)

@@ -1,0 +1,194 @@
+"""What a study will take, counted from its config and its collection: FLOPs and bytes, before anything runs."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rankscale import study as studies
+from rankscale import tables
+from rankscale.errors import StudyError
+
+# MS MARCO passage and its judged queries.
+COUNTS = {"documents": 8_841_823, "train": 502_939, "dev": 55_578, "dev_small": 6_980, "dl_2019": 43, "dl_2020": 54}
+FILLED = {"passage": 0.6, "query": 0.4}  # of the cut, where no tokens are there to be counted: MS MARCO's shares
+DOWNLOADS = {"msmarco-passage": 1.1e9}
+WORDS = 30522  # of BERT's vocabulary
+LSA = 256  # numbers of an lsa vector
+BYTES = 4
+STATES = 2  # that a training keeps, each with weights and Adam's two moments
+
+
+class Work(NamedTuple):
+    """One job's: its stage, the encoder's parameters, FLOPs."""
+
+    stage: str
+    parameters: float
+    flops: float
+
+
+def shape(model: dict[str, Any]) -> tuple[int, int] | None:
+    """Layers and hidden size of a model; None where they cannot be told without fetching it."""
+    if "layers" in model:
+        return model["layers"], model["hidden"]
+    found = _config(model["checkpoint"])
+    if found:
+        return found
+    for text in (model["checkpoint"], model.get("name", "")):
+        named = re.search(r"L-?(\d+)[_-]?H-?(\d+)", text)
+        if named:
+            return int(named[1]), int(named[2])
+    return None
+
+
+def _config(place: str) -> tuple[int, int] | None:
+    """Of a folder's config.json, or of the hub's if it was fetched."""
+    path: Path | str | None = Path(place).expanduser() / "config.json"
+    if not Path(str(path)).is_file():
+        if place.startswith((".", "/", "~")):
+            return None
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+
+        try:
+            path = try_to_load_from_cache(place, "config.json")
+        except HFValidationError:
+            return None
+        if not isinstance(path, str):
+            return None
+    made = json.loads(Path(str(path)).read_text(encoding="utf-8"))
+    try:
+        return made["num_hidden_layers"], made["hidden_size"]
+    except KeyError:
+        return None
+
+
+def inside(layers: int, hidden: int) -> int:
+    """Parameters of a BERT's layers."""
+    return layers * (12 * hidden**2 + 13 * hidden)
+
+
+def sizes(study: dict[str, Any], results: Path) -> dict[str, float]:
+    """Documents, training and evaluated queries, and mean tokens of each: of the collection where it is there.
+
+    Raises StudyError where it is not, and is not MS MARCO's.
+    """
+    collection, training = study["collection"], study["training"]
+    shared = results / "shared" / collection["name"]
+    found = {kind: FILLED[kind] * training[f"{kind}_length"] for kind in FILLED}
+    if (shared / "queries.parquet").exists():
+        qrels = tables.read("qrels", shared / "qrels.parquet", ["split", "query_id"]).to_pandas()
+        asked = qrels.groupby("split").query_id.nunique()
+        found["documents"] = tables.count(shared / "documents.parquet")
+        found["train"] = float(asked.get(collection["splits"]["train"], 0))
+        found["test"] = float(asked[asked.index.isin(collection["splits"]["test"])].sum())
+        for kind, name in (("passage", "documents"), ("query", "queries")):
+            for path in sorted(shared.glob(f"tokens/*/{name}.parquet"))[:1]:
+                part = next(tables.scan("tokens", path, ["ids"]))["ids"].combine_chunks()
+                lengths = np.diff(part.offsets.to_numpy()) + 2  # the first and the last token
+                found[kind] = float(np.minimum(lengths, training[f"{kind}_length"]).mean())
+    elif collection["source"] == "msmarco-passage":
+        found |= {"documents": COUNTS["documents"], "train": COUNTS["train"]}
+        found["test"] = sum(COUNTS[split] for split in collection["splits"]["test"])
+    else:
+        raise StudyError(
+            f"{shared}: the collection is not there yet, so nothing can be counted; first: snakemake collection"
+        )
+    return found
+
+
+def work(study: dict[str, Any], size: dict[str, float]) -> list[Work]:
+    """The FLOPs of each job that encodes, mines, trains or evaluates, where the model's size can be told."""
+    training, retrieval = study["training"], study["evaluation"]["full_retrieval"]
+    models = {model["name"]: model for model in study["models"]}
+    kinds = study["evaluation"]["candidates"].values()
+    needed = min(size["documents"], size["test"] * (1 + sum(kinds)))
+    if retrieval:
+        pool = studies.pool_sample(study)
+        mined = size["test"] * study["miner"]["top_k"]
+        needed = size["documents"] if pool is None else min(size["documents"], pool + mined)
+    snapshots, found = studies.snapshots(study), mining(study, size)
+
+    def token(layers: int, hidden: int, length: float) -> float:
+        return 2 * inside(layers, hidden) + 4 * layers * hidden * length
+
+    for run in studies.runs(study):
+        told = shape(models[run.model])
+        if told is None:
+            continue
+        parameters = inside(*told)
+        queries = (size["train"] if run.subset == "all" else int(run.subset)) * training["epochs"]
+        texts = {"query": 1, "passage": 1 + training["negatives_per_query"]}
+        once = sum(n * size[kind] * token(*told, size[kind]) for kind, n in texts.items())
+        found.append(Work("train", parameters, 3 * queries * once))
+        seen = {"passage": needed, "query": size["test"]}
+        looked = sum(n * size[kind] * token(*told, size[kind]) for kind, n in seen.items())
+        looked += 2 * size["test"] * needed * (training["output_dim"] or told[1])
+        found += [Work("retrieve", parameters, looked)] * (1 + len(snapshots.get(run, [])))
+    return found
+
+
+def mining(study: dict[str, Any], size: dict[str, float]) -> list[Work]:
+    """The same of the miner's shards: encoding all texts, and each query against each document."""
+    miner, shards = study["miner"], study["miner"]["shards"]
+    told = None if miner["encoder"] == "lsa" else shape({"checkpoint": miner["encoder"]})
+    queries = size["train"] + size["test"]
+    parameters, found = inside(*told) if told else 1.0, []
+    if told:
+        texts = {"passage": size["documents"], "query": queries}
+        encoded = sum(
+            n * size[kind] * (2 * parameters + 4 * told[0] * told[1] * size[kind]) for kind, n in texts.items()
+        )
+        found += [Work("encode", parameters, encoded / shards)] * shards
+    wide = dimension(study)
+    if wide:
+        found += [Work("mine", parameters, 2 * queries * size["documents"] * wide / shards)] * shards
+    return found
+
+
+def dimension(study: dict[str, Any]) -> int | None:
+    """Numbers of a miner's vector, where it can be told."""
+    if study["miner"]["encoder"] == "lsa":
+        return LSA
+    told = shape({"checkpoint": study["miner"]["encoder"]})
+    return told[1] if told else None
+
+
+def weights(study: dict[str, Any], model: dict[str, Any]) -> float:
+    """Bytes of one checkpoint; 0 where its size cannot be told."""
+    told = shape(model)
+    if told is None:
+        return 0.0
+    words = study["tokenizer"]["vocabulary"] if "layers" in model else WORDS
+    return BYTES * (inside(*told) + told[1] * ((study["training"]["output_dim"] or 0) + words))
+
+
+def disk(study: dict[str, Any], size: dict[str, float], at_once: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Bytes of what is large: what stays, and what comes on top while `at_once` trainings run."""
+    training, retrieval = study["training"], study["evaluation"]["full_retrieval"]
+    snapshots = studies.snapshots(study)
+    models = {model["name"]: model for model in study["models"]}
+    each = {run: weights(study, models[run.model]) for run in studies.runs(study)}
+    checkpoints = sum(1 + len(snapshots.get(run, [])) for run in each)
+    finals = sum(each.values())
+    between = {run: value * len(snapshots.get(run, [])) for run, value in each.items()}
+    keeps = training["keep"] == "all"
+    queries = size["train"] + size["test"]
+    stays = {
+        "texts": 6 * (size["documents"] * size["passage"] + queries * size["query"]) / 2,
+        "token ids": 2 * (size["documents"] * size["passage"] + queries * size["query"]),
+        "vectors": 2 * (dimension(study) or 0) * (size["documents"] + queries),
+        "negatives": 0.0 if training["negatives"] == "random" else study["miner"]["top_k"] * 8 * queries,
+        "checkpoints": finals + (sum(between.values()) if keeps else 0),
+        # Scores and ids of strings, as zstd leaves them.
+        "runs": checkpoints * size["test"] * (retrieval["top_k"] if retrieval else 0) * 9,
+        "observations": checkpoints * size["test"] * len(study["evaluation"]["candidates"]) * 40,
+    }
+    running = sorted((STATES * 3 * each[run] + (0 if keeps else between[run]) for run in each), reverse=True)
+    passes = {
+        "downloads": DOWNLOADS.get(study["collection"]["source"], 0.0),
+        "states of training": sum(running[:at_once]),
+    }
+    return stays, passes
