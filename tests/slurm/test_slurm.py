@@ -128,8 +128,26 @@ def test_a_second_call_finishes_what_the_failing_run_left(cluster, folder, study
     assert (folder / "results/cluster/summary.md").exists()
 
 
+def test_gpus_can_be_asked_for_as_a_generic_resource(cluster, folder):
+    """As some clusters want it: the line that the profile's comment names."""
+    profile = folder / "profiles/slurm/config.yaml"
+    as_it_was = profile.read_text()
+    line = "  train: {slurm_partition: gpu, gpu: 1,"
+    assert line in as_it_was
+    profile.write_text(as_it_was.replace(line, line.replace("gpu: 1", "gres: \"'gpu:1'\"")))
+    configured(folder, "generic", SIZES)
+    target = "results/generic/models/L1H8/256/42/final.safetensors"
+    code, said = launched(cluster, folder, f"{target} --configfile generic.yaml")
+    profile.write_text(as_it_was)
+    assert code == 0, said[-3000:]
+    last = cluster.jobs()[-1]
+    assert "gres:gpu:1" in (last.get("TresPerNode"), last.get("TresPerJob"))
+    assert last["Partition"] == "gpu"
+
+
 # Trainings of minutes, at once and without waiting for the GPU; each is then disturbed in its own way.
 DISTURBED = ("requeued", "limited", "killed", "cancelled", "stopped")
+# Given here, the profile's own block does not count: memory and time are the default's.
 FREE = "--set-resources train:slurm_partition=cpu train:gpu=0"
 RUN = "L1H16/512/42"
 
@@ -197,14 +215,14 @@ def test_a_preempted_training_is_queued_again_and_goes_on(cluster, folder, train
 def test_one_that_is_killed_as_for_want_of_memory_is_tried_again_with_more(cluster, folder, trainings):
     went_on(folder, "killed")
     first, last = trainings[1]["killed"], job(cluster, folder, "killed")
-    assert (first["MinMemoryNode"], last["MinMemoryNode"]) == ("16000M", "32000M")
+    assert (first["MinMemoryNode"], last["MinMemoryNode"]) == ("4000M", "8000M")
     assert last["JobId"] != first["JobId"]
 
 
 def test_a_training_at_its_time_limit_is_tried_again_with_more_and_goes_on(cluster, folder, trainings):
     went_on(folder, "limited")
     first, last = trainings[1]["limited"], job(cluster, folder, "limited")
-    assert (first["TimeLimit"], last["TimeLimit"]) == ("08:00:00", "16:00:00")
+    assert (first["TimeLimit"], last["TimeLimit"]) == ("01:00:00", "02:00:00")
     assert last["JobId"] != first["JobId"]
 
 
@@ -219,20 +237,3 @@ def test_ctrl_c_cancels_the_jobs(cluster, folder, trainings):
     trainings[0]["stopped"].wait(60)
     until(lambda: job(cluster, folder, "stopped")["JobState"] != "RUNNING", 60, lambda: str(cluster.jobs()[-1]))
     assert job(cluster, folder, "stopped")["JobId"] == trainings[1]["stopped"]["JobId"]
-
-
-def test_gpus_can_be_asked_for_as_a_generic_resource(cluster, folder):
-    """As some clusters want it: the line that the profile's comment names."""
-    profile = folder / "profiles/slurm/config.yaml"
-    as_it_was = profile.read_text()
-    line = "  train: {slurm_partition: gpu, gpu: 1,"
-    assert line in as_it_was
-    profile.write_text(as_it_was.replace(line, line.replace("gpu: 1", "gres: \"'gpu:1'\"")))
-    configured(folder, "generic", SIZES)
-    target = "results/generic/models/L1H8/256/42/final.safetensors"
-    code, said = launched(cluster, folder, f"{target} --configfile generic.yaml")
-    profile.write_text(as_it_was)
-    assert code == 0, said[-3000:]
-    last = cluster.jobs()[-1]
-    assert "gres:gpu:1" in (last.get("TresPerNode"), last.get("TresPerJob"))
-    assert last["Partition"] == "gpu"

@@ -23,7 +23,5 @@ def said(folders: list[Path], since: float) -> str:
     if not found:
         return ""
     parts = [f"{log}\n" + "".join(f"    {line}\n" for line in lines or ["(empty)"]) for log, lines in found]
-    how_many = (
-        "1 stage did not end well; its log" if len(found) == 1 else f"{len(found)} stages did not end well; their logs"
-    )
-    return f"\n{how_many} and last lines:\n" + "".join(parts)
+    counted = "1 stage" if len(found) == 1 else f"{len(found)} stages"
+    return f"\n{counted} did not end well; logs and last lines:\n" + "".join(parts)
