@@ -38,7 +38,8 @@ def test_the_disk_that_is_quoted_is_what_the_study_holds(project, study):
     for name, paths in held.items():
         value = next(value for key, value in told.items() if key.strip() == name)
         files = [path for path in paths if "negatives" not in str(path)]
-        assert value == pytest.approx(sum(path.stat().st_size for path in files), rel=0.5), name
+        # The quote knows nothing of compression.
+        assert 0.4 * value < sum(path.stat().st_size for path in files) < 1.2 * value, name
     assert re.search(r"At its peak .* with 3 trainings at once", said)
 
 
@@ -57,8 +58,10 @@ def test_what_is_kept_and_what_runs_at_once_make_the_peak():
     }
     small, large = (4 * (12 * h**2 + 13 * h + 1008 * h) for h in (8, 16))
     size = {"documents": 10.0, "train": 100.0, "test": 5.0, "passage": 4.0, "query": 2.0}
+    size |= {"passage_whole": 6.0, "query_whole": 2.0}
     stays, passes = estimates.disk(study, size, 1)
     assert stays["checkpoints"] == small + large
+    assert stays["token ids"] == 2 * (10 * 6 + 105 * 2)
     assert passes["states of training"] == 6 * large + large
     assert estimates.disk(study, size, 2)[1]["states of training"] == 6 * (small + large) + large
     training["keep"] = "all"

@@ -71,13 +71,16 @@ def inside(layers: int, hidden: int) -> int:
 
 
 def sizes(study: dict[str, Any], results: Path) -> dict[str, float]:
-    """Documents, training and evaluated queries, and mean tokens of each: of the collection where it is there.
+    """Documents, training and evaluated queries, and mean tokens of each, cut as in training and whole.
+
+    Of the collection where it is there.
 
     Raises StudyError where it is not, and is not MS MARCO's.
     """
     collection, training = study["collection"], study["training"]
     shared = results / "shared" / collection["name"]
     found = {kind: FILLED[kind] * training[f"{kind}_length"] for kind in FILLED}
+    found |= {f"{kind}_whole": found[kind] for kind in FILLED}
     if (shared / "queries.parquet").exists():
         qrels = tables.read("qrels", shared / "qrels.parquet", ["split", "query_id"]).to_pandas()
         asked = qrels.groupby("split").query_id.nunique()
@@ -89,6 +92,7 @@ def sizes(study: dict[str, Any], results: Path) -> dict[str, float]:
                 part = next(tables.scan("tokens", path, ["ids"]))["ids"].combine_chunks()
                 lengths = np.diff(part.offsets.to_numpy()) + 2  # the first and the last token
                 found[kind] = float(np.minimum(lengths, training[f"{kind}_length"]).mean())
+                found[f"{kind}_whole"] = float(lengths.mean())
     elif collection["source"] == "msmarco-passage":
         found |= {"documents": COUNTS["documents"], "train": COUNTS["train"]}
         found["test"] = sum(COUNTS[split] for split in collection["splits"]["test"])
@@ -176,9 +180,10 @@ def disk(study: dict[str, Any], size: dict[str, float], at_once: int) -> tuple[d
     between = {run: value * len(snapshots.get(run, [])) for run, value in each.items()}
     keeps = training["keep"] == "all"
     queries = size["train"] + size["test"]
+    tokens = size["documents"] * size["passage_whole"] + queries * size["query_whole"]
     stays = {
-        "texts": 6 * (size["documents"] * size["passage"] + queries * size["query"]) / 2,
-        "token ids": 2 * (size["documents"] * size["passage"] + queries * size["query"]),
+        "texts": 1.8 * tokens,  # as zstd leaves MS MARCO's
+        "token ids": 2 * tokens,
         "vectors": 2 * (dimension(study) or 0) * (size["documents"] + queries),
         "negatives": 0.0 if training["negatives"] == "random" else study["miner"]["top_k"] * 8 * queries,
         "checkpoints": finals + (sum(between.values()) if keeps else 0),

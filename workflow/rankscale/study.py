@@ -70,11 +70,12 @@ def tokenizer_of(study: dict[str, Any], model: dict[str, Any]) -> tuple[str, str
     return f"{Path(place).name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}", source
 
 
-def hub_ids(study: dict[str, Any]) -> list[str]:
-    """What the study takes from the hub: encoders and tokenizers that are neither folders nor made here."""
+def hub_ids(study: dict[str, Any]) -> dict[str, str]:
+    """What the study takes from the hub (encoders and tokenizers neither folders nor made here), by names for files."""
     places = [study["miner"]["encoder"], *(model.get("checkpoint", "") for model in study["models"])]
     places += [source or "" for _, source in (tokenizer_of(study, model) for model in study["models"])]
-    return sorted({place for place in places if place not in ("", "lsa") and not place.startswith((".", "/", "~"))})
+    ids = {place for place in places if place not in ("", "lsa") and not place.startswith((".", "/", "~"))}
+    return {place.replace("/", "--"): place for place in sorted(ids)}
 
 
 def shared_settings(study: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -1,8 +1,5 @@
 # From a source to tables of documents, queries and judgments, and to token ids.
 
-# Hub ids by the names of their records.
-FETCHED = {place.replace("/", "--"): place for place in studies.hub_ids(STUDY)}
-
 
 rule collect:
     input:

@@ -35,6 +35,7 @@ if not RUNS:
 # What is made of all runs together; of the finished ones alone it lies apart.
 TOGETHER = f"{RESULTS}/partial" if PARTIAL else RESULTS
 SNAPSHOTS = studies.snapshots(STUDY)
+FETCHED = studies.hub_ids(STUDY)
 TOKENIZERS = dict(studies.tokenizer_of(STUDY, model) for model in STUDY["models"])
 CHECKPOINTS = [f"{run}/{name}" for run in RUNS for name in [*SNAPSHOTS.get(run, []), "final"]]
 RECIPE = (
@@ -63,7 +64,7 @@ wildcard_constraints:
     seed=r"\d+",
     checkpoint=r"\d+|final",
     shard=r"\d+",
-    place="|".join(map(re.escape, [place.replace("/", "--") for place in studies.hub_ids(STUDY)])) or "none",
+    place="|".join(map(re.escape, FETCHED)) or "none",
 
 
 def flags(options):
