@@ -30,7 +30,8 @@ report: "workflow/report/study.rst"
 onerror:
     # Each cluster job parses this too; only the one that was called says what failed.
     if workflow.is_main_process:
-        print(failures.said([Path(RESULTS) / "logs", Path(SHARED) / "logs", Path(MINED) / "logs"], STARTED))
+        folders = [f"{part}/logs" for part in dict.fromkeys([RESULTS, TOGETHER, SHARED, MINED])]
+        print(failures.said(list(map(Path, [*folders, "results/shared/hub/logs"])), STARTED))
 
 
 rule all:

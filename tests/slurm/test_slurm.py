@@ -126,6 +126,11 @@ def test_a_second_call_finishes_what_the_failing_run_left(cluster, folder, study
     rules = {j["Comment"].split("_")[1] for j in cluster.jobs()[before:]}
     assert rules == {"gather", "fit", "plan", "sweep", "draw", "summarize"}
     assert (folder / "results/cluster/summary.md").exists()
+    # What the demo had made was taken as it is.
+    made = json.loads((folder / "results/cluster/provenance.json").read_text())
+    shared = ("docstrings", "docstrings/lsa/negatives", "docstrings/tokens/wordpiece")
+    assert made["reused"] == {f"results/shared/{part}": "demo" for part in shared}
+    assert made["hours"]["train"]["jobs"] == 2
 
 
 def test_gpus_can_be_asked_for_as_a_generic_resource(cluster, folder):
@@ -146,7 +151,7 @@ def test_gpus_can_be_asked_for_as_a_generic_resource(cluster, folder):
 
 
 # Trainings of minutes, at once and without waiting for the GPU; each is then disturbed in its own way.
-DISTURBED = ("requeued", "limited", "killed", "cancelled", "stopped")
+DISTURBED = ("requeued", "signalled", "limited", "killed", "cancelled", "stopped")
 # Given here, the profile's own block does not count: memory and time are the default's.
 FREE = "--set-resources train:slurm_partition=cpu train:gpu=0"
 RUN = "L1H16/512/42"
@@ -184,6 +189,10 @@ def trainings(cluster, folder):
     # SLURM looks at limits twice a minute; what it requeues it holds back for two, unless it is told when to start.
     cluster.command("scontrol", "update", f"jobid={jobs['limited']['JobId']}", "EndTime=now+1")
     cluster.command("scontrol", "requeue", jobs["requeued"]["JobId"])
+    cluster.command("scancel", "--signal=USR1", "--full", jobs["signalled"]["JobId"])
+    until(
+        lambda: "asked to stop (SIGUSR1): the state" in log(folder, "signalled"), 30, lambda: log(folder, "signalled")
+    )
     cluster.command("scancel", jobs["cancelled"]["JobId"])
     subprocess.run(
         ["pkill", "-9", "-f", "rankscale.train .*--output results/killed/"], check=True
@@ -210,6 +219,12 @@ def test_a_preempted_training_is_queued_again_and_goes_on(cluster, folder, train
     went_on(folder, "requeued")
     last = job(cluster, folder, "requeued")
     assert (last["JobId"], last["Restarts"]) == (trainings[1]["requeued"]["JobId"], "1")
+
+
+def test_one_that_is_warned_by_a_signal_is_tried_again_and_goes_on(cluster, folder, trainings):
+    """As `sbatch --signal` warns of preemption; it had saved its state before it ended."""
+    went_on(folder, "signalled")
+    assert job(cluster, folder, "signalled")["JobId"] != trainings[1]["signalled"]["JobId"]
 
 
 def test_one_that_is_killed_as_for_want_of_memory_is_tried_again_with_more(cluster, folder, trainings):

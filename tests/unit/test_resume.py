@@ -72,7 +72,7 @@ def test_a_killed_run_ends_in_the_same_bytes(shared, tmp_path, undisturbed):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)])
 def test_a_run_that_is_asked_to_stop_keeps_its_state(shared, tmp_path, undisturbed, number, code):
-    process = begin(shared, tmp_path)
+    process = begin(shared, tmp_path, "--save-steps", 1)  # from its first step on
     wait_for_a_state(tmp_path, process)
     process.send_signal(number)
     said = process.communicate(timeout=60)[0]

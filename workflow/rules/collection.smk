@@ -51,7 +51,7 @@ rule fetch:
     output:
         "results/shared/hub/{place}.json",
     log:
-        "results/shared/hub/{place}.log",
+        "results/shared/hub/logs/{place}.log",
     conda:
         ENVIRONMENT
     params:
