@@ -13,7 +13,6 @@ from rankscale.axes import fixed_of, sizes
 from rankscale.decomposition import PARTS
 from rankscale.findings import NAMES, SEARCHED
 from rankscale.panels import (
-    AXES,
     CANDIDATES,
     COLOURS,
     MARKERS,
@@ -21,6 +20,7 @@ from rankscale.panels import (
     Study,
     draw_curves,
     draw_points,
+    dress,
     panels,
     said,
     subtitle,
@@ -41,22 +41,7 @@ def _scale(study: Study, axis: str, by: str, label: Callable) -> plt.Figure:
             style = (colours[i], MARKERS[i % len(MARKERS)])
             draw_points(ax, rows, metric, sizes(rows, axis)[:, 0], *style, label(rows.iloc[0]))
         drawn |= draw_curves(ax, study, metric, axis, fixed)
-        ax.set_xscale("log")
-        ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-        if axis == "data":
-            subsets = sorted(finals.train_queries.unique())
-            ax.set_xticks(subsets, [f"{queries:,}" for queries in subsets], rotation=30)
-        if metric != "score_uncertainty" and (finals[metric] > 0).all():
-            ax.set_yscale("log")
-            plain = mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}")
-            ax.yaxis.set_major_formatter(plain)
-            # Few labels between the powers of ten where the axis spans more than one of them.
-            low, high = ax.get_ylim()
-            ax.yaxis.set_minor_locator(mpl.ticker.LogLocator(subs=(2, 5) if high > 4 * low else "all"))
-            ax.yaxis.set_minor_formatter(plain)
-        ax.set_title(NAMES[metric], fontsize=9.5)
-        ax.set_xlabel(AXES[axis])
-        ax.set_ylabel("nats")
+        dress(ax, finals, metric, axis)
     handles, labels = axes[0].get_legend_handles_labels()
     for law, style in (("line", "--"), ("floor", "-"), ("trend", "-")):
         if law not in drawn:

@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from rankscale.findings import headline_of
+from rankscale.findings import NAMES, headline_of
 from rankscale.shapes import NO_CHANGE
 
 mpl.use("Agg")
@@ -90,6 +90,26 @@ def draw_points(
     y = rows[metric].to_numpy()
     errors = np.abs(rows[[f"{metric}_low", f"{metric}_high"]].to_numpy().T - y)
     return ax.errorbar(x, y, errors, fmt=marker, color=colour, ms=4, lw=0.8, label=label, alpha=0.9, zorder=3)
+
+
+def dress(ax: plt.Axes, rows: pd.DataFrame, metric: str, axis: str) -> None:
+    """Scales, ticks, title and labels of a panel that shows `metric` of `rows` over one axis."""
+    ax.set_xscale("log")
+    ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+    if axis == "data":
+        subsets = sorted(rows.train_queries.unique())
+        ax.set_xticks(subsets, [f"{queries:,}" for queries in subsets], rotation=30)
+    if metric != "score_uncertainty" and (rows[metric] > 0).all():
+        ax.set_yscale("log")
+        plain = mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}")
+        ax.yaxis.set_major_formatter(plain)
+        # Few labels between the powers of ten where the axis spans more than one of them.
+        low, high = ax.get_ylim()
+        ax.yaxis.set_minor_locator(mpl.ticker.LogLocator(subs=(2, 5) if high > 4 * low else "all"))
+        ax.yaxis.set_minor_formatter(plain)
+    ax.set_title(NAMES[metric], fontsize=9.5)
+    ax.set_xlabel(AXES[axis])
+    ax.set_ylabel("nats")
 
 
 def draw_curves(ax: plt.Axes, study: Study, metric: str, axis: str, fixed: str) -> set[str]:

@@ -1,6 +1,7 @@
 """Two studies side by side: the slopes of their laws, the models that both have, and a figure of the two."""
 
 import math
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,16 +135,17 @@ def draw(first: Side, second: Side, path: Path) -> None:
             fixed = fixed_of(axis, one.finals)
             name, _, value = fixed.partition("=")
             rows = one.finals[one.finals[name].astype(str) == value]
+            label = f"{one.name()} (over N: {panels.said(fixed_of('model', one.finals))}; over D: {value})"
             for ax, metric in zip(axes[4 * n :], PARTS, strict=False):
-                made = panels.draw_points(ax, rows, metric, sizes(rows, axis)[:, 0], colour, marker, one.name())
+                made = panels.draw_points(ax, rows, metric, sizes(rows, axis)[:, 0], colour, marker, label)
                 _curve(ax, one, metric, axis, fixed, colour)
-                ax.set_xscale("log")
-                ax.set_title(NAMES[metric] if n == 0 else "", fontsize=9.5)
-                ax.set_xlabel(panels.AXES[axis])
         handles.append(made)
-    axes[0].set_ylabel("nats")
-    axes[4].set_ylabel("nats")
-    figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    both = pd.concat([first.finals, second.finals])
+    for ax, (axis, metric) in zip(axes, product(AXES, PARTS), strict=True):
+        # The second one's marks are open, so that what lies below them shows.
+        ax.containers[1][0].set_markerfacecolor("none")
+        panels.dress(ax, both, metric, axis)
+    figure.legend(handles=handles, loc="outside upper center", ncols=1)
     with tables.whole(path) as beside:
         figure.savefig(beside, format=suffix)
 
