@@ -26,7 +26,7 @@ BROKEN = {"name": "broken", "checkpoint": "./broken"}
 
 def configured(folder, name, models, **training):
     """A config file of the small study, with other models and settings of training."""
-    config = yaml.safe_load(SMALL) | {"study": name, "models": models, "machine": {"save_seconds": 0}}
+    config = yaml.safe_load(SMALL) | {"study": name, "models": models, "machine": {"save_seconds": 0, "device": "cpu"}}
     snapshots = {"models": ["L1H16"], "steps": [1, 10]}
     config["training"] |= {"train_queries": [256], "snapshots": snapshots} | training
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(config))

@@ -3,9 +3,13 @@
 import importlib.metadata
 import re
 
+import pytest
+import torch
 import yaml
 from packaging.requirements import Requirement
 
+from rankscale import devices
+from rankscale.errors import StudyError
 from tests.conftest import ROOT
 
 LOCK = [line for line in (ROOT / "envs/lock.txt").read_text().splitlines() if line and not line.startswith("#")]
@@ -47,3 +51,13 @@ def test_this_environment_is_the_lock_s():
         if wanted.marker is None or wanted.marker.evaluate():
             installed = importlib.metadata.version(wanted.name).partition("+")[0]
             assert wanted.specifier.contains(installed), line
+
+
+def test_a_gpu_that_torch_does_not_see_is_not_wasted(monkeypatch):
+    """A build of torch for CPUs, on a node whose GPU was granted: the job ends at once instead of computing on CPU."""
+    if torch.cuda.is_available():
+        pytest.skip("torch sees a GPU here")
+    monkeypatch.setenv("SLURM_JOB_GPUS", "0")
+    with pytest.raises(StudyError, match="SLURM gave this job a GPU"):
+        devices.set_up("auto", 1)
+    assert devices.set_up("cpu", 1).type == "cpu"

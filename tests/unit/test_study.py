@@ -223,3 +223,17 @@ def test_a_results_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "results").write_text("a file")
     with pytest.raises(StudyError, match="cannot be written to"):
         study.refuse_unwritable(tmp_path / "results")
+
+
+def test_a_folder_that_is_there_is_none_of_the_hub_s(tmp_path, monkeypatch):
+    """Whether or not its name begins with a dot; and nothing, or lsa, is no folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine/bert").mkdir(parents=True)
+    (tmp_path / "mine/bert/config.json").write_text("{}")
+    (tmp_path / "lsa").mkdir()
+    assert study.local_files("mine/bert") == ["mine/bert/config.json"]
+    assert study.local_files("") == study.local_files("lsa") == []
+    models = [{"name": "a", "checkpoint": "mine/bert"}, {"name": "b", "checkpoint": "google/bert"}]
+    asked = {"miner": {"encoder": "lsa"}, "models": models, "tokenizer": {"name": "w"}}
+    assert study.hub_ids(asked) == {"google--bert": "google/bert"}
+    assert study.tokenizer_of(asked, models[0])[0].startswith("bert-")

@@ -44,7 +44,7 @@ def test_a_study_is_reported_as_it_stands_and_marked(folder):
     metrics = tables.read("metrics", partial / "metrics.parquet").to_pandas()
     assert set(metrics.model) == {"L1H8", "L1H16"}
     for name in FIGURES:
-        assert "As it stands: 6 of 9 runs" in (partial / f"figures/{name}.svg").read_text().replace("\n", " "), name
+        assert "As it stands: 6 of 9 runs" in (partial / f"figures/{name}.svg").read_text(), name
     assert "As it stands: 6 of 9 runs" in run("python -m rankscale.headline results/demo/partial", folder).stdout
     # The study's own tables are not touched, and what it still has to do is what it had.
     assert {path: path.read_bytes() for path in demo.glob("*.parquet")} == before
@@ -56,7 +56,7 @@ def test_a_study_without_a_finished_run_has_nothing_to_report(folder):
     shutil.rmtree(folder / "results/demo/scores")
     done = run("snakemake --cores 1 --config partial=True", folder, check=False)
     assert done.returncode
-    assert "results/demo: no run of this study is finished yet" in done.stdout
+    assert "results/demo: none of 9 runs is trained, evaluated and scored yet" in done.stdout
     assert "Traceback" not in done.stdout
 
 
@@ -131,6 +131,14 @@ def test_two_studies_are_compared_in_one_table_and_figure(folder):
     svg = (folder / "two.svg").read_text()
     assert "demo: 400 test queries" in svg
     assert "two: 400 test queries" in svg
+    # Where one has no run on the largest subset, both are compared on the largest that both have.
+    metrics = tables.read("metrics", two / "metrics.parquet").to_pandas()
+    metrics = metrics[metrics.train_queries < 1024]
+    tables.write("metrics", {k: metrics[k] for k in metrics}, two / "metrics.parquet")
+    run("python -m rankscale.compare results/demo results/two --table two.csv", folder)
+    rows = pd.read_csv(folder / "two.csv").set_index(["axis", "metric"])
+    fixed = rows.loc[("model", "rank_entropy"), ["first_fixed", "second_fixed"]]
+    assert list(fixed) == ["train_queries=512", "train_queries=512"]
     for given, told in (("results/two", "results/none"), ("results/demo/metrics.parquet", "results/two")):
         wrong = run(f"python -m rankscale.compare {given} {told}", folder, check=False)
         assert wrong.returncode == 1

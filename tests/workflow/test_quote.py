@@ -6,7 +6,7 @@ import pytest
 
 from rankscale import estimates, tables
 from rankscale.errors import StudyError
-from tests.conftest import run
+from tests.conftest import SMALL, run
 
 
 def test_a_finished_study_is_quoted_what_it_took(project, study):
@@ -49,6 +49,7 @@ def test_what_is_kept_and_what_runs_at_once_make_the_peak():
     training = {"train_queries": [100], "seeds": [1], "negatives": "random", "output_dim": 8, "keep": "final"}
     training["snapshots"] = {"models": ["L1H16"], "steps": [1], "train_queries": "largest"}
     study = {
+        "study": "s",
         "collection": {"source": "tsv"},
         "tokenizer": {"vocabulary": 1000},
         "miner": {"encoder": "lsa", "top_k": 10},
@@ -72,13 +73,48 @@ def test_what_is_kept_and_what_runs_at_once_make_the_peak():
 
 def test_encoding_and_mining_are_counted_where_the_miner_s_size_is_known(tmp_path):
     (tmp_path / "config.json").write_text('{"num_hidden_layers": 2, "hidden_size": 10}')
-    miner = {"encoder": str(tmp_path), "shards": 2}
+    study = {"miner": {"name": "m", "encoder": str(tmp_path), "shards": 2}, "collection": {"name": "c"}}
     size = {"documents": 100.0, "train": 6.0, "test": 4.0, "passage": 5.0, "query": 3.0}
-    encode, _, mine, _ = estimates.mining({"miner": miner}, size)
+    encode, _, mine, _ = estimates.mining(study, size)
     parameters = 2 * (12 * 100 + 13 * 10)
     tokens = 100 * 5 * (2 * parameters + 4 * 2 * 10 * 5) + 10 * 3 * (2 * parameters + 4 * 2 * 10 * 3)
-    assert (encode.stage, encode.flops) == ("encode", tokens / 2)
+    assert (encode.stage, encode.flops, encode.target) == (
+        "encode",
+        tokens / 2,
+        "results/shared/c/m/documents/0.parquet",
+    )
     assert (mine.stage, mine.flops) == ("mine", 2 * 10 * 100 * 10 / 2)
+
+
+def row(said, stage):
+    """FLOPs, hours and hours left of a stage."""
+    found = re.search(rf"^{stage} +\d+ +\d+ +(\S+) +(\S+) +(\S+)$", said, re.MULTILINE)
+    return [float(value) for value in found.groups()]
+
+
+def test_what_is_left_is_counted_run_by_run(project, study):
+    """A model is added that costs more than all others together: it is what is left, not its share of the jobs."""
+    bigger = SMALL.replace("models:\n", "models:\n  - {name: BIG, layers: 4, hidden: 256, heads: 2}\n")
+    (project / "bigger.yaml").write_text(bigger)
+    said = run("python -m rankscale.quote --configfile bigger.yaml --device h200", project).stdout
+    _, hours, left = row(said, "train")
+    assert 0.9 * hours < left < hours
+    # Of one run that is there nothing is left, and nothing else is counted.
+    one = run(
+        "python -m rankscale.quote results/demo/models/L1H8/256/42/final.safetensors --device h200", project
+    ).stdout
+    made = tables.read("metrics", study / "metrics.parquet").to_pandas()
+    took = made[(made.model == "L1H8") & (made.train_queries == 256)].train_flops.iloc[0]
+    assert row(one, "train")[0] == pytest.approx(took, rel=0.1)
+    assert row(one, "train")[2] == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"num_hidden_layers": "2", "hidden_size": 8}', '{"num_hidden_layers": -2}']
+)
+def test_a_size_that_a_config_does_not_tell_is_unknown(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    assert estimates.shape({"name": "mine", "checkpoint": str(tmp_path)}) is None
 
 
 def test_a_target_is_quoted_alone(project, study):
@@ -94,9 +130,16 @@ def test_a_target_is_quoted_alone(project, study):
         ("nonsense.parquet", "nonsense.parquet"),
         ("--configfile missing.yaml", "missing.yaml"),
         ("--device abacus", "invalid choice"),
+        ("--device h200 --share -1", "--share: -1 is no share of a peak"),
+        ("--like results/nothing", "results/nothing/metrics.parquet: there is no such file"),
+        ("--at-once 0", "takes a whole number, 1 or more"),
+        ("--configfile broken.yaml", "broken.yaml: is no YAML file"),
+        ("--configfile empty.yaml", "empty.yaml: has no keys"),
     ],
 )
 def test_what_cannot_be_quoted_is_said_in_one_line(project, study, arguments, said):
+    (project / "broken.yaml").write_text("a: [1")
+    (project / "empty.yaml").write_text("")
     done = run(f"python -m rankscale.quote {arguments}", project, check=False)
     assert done.returncode
     assert said in done.stdout

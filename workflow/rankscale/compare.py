@@ -89,7 +89,9 @@ def differences(first: Path, second: Path, draws: int, seed: int, ties: str) -> 
 
 def main(args: argparse.Namespace) -> None:
     """Print the comparison."""
-    if args.first.is_dir() or args.second.is_dir():
+    if args.first.is_dir() != args.second.is_dir():
+        raise StudyError(f"{args.first} and {args.second}: give two tables, or the folders of two studies")
+    if args.first.is_dir():
         log.info("comparing two studies")
         print(versus.compare(args.first, args.second, args.figure, args.table))
         return

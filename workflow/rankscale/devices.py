@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import os
 
 import torch
 
@@ -16,8 +17,15 @@ def set_up(device: str, threads: int) -> torch.device:
     """Fix what changes the bytes of a result (threads, algorithms) and pick the device."""
     torch.set_num_threads(threads)
     keep_memory()
+    asked = device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    given = os.environ.get("SLURM_JOB_GPUS")
+    if device == "cpu" and given and asked == "auto":
+        raise StudyError(
+            f"SLURM gave this job a GPU ({given}), but torch {torch.__version__} sees none: is it built for CPUs? "
+            "Install a build for GPUs, or set machine.device to cpu"
+        )
     if device == "cuda" and not torch.cuda.is_available():
         raise StudyError("machine.device: cuda was asked for, but torch sees no GPU; set it to auto or cpu")
     spent.device = torch.cuda.get_device_name() if device == "cuda" else "cpu"

@@ -9,7 +9,7 @@ from rankscale import command, tables
 from rankscale.command import log, progress
 from rankscale.errors import StudyError
 from rankscale.figures import FIGURES
-from rankscale.findings import left_out, standing
+from rankscale.findings import UNFINISHED, left_out, standing
 from rankscale.panels import Study
 
 TABLES = ("metrics", "fits", "forecasts", "curves", "sweep", "influence")
@@ -25,12 +25,14 @@ def main(args: argparse.Namespace) -> None:
     given = [name for name in (*TABLES, *PLAN) if getattr(args, name)]
     study = Study(**{name: tables.read(name, getattr(args, name)).to_pandas() for name in given})
     missing = tables.read("left_out", args.left_out).to_pylist()
-    note = ". ".join(filter(None, (standing(study.metrics, missing).capitalize(), left_out(missing))))
+    # What is still to come is counted, what is lost is named.
+    lost = left_out([run for run in missing if run["status"] != UNFINISHED])
+    note = ". ".join(filter(None, (standing(study.metrics, missing).capitalize(), lost)))
     log.info("drawing %d figures", len(args.figures))
     for name in progress(args.figures, "draw", "figure"):
         figure = FIGURES[name](study)
         if note:
-            figure.supxlabel(note, fontsize=7, color="#a00", wrap=True)
+            figure.suptitle(f"{figure.get_suptitle()}\n{note}", fontsize=9, color="#a00", wrap=True)
         # The layout is found once, not once per format.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")

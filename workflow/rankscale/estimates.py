@@ -1,6 +1,7 @@
 """What a study will take, counted from its config and its collection: FLOPs and bytes, before anything runs."""
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,19 +15,22 @@ from rankscale.errors import StudyError
 # MS MARCO passage and its judged queries.
 COUNTS = {"documents": 8_841_823, "train": 502_939, "dev": 55_578, "dev_small": 6_980, "dl_2019": 43, "dl_2020": 54}
 FILLED = {"passage": 0.6, "query": 0.4}  # of the cut, where no tokens are there to be counted: MS MARCO's shares
+TOKENS = 1.3  # of a word, where texts are not tokenized yet
 DOWNLOADS = {"msmarco-passage": 1.1e9}
 WORDS = 30522  # of BERT's vocabulary
 LSA = 256  # numbers of an lsa vector
 BYTES = 4
+TOGETHER = 20  # group-components of profiles/slurm
 STATES = 2  # that a training keeps, each with weights and Adam's two moments
 
 
 class Work(NamedTuple):
-    """One job's: its stage, the encoder's parameters, FLOPs."""
+    """One job's: its stage, the encoder's parameters, FLOPs, and one of the files it makes."""
 
     stage: str
     parameters: float
     flops: float
+    target: str
 
 
 def shape(model: dict[str, Any]) -> tuple[int, int] | None:
@@ -44,11 +48,9 @@ def shape(model: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def _config(place: str) -> tuple[int, int] | None:
-    """Of a folder's config.json, or of the hub's if it was fetched."""
+    """Of a folder's config.json, or of the hub's if it was fetched; None where there is none that says it."""
     path: Path | str | None = Path(place).expanduser() / "config.json"
-    if not Path(str(path)).is_file():
-        if place.startswith((".", "/", "~")):
-            return None
+    if not studies.is_folder(place):
         from huggingface_hub import try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError
 
@@ -56,13 +58,14 @@ def _config(place: str) -> tuple[int, int] | None:
             path = try_to_load_from_cache(place, "config.json")
         except HFValidationError:
             return None
-        if not isinstance(path, str):
-            return None
-    made = json.loads(Path(str(path)).read_text(encoding="utf-8"))
-    try:
-        return made["num_hidden_layers"], made["hidden_size"]
-    except KeyError:
+    if not isinstance(path, str | Path) or not Path(path).is_file():
         return None
+    try:
+        made = json.loads(Path(path).read_text(encoding="utf-8"))
+        layers, hidden = made["num_hidden_layers"], made["hidden_size"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return (layers, hidden) if all(isinstance(v, int) and v > 0 for v in (layers, hidden)) else None
 
 
 def inside(layers: int, hidden: int) -> int:
@@ -87,7 +90,12 @@ def sizes(study: dict[str, Any], results: Path) -> dict[str, float]:
         found["documents"] = tables.count(shared / "documents.parquet")
         found["train"] = float(asked.get(collection["splits"]["train"], 0))
         found["test"] = float(asked[asked.index.isin(collection["splits"]["test"])].sum())
+        found["texts"] = sum((shared / f"{name}.parquet").stat().st_size for name in ("documents", "queries", "qrels"))
         for kind, name in (("passage", "documents"), ("query", "queries")):
+            part = next(tables.scan(name, shared / f"{name}.parquet", ["text"]))["text"].to_pylist()
+            words = sum(len(text.split()) for text in part) / max(1, len(part))
+            found[f"{kind}_whole"] = TOKENS * words + 2
+            found[kind] = min(found[f"{kind}_whole"], float(training[f"{kind}_length"]))
             for path in sorted(shared.glob(f"tokens/*/{name}.parquet"))[:1]:
                 part = next(tables.scan("tokens", path, ["ids"]))["ids"].combine_chunks()
                 lengths = np.diff(part.offsets.to_numpy()) + 2  # the first and the last token
@@ -113,7 +121,8 @@ def work(study: dict[str, Any], size: dict[str, float]) -> list[Work]:
         pool = studies.pool_sample(study)
         mined = size["test"] * study["miner"]["top_k"]
         needed = size["documents"] if pool is None else min(size["documents"], pool + mined)
-    snapshots, found = studies.snapshots(study), mining(study, size)
+    snapshots, found = studies.snapshots(study), mining(study, size) if studies.mines(study) else []
+    results = f"results/{study['study']}"
 
     def token(layers: int, hidden: int, length: float) -> float:
         return 2 * inside(layers, hidden) + 4 * layers * hidden * length
@@ -126,17 +135,19 @@ def work(study: dict[str, Any], size: dict[str, float]) -> list[Work]:
         queries = (size["train"] if run.subset == "all" else int(run.subset)) * training["epochs"]
         texts = {"query": 1, "passage": 1 + training["negatives_per_query"]}
         once = sum(n * size[kind] * token(*told, size[kind]) for kind, n in texts.items())
-        found.append(Work("train", parameters, 3 * queries * once))
+        found.append(Work("train", parameters, 3 * queries * once, f"{results}/models/{run}/checkpoints.parquet"))
         seen = {"passage": needed, "query": size["test"]}
         looked = sum(n * size[kind] * token(*told, size[kind]) for kind, n in seen.items())
         looked += 2 * size["test"] * needed * (training["output_dim"] or told[1])
-        found += [Work("retrieve", parameters, looked)] * (1 + len(snapshots.get(run, [])))
+        for name in (*snapshots.get(run, []), "final"):
+            found.append(Work("retrieve", parameters, looked, f"{results}/observations/{run}/{name}.parquet"))
     return found
 
 
 def mining(study: dict[str, Any], size: dict[str, float]) -> list[Work]:
     """The same of the miner's shards: encoding all texts, and each query against each document."""
     miner, shards = study["miner"], study["miner"]["shards"]
+    folder = f"results/shared/{study['collection']['name']}/{miner['name']}"
     told = None if miner["encoder"] == "lsa" else shape({"checkpoint": miner["encoder"]})
     queries = size["train"] + size["test"]
     parameters, found = inside(*told) if told else 1.0, []
@@ -145,10 +156,12 @@ def mining(study: dict[str, Any], size: dict[str, float]) -> list[Work]:
         encoded = sum(
             n * size[kind] * (2 * parameters + 4 * told[0] * told[1] * size[kind]) for kind, n in texts.items()
         )
-        found += [Work("encode", parameters, encoded / shards)] * shards
+        names = [f"{folder}/documents/{shard}.parquet" for shard in range(shards)]
+        found += [Work("encode", parameters, encoded / shards, name) for name in names]
     wide = dimension(study)
     if wide:
-        found += [Work("mine", parameters, 2 * queries * size["documents"] * wide / shards)] * shards
+        scores = 2 * queries * size["documents"] * wide / shards
+        found += [Work("mine", parameters, scores, f"{folder}/negatives/{n}.parquet") for n in range(shards)]
     return found
 
 
@@ -182,10 +195,10 @@ def disk(study: dict[str, Any], size: dict[str, float], at_once: int) -> tuple[d
     queries = size["train"] + size["test"]
     tokens = size["documents"] * size["passage_whole"] + queries * size["query_whole"]
     stays = {
-        "texts": 1.8 * tokens,  # as zstd leaves MS MARCO's
+        "texts": size.get("texts", 1.8 * tokens),  # as zstd leaves MS MARCO's
         "token ids": 2 * tokens,
-        "vectors": 2 * (dimension(study) or 0) * (size["documents"] + queries),
-        "negatives": 0.0 if training["negatives"] == "random" else study["miner"]["top_k"] * 8 * queries,
+        "vectors": 2 * (dimension(study) or 0) * (size["documents"] + queries) if studies.mines(study) else 0.0,
+        "negatives": study["miner"]["top_k"] * 8.0 * queries if studies.mines(study) else 0.0,
         "checkpoints": finals + (sum(between.values()) if keeps else 0),
         # Scores and ids of strings, as zstd leaves them.
         "runs": checkpoints * size["test"] * (retrieval["top_k"] if retrieval else 0) * 9,
@@ -197,3 +210,9 @@ def disk(study: dict[str, Any], size: dict[str, float], at_once: int) -> tuple[d
         "states of training": sum(running[:at_once]),
     }
     return stays, passes
+
+
+def submissions(study: dict[str, Any]) -> int:
+    """How many times SLURM is asked to evaluate checkpoints: once for up to TOGETHER of a run."""
+    snapshots = studies.snapshots(study)
+    return sum(math.ceil((1 + len(snapshots.get(run, []))) / TOGETHER) for run in studies.runs(study))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LINES = 3  # of each log
+EMPTY = "(empty: it ended before it could say why; see above, or SLURM's own log)"
 
 
 def failures(folders: list[Path], since: float) -> Iterator[tuple[Path, list[str]]]:
@@ -22,6 +23,6 @@ def said(folders: list[Path], since: float) -> str:
     found = list(failures(folders, since))
     if not found:
         return ""
-    parts = [f"{log}\n" + "".join(f"    {line}\n" for line in lines or ["(empty)"]) for log, lines in found]
+    parts = [f"{log}\n" + "".join(f"    {line}\n" for line in lines or [EMPTY]) for log, lines in found]
     counted = "1 stage" if len(found) == 1 else f"{len(found)} stages"
-    return f"\n{counted} did not end well; logs and last lines:\n" + "".join(parts)
+    return f"\n{counted} did not end well (failed, killed or cancelled); logs and last lines:\n" + "".join(parts)

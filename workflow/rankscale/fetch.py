@@ -23,7 +23,7 @@ def wanted(files: list[str]) -> list[str]:
 def fetch(model: str) -> dict[str, object]:
     """Download what is read of `model`; its revision and files. Raises StudyError where the hub has no such model."""
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
     try:
         info = HfApi().model_info(model)
@@ -33,6 +33,8 @@ def fetch(model: str) -> dict[str, object]:
         status = getattr(error.response, "status_code", None)
         why = "the hub has no such model, or does not show it to you" if status in (401, 403, 404) else str(error)
         raise StudyError(f"{model}: {why.splitlines()[0]}") from None
+    except HFValidationError:
+        raise StudyError(f"{model!r} is no hub id (owner/name), nor a folder that is there") from None
     except OfflineModeIsEnabled:
         raise StudyError(f"{model}: HF_HUB_OFFLINE is set; fetch it where there is internet, without that") from None
     except Exception as error:  # whatever the HTTP library says

@@ -18,6 +18,7 @@ from rankscale.panels import (
     MARKERS,
     PART_COLOURS,
     Study,
+    blank,
     draw_curves,
     draw_points,
     dress,
@@ -25,6 +26,7 @@ from rankscale.panels import (
     said,
     subtitle,
 )
+from rankscale.shapes import NO_CHANGE
 
 
 def _scale(study: Study, axis: str, by: str, label: Callable) -> plt.Figure:
@@ -132,11 +134,12 @@ def training(study: Study) -> plt.Figure:
         ax.set_ylabel("nats" if metric in NAMES else "MRR")
     axes[5].axis("off")
     if several.empty:
-        axes[5].text(0, 0.5, "no run of this study\nhas snapshots")
+        for ax in axes[:5]:
+            blank(ax, "no finished run\nhas snapshots")
     else:
         axes[5].legend(*axes[0].get_legend_handles_labels(), loc="center")
     runs = ", ".join(f"{model} on {queries:,} queries" for model, queries, _ in several.index)
-    figure.suptitle(f"{rows.study.iloc[0]}: {runs}", fontsize=9)
+    figure.suptitle(f"{rows.study.iloc[0]}: {runs}" if runs else rows.study.iloc[0], fontsize=9)
     return figure
 
 
@@ -193,6 +196,10 @@ def forecast(study: Study) -> plt.Figure:
         ]
         ax.set_xticks(range(len(points)), names, fontsize=7.5)
         ax.set_xlim(-0.6, len(points) - 0.4)
+        if rows.empty:
+            blank(ax, "nothing was held out")
+        elif laws == [NO_CHANGE]:
+            ax.text(0.02, 0.02, "too few sizes are known for a law", transform=ax.transAxes, fontsize=7.5)
         if len(rows):
             # One interval wider than all there is to see must not flatten the rest: it runs out of the panel.
             seen = np.concatenate([rows.observed, rows.predicted.dropna()])
@@ -204,8 +211,6 @@ def forecast(study: Study) -> plt.Figure:
     if len(shown):
         named = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
         figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=5)
-    else:
-        axes[0].text(0.5, 0.5, "nothing was held out", transform=axes[0].transAxes, ha="center")
     figure.suptitle(f"{subtitle(headline)}; bars: 95 % prediction intervals", fontsize=9)
     return figure
 

@@ -51,11 +51,14 @@ def headline_of(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     return table[(table.split == split) & (table.candidates == ("hard" if "hard" in kinds else kinds[0]))]
 
 
-def findings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame) -> list[Finding]:
-    """One finding per metric and axis of the headline."""
+def findings(
+    metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame, fixed: dict[str, str] | None = None
+) -> list[Finding]:
+    """One finding per metric and axis of the headline; `fixed` says what another fit of an axis than its own holds."""
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
     fits, forecasts = headline_of(fits, metrics), headline_of(forecasts[forecasts.held_out], metrics)
-    return [_finding(metric, axis, fixed_of(axis, finals), fits, forecasts) for axis in AXES for metric in PARTS]
+    held = {axis: fixed_of(axis, finals) for axis in AXES} | (fixed or {})
+    return [_finding(metric, axis, held[axis], fits, forecasts) for axis in AXES for metric in PARTS]
 
 
 def _finding(metric: str, axis: str, fixed: str, fits: pd.DataFrame, forecasts: pd.DataFrame) -> Finding:
@@ -144,7 +147,7 @@ def claim(found: list[Finding], axis: str) -> str:
     if own is False:
         return "does not hold here: Rank-Entropy itself does not scale"
     if open_:
-        return f"cannot be told: no forecast or no fit tests {', '.join(NAMES[m] for m in open_)}"
+        return f"cannot be told: too little is known for a fit or a forecast of {', '.join(NAMES[m] for m in open_)}"
     if scaling == ["rank_entropy"]:
         return "holds here: Rank-Entropy scales, the other two parts and the cross-entropy do not"
     others = " and ".join(NAMES[m] for m in scaling if m != "rank_entropy")

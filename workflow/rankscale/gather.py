@@ -34,6 +34,8 @@ def main(args: argparse.Namespace) -> None:
                         f"{args.scores / place}: {wrong[0]} is {row[wrong[0]]}, {path} says {key[wrong[0]]}"
                     )
                 rows.append({"study": args.study, "collection": args.collection, **checkpoint, **row})
+    if not rows:
+        raise StudyError(f"no run is left to be judged, all diverged; lower training.learning_rate. {told(left_out)}")
     for name, found, path in (("metrics", rows, args.output), ("left_out", left_out, args.left_out)):
         tables.write(name, pa.Table.from_pylist(found, schema=schemas.SCHEMAS[name]), path)
     if left_out:

@@ -12,6 +12,8 @@ from rankscale.findings import AXES, claim, findings, headline_table, left_out, 
 def main(folder: Path) -> None:
     """Print the headline table and the claims of the study in `folder`."""
     read = {n: tables.read(n, folder / f"{n}.parquet").to_pandas() for n in ("metrics", "fits", "forecasts")}
+    if read["metrics"].empty:
+        raise StudyError(f"{folder}/metrics.parquet: holds no finished run")
     found = findings(**read)
     missing = tables.read("left_out", folder / "left_out.parquet").to_pylist()
     for note in filter(None, (standing(read["metrics"], missing).capitalize(), left_out(missing))):

@@ -36,7 +36,8 @@ def ranking_table(ranking: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     """One row per axis and metric, best forecast first."""
     rows = []
     for axis in (*AXES, BOTH):
-        for row in _headline(ranking, metrics, axis).to_dict("records"):
+        of_axis = _headline(ranking, metrics, axis)
+        for row in of_axis.to_dict("records") if of_axis.skill.notna().any() else []:
             told = pd.notna(row["skill"])
             signed = row["law"] == "trend"
             error = f"{row['error']:.3g}" if signed else share(row["error"])
@@ -69,7 +70,7 @@ def race(ranking: pd.DataFrame, metrics: pd.DataFrame) -> list[str]:
     words = {
         "model": "the largest models",
         "data": "the largest subset",
-        BOTH: "the largest models on the largest subset, from smaller ones on less,",
+        BOTH: "the largest models on the largest subset from smaller ones on less",
     }
     for axis, what in words.items():
         rows = _headline(ranking, metrics, axis).set_index("metric")

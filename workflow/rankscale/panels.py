@@ -92,8 +92,15 @@ def draw_points(
     return ax.errorbar(x, y, errors, fmt=marker, color=colour, ms=4, lw=0.8, label=label, alpha=0.9, zorder=3)
 
 
+def blank(ax: plt.Axes, why: str) -> None:
+    """A panel that has nothing to show says why, without axes."""
+    ax.axis("off")
+    ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center")
+
+
 def dress(ax: plt.Axes, rows: pd.DataFrame, metric: str, axis: str) -> None:
     """Scales, ticks, title and labels of a panel that shows `metric` of `rows` over one axis."""
+    ax.margins(y=0.12)  # room for what is written at the foot of a panel
     ax.set_xscale("log")
     ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
     if axis == "data":

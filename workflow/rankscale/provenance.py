@@ -5,21 +5,24 @@ import importlib.metadata
 import json
 import platform
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from rankscale import spent
 from rankscale import study as studies
+from rankscale.findings import UNFINISHED
 
 PACKAGES = (
     *("faiss-cpu", "faiss-gpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier", "safetensors"),
     *("scikit-learn", "scipy", "snakemake", "statsmodels", "tokenizers", "torch", "transformers"),
 )
+CODE = ("../../Snakefile", "../../workflow", "../../profiles")  # a study's own config file is no change of these
 COLLECTED = ("documents", "queries", "qrels")
 
 
-def provenance(config: dict, manifest: Path, logs: list[Path]) -> dict[str, object]:
-    """All of it, ready for JSON; `manifest` is the collection's, `logs` are folders of the jobs' logs."""
-    status = _git("status", "--porcelain")
+def provenance(config: dict, manifest: Path, missing: list[dict]) -> dict[str, object]:
+    """All of it, ready for JSON; `manifest` is the collection's, `missing` the runs that are in no table."""
+    status = _git("status", "--porcelain", "--", *CODE)
     return {
         "rankscale": importlib.metadata.version("rankscale"),
         "commit": _git("rev-parse", "HEAD"),
@@ -37,8 +40,30 @@ def provenance(config: dict, manifest: Path, logs: list[Path]) -> dict[str, obje
             "processor": _processor(),
             "system": platform.system(),
         },
-        **spent.sums(logs),
+        **spent.sums(logs(config, manifest.parents[2], missing)),
     }
+
+
+def logs(config: dict, results: Path, missing: list[dict]) -> Iterator[Path]:
+    """The logs of the jobs that made the study, but for those that draw it and say what it shows."""
+    own, shared = results / config["study"], results / "shared" / config["collection"]["name"]
+    mined, together = shared / config["miner"]["name"], own / "partial" if config["partial"] else own
+    yield shared / "logs/collect.log"
+    yield from (results / f"shared/hub/logs/{name}.log" for name in studies.hub_ids(config))
+    tokenizers = dict(studies.tokenizer_of(config, model) for model in config["models"])
+    yield from (shared / f"logs/tokenize/{name}.log" for name in tokenizers)
+    for shard in range(config["miner"]["shards"]) if studies.mines(config) else ():
+        yield from (mined / f"logs/{stage}/{shard}.log" for stage in ("encode", "mine"))
+    yield own / "logs/sample.log"
+    to_come = {(run["model"], run["subset"], run["seed"]) for run in missing if run["status"] == UNFINISHED}
+    snapshots = studies.snapshots(config)
+    for run in studies.runs(config):
+        if tuple(run) not in to_come:
+            yield own / f"logs/train/{run}.log"
+            for name in (*snapshots.get(run, []), "final"):
+                yield from (own / f"logs/{stage}/{run}/{name}.log" for stage in ("retrieve", "score"))
+    stages = ("gather", "sweep", "fit", *(("plan",) if config["plan"] else ()))
+    yield from (together / f"logs/{stage}.log" for stage in stages)
 
 
 def reused(config: dict, shared: Path) -> dict[str, str]:

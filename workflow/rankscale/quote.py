@@ -1,14 +1,15 @@
 """What a study will cost before anything is launched: jobs, device hours, disk, and what is already there.
 
-Jobs are those of Snakemake's own dry run. FLOPs are counted from the config and the collection, if it is there already;
+Jobs are those of Snakemake's own summary. FLOPs are counted from the config and the collection, if it is there already;
 hours follow from a device's rate: a named one at a share of its peak, or the measured one of a finished study.
 """
 
 import argparse
-import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import yaml
@@ -21,78 +22,122 @@ from rankscale.planning import Prices, throughput
 
 # Dense 16-bit matrix products a second, by the makers' data sheets.
 PEAKS = {"v100": 1.25e14, "a100": 3.12e14, "l40s": 3.62e14, "rtx4090": 1.65e14, "h100": 9.89e14, "h200": 9.89e14}
+STAGES = (
+    *("fetch", "collect", "tokenize", "encode", "mine", "sample", "train", "retrieve", "score", "gather", "sweep"),
+    *("fit", "plan", "draw", "summarize"),
+)
 
 
-def dry_run(arguments: list[str], everything: bool = False) -> dict[str, int]:
-    """How many jobs of each stage Snakemake would run. Raises StudyError with its message if it cannot say."""
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", *(["--forceall"] if everything else [])]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+class Planned(NamedTuple):
+    """What Snakemake would make: by file, the stage, its log (one a job), and whether it is still to come."""
+
+    stage: str
+    log: str
+    pending: bool
+
+
+def planned(arguments: list[str]) -> dict[str, Planned]:
+    """All files of the targets, by Snakemake's own summary. Raises StudyError with its message if it cannot say."""
+    command = [sys.executable, "-m", "snakemake", "--summary", "--cores", "1", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr + done.stdout).splitlines()
         lines = [line for line in said if line.strip() and not line.startswith("Using ")]
         raise StudyError(lines[-1] if lines else "the dry run failed")
-    block = re.search(r"job +count\n[- ]+\n(.*?)\ntotal", done.stdout + done.stderr, re.DOTALL)
-    rows = [line.split() for line in block[1].splitlines()] if block else []
-    counts: dict[str, int] = {}
-    for name, count in rows:
-        if name != "all":
-            stage = name.removesuffix("_with_snapshots")
-            counts[stage] = counts.get(stage, 0) + int(count)
-    return counts
+    rows = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 5]
+    return {
+        file: Planned(rule.removesuffix("_with_snapshots"), log, plan != "no update")
+        for file, _, rule, log, _, plan in rows[1:]
+    }
 
 
-def rate_of(args: argparse.Namespace, parameters: np.ndarray) -> np.ndarray:
-    """FLOP/s at each size: of the device, or as measured in a finished study. Raises StudyError without either."""
-    if args.like:
-        metrics = tables.read("metrics", args.like / "metrics.parquet").to_pandas()
-        finals = metrics[(metrics.checkpoint == "final") & (metrics.status == "finished")]
-        split = finals[(finals.split == finals.split.iloc[0]) & (finals.candidates == finals.candidates.iloc[0])]
-        made = throughput(split, args.like, Prices(0, 0, 0, 0))
-        return np.exp(np.interp(np.log(parameters), np.log(made.sizes), np.log(made.rates)))
-    if args.device:
-        return np.full(len(parameters), PEAKS[args.device] * args.share)
-    raise StudyError("hours need a rate: give --device and --share, or --like with the folder of a finished study")
+def jobs(files: Iterable[Planned]) -> dict[str, int]:
+    """How many jobs of each stage make these files."""
+    logs: dict[str, set[str]] = {}
+    for file in files:
+        logs.setdefault(file.stage, set()).add(file.log)
+    return {stage: len(found) for stage, found in logs.items()}
+
+
+def rates(like: Path | None, device: str | None, share: float) -> Callable[[np.ndarray], np.ndarray] | None:
+    """FLOP/s by encoder parameters: of the device, or as training measured it in a finished study; None without either.
+
+    Raises StudyError where that study cannot tell.
+    """
+    if not 0 < share <= 1:
+        raise StudyError(f"--share: {share:g} is no share of a peak; take more than 0 and at most 1")
+    if like is None:
+        return None if device is None else lambda sizes: np.full(len(sizes), PEAKS[device] * share)
+    metrics = tables.read("metrics", like / "metrics.parquet").to_pandas()
+    finals = metrics[(metrics.checkpoint == "final") & (metrics.status == "finished")]
+    if finals.empty:
+        raise StudyError(f"{like}/metrics.parquet: holds no finished run, so no rates")
+    split = finals[(finals.split == finals.split.iloc[0]) & (finals.candidates == finals.candidates.iloc[0])]
+    # A partial report's runs lie in the study that it is of.
+    made = throughput(split, like if (like / "models").is_dir() else like.parent, Prices(0, 0, 0, 0))
+    return lambda sizes: np.exp(np.interp(np.log(sizes), np.log(made.sizes), np.log(made.rates)))
+
+
+def read(path: Path) -> dict:
+    """The checked config of a study file. Raises StudyError where it cannot be read or is not allowed."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: is no YAML file ({' '.join(str(error).split())})") from None
+    if not isinstance(found, dict):
+        raise StudyError(f"{path}: has no keys; it takes those of config.yaml")
+    return configs.check(found)
 
 
 def main(args: argparse.Namespace) -> None:
     """Print the quote."""
-    files = args.configfile or Path("config.yaml")
-    try:
-        text = files.read_text(encoding="utf-8")
-    except OSError as error:
-        raise StudyError(f"{files}: cannot be read ({error.strerror})") from None
-    study = configs.check(yaml.safe_load(text))
-    asked = [*args.targets, *(["--configfile", str(args.configfile)] if args.configfile else [])]
-    whole, left = dry_run(asked, everything=True), dry_run(asked)
+    rate = rates(args.like, args.device, args.share)
+    study = read(args.configfile or Path("config.yaml"))
     size = estimates.sizes(study, Path("results"))
-    work = estimates.work(study, size)
+    files = planned([*args.targets, *(["--configfile", str(args.configfile)] if args.configfile else [])])
+    whole, left = jobs(files.values()), jobs(file for file in files.values() if file.pending)
+    work = [job for job in estimates.work(study, size) if job.target in files]
+    # A study's training tells how fast its models are, not how fast texts are encoded and searched.
+    timed = [job for job in work if rate and not (args.like and job.stage in ("encode", "mine"))]
     hours: dict[str, float] = {}
-    if work and (args.device or args.like):
-        rates = rate_of(args, np.array([job.parameters for job in work], float))
-        for job, rate in zip(work, rates, strict=True):
-            hours[job.stage] = hours.get(job.stage, 0) + job.flops / rate / 3600
+    to_come: dict[str, float] = {}
+    if rate and timed:
+        for job, speed in zip(timed, rate(np.array([job.parameters for job in timed], float)), strict=True):
+            hours[job.stage] = hours.get(job.stage, 0) + job.flops / speed / 3600
+            if files[job.target].pending:
+                to_come[job.stage] = to_come.get(job.stage, 0) + job.flops / speed / 3600
     rows = []
-    for stage, jobs in whole.items():
+    for stage in sorted(whole, key=lambda name: STAGES.index(name) if name in STAGES else len(STAGES)):
+        count = whole[stage]
         counted = [job.flops for job in work if job.stage == stage]
-        row = {"stage": stage, "jobs": jobs, "to run": left.get(stage, 0)}
+        row = {"stage": stage, "jobs": count, "to run": left.get(stage, 0)}
         row["FLOPs"] = f"{sum(counted):.2g}" if counted else ""
         row["device hours"] = f"{hours[stage]:.3g}" if stage in hours else ""
-        row["of them left"] = f"{hours[stage] * left.get(stage, 0) / jobs:.3g}" if stage in hours else ""
+        row["of them left"] = f"{to_come.get(stage, 0):.3g}" if stage in hours else ""
         rows.append(row)
     print(f"Study {study['study']}: {sum(whole.values())} jobs, {sum(left.values())} to run\n")
     print(tabulate(rows, headers="keys", disable_numparse=True))
     unknown = [m["name"] for m in study["models"] if estimates.shape(m) is None]
-    if estimates.dimension(study) is None:
+    if "mine" in whole and estimates.dimension(study) is None:
         unknown.append(f"the miner {study['miner']['encoder']}")
     if unknown:
         print(f"\nNot counted, as their size is unknown before they are fetched: {', '.join(sorted(unknown))}")
         print("(snakemake --cores 1 offline fetches them)")
-    if hours:
-        how = f"as measured in {args.like}" if args.like else f"{args.device} at {args.share:.0%} of its peak, assumed"
-        print(f"\nDevice hours: {sum(hours.values()):.3g} ({how}); pools are counted at their most.")
-        print("Choosing the best of each query's scores, reading and writing come on top (docs/scale.md).")
+    if whole.get("retrieve") and not args.targets:
+        sent = sum(whole.values()) - whole["retrieve"] - whole["score"] + estimates.submissions(study)
+        print(f"\nOn SLURM {sent} submissions: a run's checkpoints are evaluated and scored in one.")
+    if not rate:
+        print("\nFor hours add --device NAME (a share of its peak) or --like with a finished study's folder.")
+    else:
+        how = f"{args.device} at {args.share:.0%} of its peak, assumed"
+        if args.like:
+            how = f"at the FLOP/s that training reached in {args.like}; encoding and mining not counted"
+        print(f"\nDevice hours: {sum(hours.values()):.3g}, of them left {sum(to_come.values()):.3g} ({how}).")
+        print("Start-up, choosing the best of each query's scores, reading and writing come on top (docs/scale.md).")
     stays, passes = estimates.disk(study, size, args.at_once)
-    print("\nDisk once all is done: " + ", ".join(f"{name} {_bytes(value)}" for name, value in stays.items()))
+    print("\nDisk once the whole study is done: " + ", ".join(f"{name} {_bytes(v)}" for name, v in stays.items()))
     print(f"In all {_bytes(sum(stays.values()))}; in results/ now: {_bytes(_there())}")
     more = ", ".join(f"{name} {_bytes(value)}" for name, value in passes.items())
     peak = sum(stays.values()) + sum(passes.values())

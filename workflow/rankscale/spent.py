@@ -5,6 +5,7 @@ import platform
 import re
 import resource
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
@@ -32,26 +33,25 @@ def said() -> str:
     )
 
 
-def sums(folders: list[Path]) -> dict[str, object]:
-    """Of all logs under `folders`: hosts, devices, and by stage the jobs, hours, hours of processors and of GPUs.
+def sums(logs: Iterable[Path]) -> dict[str, object]:
+    """Of `logs`, those that are there: hosts, devices, and by stage the jobs, hours, hours of processors and of GPUs.
 
     Counts the attempt that ended well; what a killed one took is written nowhere. Jobs that share a GPU each count it
     whole.
     """
     hosts, devices, stages = set(), set(), {}
-    for folder in dict.fromkeys(folders):
-        for log in sorted(folder.rglob("*.log")):
-            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-            found = LINE.match(lines[-1]) if lines else None
-            if not found:
-                continue
-            hosts.add(found["host"])
-            devices.add(found["device"])
-            hours = float(found["seconds"]) / 3600
-            row = stages.setdefault(found["stage"], {"jobs": 0, "wall": 0.0, "processor": 0.0, "gpu": 0.0})
-            row["jobs"] += 1
-            row["wall"] += hours
-            row["processor"] += float(found["processor"]) / 3600
-            row["gpu"] += hours * int(found["processes"]) * (found["device"] != "cpu")
+    for log in logs:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+        found = LINE.match(lines[-1]) if lines else None
+        if not found:
+            continue
+        hosts.add(found["host"])
+        devices.add(found["device"])
+        hours = float(found["seconds"]) / 3600
+        row = stages.setdefault(found["stage"], {"jobs": 0, "wall": 0.0, "processor": 0.0, "gpu": 0.0})
+        row["jobs"] += 1
+        row["wall"] += hours
+        row["processor"] += float(found["processor"]) / 3600
+        row["gpu"] += hours * int(found["processes"]) * (found["device"] != "cpu")
     rounded = {stage: {k: round(v, 5) for k, v in row.items()} for stage, row in sorted(stages.items())}
     return {"hosts": sorted(hosts), "devices": sorted(devices), "hours": rounded}

@@ -63,18 +63,29 @@ def tokenizer_of(study: dict[str, Any], model: dict[str, Any]) -> tuple[str, str
     if "checkpoint" not in model:
         return study["tokenizer"]["name"], None
     source = model.get("tokenizer", model["checkpoint"])
-    if not source.startswith((".", "/", "~")):
+    if not is_folder(source):
         return source.replace("/", "--"), source
     # Folders of one name at two places are two tokenizers.
     place = str(Path(source).expanduser().resolve())
     return f"{Path(place).name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}", source
 
 
+def is_folder(place: str) -> bool:
+    """Whether an encoder or tokenizer is a folder, by its form or because there is one; else it is a hub id."""
+    return place not in ("", "lsa") and (place.startswith((".", "/", "~")) or Path(place).is_dir())
+
+
+def mines(study: dict[str, Any]) -> bool:
+    """Whether anything asks for the miner's lists: training, hard candidates, or a pool."""
+    candidates = study["evaluation"]["candidates"]
+    return study["training"]["negatives"] != "random" or "hard" in candidates or pool_sample(study) is not None
+
+
 def hub_ids(study: dict[str, Any]) -> dict[str, str]:
     """What the study takes from the hub (encoders and tokenizers neither folders nor made here), by names for files."""
     places = [study["miner"]["encoder"], *(model.get("checkpoint", "") for model in study["models"])]
     places += [source or "" for _, source in (tokenizer_of(study, model) for model in study["models"])]
-    ids = {place for place in places if place not in ("", "lsa") and not place.startswith((".", "/", "~"))}
+    ids = {place for place in places if place not in ("", "lsa") and not is_folder(place)}
     return {place.replace("/", "--"): place for place in sorted(ids)}
 
 
@@ -118,7 +129,7 @@ def source_files(study: dict[str, Any]) -> list[str]:
 
 def local_files(place: str) -> list[str]:
     """The files of a checkpoint folder; none for a hub id, which has versions of its own."""
-    if not place.startswith((".", "/", "~")):
+    if not is_folder(place):
         return []
     kinds = (".json", ".txt", ".safetensors", ".bin", ".model")
     return sorted(str(file) for file in Path(place).expanduser().iterdir() if file.suffix in kinds)

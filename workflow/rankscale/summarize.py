@@ -44,7 +44,11 @@ def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame,
     lost = metrics[metrics.below_chance & (metrics.checkpoint == "final")]
     if len(lost):
         names = ", ".join(sorted({f"{r.model} on {r.train_queries}" for r in lost.itertuples()}))
-        said.append(f"{len(lost)} final rows do not rank above chance; their Rank-Entropy says little: {names}.")
+        runs = len(lost.groupby(["model", "train_queries", "seed"]))
+        said.append(
+            f"{runs} runs do not rank above chance at their end ({len(lost)} rows, by kind of candidates); "
+            f"their Rank-Entropy says little: {names}."
+        )
     few = metrics[metrics.too_few_queries]
     if len(few):
         said.append(
@@ -102,11 +106,16 @@ def summary(
         planned = f"\n## What to train next\n\n{plan_said(plan)}\n{rows}"
     cautions = "\n".join(f"- {line}" for line in warnings(metrics, fits, forecasts, missing))
     stands = standing(metrics, missing)
+    chance = (
+        "\n\n**No run ranks above chance at its end: nothing below is worth much.**"
+        if finals.below_chance.all()
+        else ""
+    )
     return f"""# Study {first.study}: {first.collection}{f", {stands}" if stands else ""}
 
-{finals.model.nunique()} models on {finals.train_queries.nunique()} subsets, {finals.seed.nunique()} seed(s); \
+Models: {finals.model.nunique()}; subsets: {finals.train_queries.nunique()}; seeds: {finals.seed.nunique()}. \
 {first.n_queries} {first.split} queries, each against {first.n_candidates} {first.candidates} candidates. \
-Losses in nats, 95 % intervals in brackets.{also}
+Losses in nats, 95 % intervals in brackets.{also}{chance}
 
 ## On the largest subset ({finals.train_queries.max():,} training queries)
 
@@ -157,12 +166,13 @@ def main(args: argparse.Namespace) -> None:
     log.info("saying what the study shows")
     named = [name for name in TABLES if getattr(args, name)]
     read = {name: tables.read(name, getattr(args, name)).to_pandas() for name in named}
-    text = summary(**{"plan": None, **read}, missing=tables.read("left_out", args.left_out).to_pylist())
+    missing = tables.read("left_out", args.left_out).to_pylist()
+    text = summary(**{"plan": None, **read}, missing=missing)
     pages = {name: page(name.capitalize(), table) for name, table in read.items()}
     pages["summary"] = PAGE.format(title="Summary", body=MarkdownIt("commonmark").enable("table").render(text))
     written = {args.tables / f"{name}.html": made for name, made in pages.items()}
     written[args.summary] = text
-    made = provenance(args.config, args.manifest, args.logs)
+    made = provenance(args.config, args.manifest, missing)
     written[args.provenance] = json.dumps(made, indent=2, sort_keys=True) + "\n"
     for path, made in written.items():
         with tables.whole(path) as beside:
@@ -177,7 +187,6 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--left-out", type=Path, required=True, help="table of the runs that are in no other")
     made.add_argument("--manifest", type=Path, required=True, help="of the collection")
     made.add_argument("--config", type=json.loads, required=True, help="of the study, as JSON")
-    made.add_argument("--logs", type=Path, nargs="*", default=[], help="folders of the jobs' logs")
     made.add_argument("--tables", type=Path, required=True, help="output: folder of the report's tables")
     made.add_argument("--summary", type=Path, required=True, help="output")
     made.add_argument("--provenance", type=Path, required=True, help="output")

@@ -9,7 +9,7 @@ from rankscale.axes import fixed_of
 from rankscale.decomposition import PARTS
 from rankscale.findings import NAMES
 from rankscale.outlook import name_of
-from rankscale.panels import AXES, COLOURS, MARKERS, Study, panels, subtitle
+from rankscale.panels import AXES, COLOURS, MARKERS, Study, blank, panels, subtitle
 
 ROLLED = ("model", "data")
 LAW_MARKERS = dict(zip(COLOURS, MARKERS, strict=False))
@@ -32,7 +32,7 @@ def roll_forward(study: Study) -> plt.Figure:
             line = told[law]
             ax.plot(line.index, line, color=COLOURS[law], marker=LAW_MARKERS[law], ms=4, lw=1.2, label=law)
         if rows.empty:
-            ax.text(0.5, 0.5, "too few sizes", transform=ax.transAxes, ha="center")
+            blank(ax, "too few sizes")
         else:
             known = sorted(rows.known.unique())
             ax.set_xticks(known if len(known) < 12 else known[::3])
@@ -68,11 +68,11 @@ def residuals(study: Study) -> plt.Figure:
                 name = row.model if axis == "model" else f"{row.train_queries:,}"
                 ax.annotate(name, (row.x, 100 * row.residual), (4, 4), textcoords="offset points", fontsize=7)
         if rows.empty:
-            ax.text(0.5, 0.5, "no law was fitted", transform=ax.transAxes, ha="center")
+            blank(ax, "no law was fitted")
         else:
             ax.set_xscale("log")
             ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-        ax.axhline(0, color="k", lw=0.8)
+            ax.axhline(0, color="k", lw=0.8)
         ax.set_title(NAMES[metric], fontsize=9.5)
         ax.set_xlabel(AXES[axis])
         ax.set_ylabel("residual (%)")
@@ -91,7 +91,7 @@ def plan(study: Study) -> plt.Figure:
     choice: pd.Series = rows[rows.chosen].iloc[0]
     figure.suptitle(subtitle(study.headline()), fontsize=9)
     if grid.empty:
-        ax.text(0.5, 0.5, choice.note, transform=ax.transAxes, ha="center", wrap=True)
+        blank(ax, choice.note)
         return figure
     table = grid.pivot_table(index="train_queries", columns="encoder_parameters", values=["cost", "predicted"])
     n, d = (table["cost"].columns.to_numpy(), table["cost"].index.to_numpy())

@@ -9,6 +9,7 @@ import pandas as pd
 
 from rankscale import tables
 from rankscale.axes import fixed_of, sizes
+from rankscale.command import log
 from rankscale.decomposition import PARTS
 from rankscale.errors import StudyError
 from rankscale.findings import NAMES, findings, headline_of, said, standing
@@ -42,6 +43,10 @@ class Side(NamedTuple):
 
 def side(folder: Path) -> Side:
     """Read a study's tables. Raises StudyError where one is missing or has no finished run."""
+    if not (folder / "metrics.parquet").exists():
+        raise StudyError(
+            f"{folder}: not a finished study; snakemake --config partial=True reports one as it stands, in its partial"
+        )
     read = {name: tables.read(name, folder / f"{name}.parquet").to_pandas() for name in TABLES}
     if read["metrics"].empty:
         raise StudyError(f"{folder}/metrics.parquet: holds no finished run")
@@ -60,10 +65,25 @@ def apart(first: tuple, second: tuple) -> tuple[float, float, float]:
     return gap, gap - math.hypot(b - lb, ua - a), gap + math.hypot(ub - b, a - la)
 
 
-def slopes(first: Side, second: Side) -> list[dict[str, object]]:
+def slices(first: Side, second: Side) -> tuple[list[dict[str, str]], str]:
+    """What each one's fits hold, by axis: the largest subset and model that both have; else its own, and a warning."""
+    held: list[dict[str, str]] = [{}, {}]
+    said = []
+    finals = first.finals, second.finals
+    for axis, column, by in (("model", "train_queries", "train_queries"), ("data", "model", "encoder_parameters")):
+        common = finals[0][finals[0][column].isin(finals[1][column])]
+        for one, rows in zip(held, finals, strict=True):
+            one[axis] = fixed_of(axis, rows) if common.empty else f"{column}={common.loc[common[by].idxmax(), column]}"
+        if common.empty:
+            said.append(f"No {column} is in both: over {axis} size, {held[0][axis]} and {held[1][axis]} are compared.")
+    return held, " ".join(said)
+
+
+def slopes(first: Side, second: Side, held: list[dict[str, str]]) -> list[dict[str, object]]:
     """One row per axis and metric: both slopes with their intervals, the difference, laws, errors, verdicts."""
     rows = []
-    found = [findings(*(one.tables[name] for name in TABLES[:3])) for one in (first, second)]
+    sides = zip((first, second), held, strict=True)
+    found = [findings(*(one.tables[name] for name in TABLES[:3]), fixed) for one, fixed in sides]
     for one, other in zip(*found, strict=True):
         if one.axis not in AXES:
             continue
@@ -103,7 +123,8 @@ def printed(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     """The slopes for a terminal."""
     shown = []
     for row in rows:
-        made = {"axis": row["axis"], "metric": NAMES[row["metric"]]}
+        fixed = dict.fromkeys((row["first_fixed"], row["second_fixed"]))
+        made = {"axis": f"{row['axis']} ({', '.join(fixed)})", "metric": NAMES[row["metric"]]}
         for end in ("first", "second"):
             value, low, high, r2 = (row[f"{end}_{name}"] for name in ("slope", "low", "high", "r2"))
             made[end] = "-" if value is None else f"{value:.3f} [{_end(low)}, {_end(high)}]"
@@ -121,21 +142,18 @@ def _end(value: float | None) -> str:
     return "open" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
-def draw(first: Side, second: Side, path: Path) -> None:
+def draw(first: Side, second: Side, held: list[dict[str, str]], path: Path) -> None:
     """The four over model size and data, both studies in each panel, as SVG, PDF or PNG by the path's suffix."""
     from rankscale import panels
 
-    suffix = path.suffix.removeprefix(".")
-    if suffix not in ("svg", "pdf", "png"):
-        raise StudyError(f"--figure: {path} should end in .svg, .pdf or .png")
     figure, axes = panels.panels(4, 2, 13, 6)
     handles = []
-    for one, colour, marker in ((first, "#0072B2", "o"), (second, "#D55E00", "s")):
+    for one, of, colour, marker in ((first, held[0], "#0072B2", "o"), (second, held[1], "#D55E00", "s")):
         for n, axis in enumerate(AXES):
-            fixed = fixed_of(axis, one.finals)
+            fixed = of[axis]
             name, _, value = fixed.partition("=")
             rows = one.finals[one.finals[name].astype(str) == value]
-            label = f"{one.name()} (over N: {panels.said(fixed_of('model', one.finals))}; over D: {value})"
+            label = f"{one.name()} (over N: {panels.said(of['model'])}; over D: {value})"
             for ax, metric in zip(axes[4 * n :], PARTS, strict=False):
                 made = panels.draw_points(ax, rows, metric, sizes(rows, axis)[:, 0], colour, marker, label)
                 _curve(ax, one, metric, axis, fixed, colour)
@@ -147,7 +165,7 @@ def draw(first: Side, second: Side, path: Path) -> None:
         panels.dress(ax, both, metric, axis)
     figure.legend(handles=handles, loc="outside upper center", ncols=1)
     with tables.whole(path) as beside:
-        figure.savefig(beside, format=suffix)
+        figure.savefig(beside, format=path.suffix[1:].lower())
 
 
 def _curve(ax: object, one: Side, metric: str, axis: str, fixed: str, colour: str) -> None:
@@ -172,19 +190,26 @@ def compare(first: Path, second: Path, figure: Path | None, table: Path | None) 
     """Both studies in words and tables; `figure` and `table` (CSV) are written where given."""
     from tabulate import tabulate
 
+    if figure and figure.suffix.lower() not in (".svg", ".pdf", ".png"):
+        raise StudyError(f"--figure: {figure} should end in .svg, .pdf or .png")
     sides = side(first), side(second)
-    rows = slopes(*sides)
+    held, warning = slices(*sides)
+    rows = slopes(*sides, held)
     values, why = shared(*sides)
     if table:
         with tables.whole(table) as beside:
             pd.DataFrame(rows).to_csv(beside, index=False)
     if figure:
-        draw(*sides, figure)
+        draw(*sides, held, figure)
+    for path in filter(None, (table, figure)):
+        log.info("wrote %s", path)
     parts = [
         f"first:  {first}, {sides[0].name()}",
         f"second: {second}, {sides[1].name()}",
-        "\nSlopes (metric ~ size^-slope; of Score-Uncertainty nats per e-fold of size), 95 % intervals. The difference",
-        "is second less first; its interval takes both as independent, so it is too wide where they share queries.\n",
+        "\nSlopes (metric ~ size^-slope; of Score-Uncertainty nats per e-fold of size), 95 % intervals. The",
+        "difference is second less first; its interval takes both as independent: too wide where they share queries",
+        "or runs.\n",
+        *([f"{warning}\n"] if warning else []),
         tabulate(printed(rows), headers="keys", tablefmt="github", disable_numparse=True),
         f"\n{why}" if why else "\nModels and subsets that both have, means over them and over seeds:\n",
         tabulate(values, headers="keys", tablefmt="github", floatfmt=".4g") if values else "",

@@ -31,7 +31,9 @@ PARTIAL = STUDY["partial"]
 PLANNED = list(studies.runs(STUDY))
 RUNS = studies.finished(STUDY, Path(RESULTS)) if PARTIAL else PLANNED
 if not RUNS:
-    raise WorkflowError(f"{RESULTS}: no run of this study is finished yet, so there is nothing to report as it stands")
+    raise WorkflowError(
+        f"{RESULTS}: none of {len(PLANNED)} runs is trained, evaluated and scored yet: nothing to report as it stands"
+    )
 # What is made of all runs together; of the finished ones alone it lies apart.
 TOGETHER = f"{RESULTS}/partial" if PARTIAL else RESULTS
 SNAPSHOTS = studies.snapshots(STUDY)

@@ -42,6 +42,7 @@ rule sample:
         "--output {output.candidates} --mined {input.mined}"
 
 
+# Ahead of trainings that wait, so that a study can be looked at on its way.
 rule retrieve:
     input:
         checkpoint=f"{RESULTS}/models/{CHECKPOINT}.safetensors",
@@ -53,6 +54,7 @@ rule retrieve:
         observations=f"{RESULTS}/observations/{CHECKPOINT}.parquet",
     log:
         f"{RESULTS}/logs/retrieve/{CHECKPOINT}.log",
+    priority: 1
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -83,6 +85,7 @@ rule score:
         scores=f"{RESULTS}/scores/{CHECKPOINT}.parquet",
     log:
         f"{RESULTS}/logs/score/{CHECKPOINT}.log",
+    priority: 1
     conda:
         ENVIRONMENT
     params:

@@ -175,5 +175,5 @@ rule summarize:
     shell:
         "python -m rankscale.summarize --log {log} {params.config} --metrics {input.metrics} --left-out {input.left_out} "
         "--fits {input.fits} --forecasts {input.forecasts} --ranking {input.ranking} {params.plan} --manifest {input.manifest} "
-        f"--logs {RESULTS}/logs {TOGETHER}/logs {SHARED}/logs {MINED}/logs --tables {TOGETHER}/tables "
+        f"--tables {TOGETHER}/tables "
         "--summary {output.summary} --provenance {output.provenance}"
