@@ -1,5 +1,7 @@
 """Two checkpoints query by query, and runs to TREC's format and back."""
 
+import re
+
 import ir_measures
 import numpy as np
 import pytest
@@ -78,6 +80,7 @@ def test_a_run_goes_to_trec_s_format_and_back(study, shared, tmp_path):
     path = study / "runs/L1H32/1024/42/final.parquet"
     stage("trec", "--run", path, "--output", tmp_path / "run.txt")
     stage("trec", "--read", tmp_path / "run.txt", "--output", tmp_path / "back.parquet")
+    assert re.search(r" L1H32-1024-42-\d+$", (tmp_path / "run.txt").read_text().splitlines()[0])
     columns = ["query_id", "doc_id", "rank", "score"]
     before, after = (tables.read("runs", p).select(columns) for p in (path, tmp_path / "back.parquet"))
     assert after.equals(before)

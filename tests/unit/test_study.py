@@ -237,3 +237,20 @@ def test_a_folder_that_is_there_is_none_of_the_hub_s(tmp_path, monkeypatch):
     asked = {"miner": {"encoder": "lsa"}, "models": models, "tokenizer": {"name": "w"}}
     assert study.hub_ids(asked) == {"google--bert": "google/bert"}
     assert study.tokenizer_of(asked, models[0])[0].startswith("bert-")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"study: a\ntraining:\n  epochs: 1\n  epochs: 2\n", "line 4: the key epochs stands twice"),
+        (b"study: a\nstudy: b\n", "line 2: the key study stands twice"),
+        (b"study: [a", "is no YAML file"),
+        (b"study: \xff", "is no YAML file"),
+        (b"", "has no keys"),
+        (b"- a\n- b\n", "has no keys"),
+    ],
+)
+def test_a_study_file_that_cannot_be_meant_is_refused(tmp_path, text, said):
+    (tmp_path / "mine.yaml").write_bytes(text)
+    with pytest.raises(StudyError, match=said):
+        configs.load(tmp_path / "mine.yaml")

@@ -141,6 +141,16 @@ def test_a_costly_stage_runs_again_when_its_recipe_number_says_so(finished):
     assert jobs(finished) == {"retrieve": 11, "score": 11, "gather": 1, **SWEPT}
 
 
+def test_an_edited_costly_stage_runs_nothing_but_a_check_fails_and_says_what_to_do(finished, monkeypatch):
+    module = finished / "workflow/rankscale/learner.py"
+    module.write_text(module.read_text() + "\n\nEDITED = True\n")
+    assert jobs(finished) == {}
+    monkeypatch.setenv("PYTHONPATH", str(finished / "workflow"))
+    done = run("python -m pytest -q -p no:cacheprovider tests/unit/test_recipes.py", finished, check=False)
+    assert done.returncode
+    assert "the code behind `train` changed (recipe 2). If its results change, raise" in done.stdout
+
+
 def test_a_deleted_table_is_made_again_with_what_follows(finished):
     (finished / "results/demo/metrics.parquet").unlink()
     assert jobs(finished) == {"gather": 1, **LAST}
@@ -179,6 +189,14 @@ def test_a_wrong_config_ends_before_any_job(finished, before, after, said):
     assert f"config.yaml: {said}" in done.stdout
     assert "Traceback" not in done.stdout
     assert "Job stats" not in done.stdout
+
+
+def test_a_key_that_stands_twice_ends_before_any_job(finished):
+    (finished / "config.yaml").write_text(SMALL + "study: other\n")
+    done = run("snakemake --cores 1 -n", finished, check=False)
+    assert done.returncode == 1
+    assert "the key study stands twice" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_a_results_folder_that_is_none_ends_before_any_job(finished):

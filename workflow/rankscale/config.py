@@ -28,6 +28,31 @@ def schema() -> dict[str, Any]:
     return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 
 
+class _Strict(yaml.SafeLoader):
+    """YAML whose keys may stand once only: of two, the loader would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise StudyError(f"line {key.start_mark.line + 1}: the key {key.value} stands twice")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The keys of a study file. Raises StudyError where it cannot be read, has none, or has one twice."""
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Strict)
+    except OSError as error:
+        raise StudyError(f"cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StudyError(f"is no YAML file ({' '.join(str(error).split())})") from None
+    if not isinstance(found, dict):
+        raise StudyError("has no keys; it takes those of config.yaml")
+    return found
+
+
 def check(config: dict[str, Any]) -> dict[str, Any]:
     """The config with every default filled in. Raises StudyError, naming the key, for anything wrong in it."""
     _refuse_infinite(config, "")

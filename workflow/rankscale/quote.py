@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import yaml
 from tabulate import tabulate
 
 from rankscale import command, estimates, tables
@@ -78,23 +77,14 @@ def rates(like: Path | None, device: str | None, share: float) -> Callable[[np.n
     return lambda sizes: np.exp(np.interp(np.log(sizes), np.log(made.sizes), np.log(made.rates)))
 
 
-def read(path: Path) -> dict:
-    """The checked config of a study file. Raises StudyError where it cannot be read or is not allowed."""
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StudyError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: is no YAML file ({' '.join(str(error).split())})") from None
-    if not isinstance(found, dict):
-        raise StudyError(f"{path}: has no keys; it takes those of config.yaml")
-    return configs.check(found)
-
-
 def main(args: argparse.Namespace) -> None:
     """Print the quote."""
     rate = rates(args.like, args.device, args.share)
-    study = read(args.configfile or Path("config.yaml"))
+    path = args.configfile or Path("config.yaml")
+    try:
+        study = configs.check(configs.load(path))
+    except StudyError as error:
+        raise StudyError(f"{path}: {error}") from None
     size = estimates.sizes(study, Path("results"))
     files = planned([*args.targets, *(["--configfile", str(args.configfile)] if args.configfile else [])])
     whole, left = jobs(files.values()), jobs(file for file in files.values() if file.pending)

@@ -11,7 +11,7 @@ from rankscale.command import log
 from rankscale.errors import StudyError
 from rankscale.readers import lines
 
-TAG = "rankscale"
+NAMED = ("model", "train_queries", "seed", "step")  # what a run's tag is made of
 
 
 def export(run: pa.Table, split: str | None, path: Path) -> None:
@@ -24,11 +24,12 @@ def export(run: pa.Table, split: str | None, path: Path) -> None:
         raise StudyError(f"--split: the run has no results for {split}; it has {', '.join(splits) or 'none'}")
     columns = ("query_id", "doc_id", "rank", "score")
     rows = zip(*(run.filter(pc.equal(run["split"], split))[name].to_pylist() for name in columns), strict=True)
+    tag = "_".join("-".join(str(run[name][0]) for name in NAMED).split()) if len(run) else "empty"
     with tables.whole(path) as beside, open(beside, "w", encoding="utf-8") as out:
         for query, document, rank, score in rows:
             if len(f"{query} {document}".split()) != 2:
                 raise StudyError(f"{path}: an id with a blank ({query!r}, {document!r}) has no place in this format")
-            out.write(f"{query} Q0 {document} {rank} {score!r} {TAG}\n")
+            out.write(f"{query} Q0 {document} {rank} {score!r} {tag}\n")
 
 
 def imported(path: Path, keys: dict[str, object]) -> dict[str, object]:

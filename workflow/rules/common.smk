@@ -8,6 +8,7 @@ import time
 from rankscale import failures, recipes
 from rankscale import study as studies
 from rankscale.config import check as checked
+from rankscale.config import load
 from rankscale.errors import StudyError
 from rankscale.sources import digest as code
 
@@ -15,6 +16,8 @@ from rankscale.sources import digest as code
 gc.set_threshold(1_000_000, 20, 100)
 studies.prepare_environment()
 try:
+    for place in workflow.configfiles:
+        load(Path(place))  # Snakemake took the last of two equal keys
     STUDY = checked(config)
     studies.refuse_clashes(STUDY, Path("results"))
     studies.refuse_unwritable(Path("results"))
