@@ -3,10 +3,11 @@
 import re
 
 import pytest
+import yaml
 
-from rankscale import estimates, tables
+from rankscale import encode, estimates, tables
 from rankscale.errors import StudyError
-from tests.conftest import SMALL, run
+from tests.conftest import ROOT, SMALL, run
 
 
 def test_a_finished_study_is_quoted_what_it_took(project, study):
@@ -156,3 +157,9 @@ def test_a_collection_that_is_not_there_cannot_be_counted(tmp_path):
     config = {"collection": {"name": "c", "source": "docstrings"}, "training": {"passage_length": 8, "query_length": 4}}
     with pytest.raises(StudyError, match="the collection is not there yet"):
         estimates.sizes(config, tmp_path)
+
+
+def test_what_the_estimates_repeat_is_what_the_workflow_says():
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    assert profile["group-components"] == [f"evaluation_{{model}}_{{train_queries}}_{{seed}}={estimates.TOGETHER}"]
+    assert estimates.LSA == encode.DIMENSION
