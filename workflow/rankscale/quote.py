@@ -77,6 +77,11 @@ def rates(like: Path | None, device: str | None, share: float) -> Callable[[np.n
     return lambda sizes: np.exp(np.interp(np.log(sizes), np.log(made.sizes), np.log(made.rates)))
 
 
+def to_come(hours: list[tuple[estimates.Work, float]], files: dict[str, Planned]) -> float:
+    """The hours of the jobs that still have to run."""
+    return sum(span for job, span in hours if files[job.target].pending)
+
+
 def main(args: argparse.Namespace) -> None:
     """Print the quote."""
     rate = rates(args.like, args.device, args.share)
@@ -91,21 +96,16 @@ def main(args: argparse.Namespace) -> None:
     work = [job for job in estimates.work(study, size) if job.target in files]
     # A study's training tells how fast its models are, not how fast texts are encoded and searched.
     timed = [job for job in work if rate and not (args.like and job.stage in ("encode", "mine"))]
-    hours: dict[str, float] = {}
-    to_come: dict[str, float] = {}
-    if rate and timed:
-        for job, speed in zip(timed, rate(np.array([job.parameters for job in timed], float)), strict=True):
-            hours[job.stage] = hours.get(job.stage, 0) + job.flops / speed / 3600
-            if files[job.target].pending:
-                to_come[job.stage] = to_come.get(job.stage, 0) + job.flops / speed / 3600
+    spans = rate(np.array([job.parameters for job in timed], float)) if rate and timed else []
+    hours = [(job, job.flops / speed / 3600) for job, speed in zip(timed, spans, strict=True)]
     rows = []
     for stage in sorted(whole, key=lambda name: STAGES.index(name) if name in STAGES else len(STAGES)):
-        count = whole[stage]
         counted = [job.flops for job in work if job.stage == stage]
-        row = {"stage": stage, "jobs": count, "to run": left.get(stage, 0)}
+        taken = [(job, span) for job, span in hours if job.stage == stage]
+        row = {"stage": stage, "jobs": whole[stage], "to run": left.get(stage, 0)}
         row["FLOPs"] = f"{sum(counted):.2g}" if counted else ""
-        row["device hours"] = f"{hours[stage]:.3g}" if stage in hours else ""
-        row["of them left"] = f"{to_come.get(stage, 0):.3g}" if stage in hours else ""
+        row["device hours"] = f"{sum(span for _, span in taken):.3g}" if taken else ""
+        row["of them left"] = f"{to_come(taken, files):.3g}" if taken else ""
         rows.append(row)
     print(f"Study {study['study']}: {sum(whole.values())} jobs, {sum(left.values())} to run\n")
     print(tabulate(rows, headers="keys", disable_numparse=True))
@@ -124,7 +124,8 @@ def main(args: argparse.Namespace) -> None:
         how = f"{args.device} at {args.share:.0%} of its peak, assumed"
         if args.like:
             how = f"at the FLOP/s that training reached in {args.like}; encoding and mining not counted"
-        print(f"\nDevice hours: {sum(hours.values()):.3g}, of them left {sum(to_come.values()):.3g} ({how}).")
+        total = sum(span for _, span in hours)
+        print(f"\nDevice hours: {total:.3g}, of them left {to_come(hours, files):.3g} ({how}).")
         print("Start-up, choosing the best of each query's scores, reading and writing come on top (docs/scale.md).")
     stays, passes = estimates.disk(study, size, args.at_once)
     print("\nDisk once the whole study is done: " + ", ".join(f"{name} {_bytes(v)}" for name, v in stays.items()))
