@@ -244,6 +244,10 @@ def test_a_folder_that_is_there_is_none_of_the_hub_s(tmp_path, monkeypatch):
     [
         (b"study: a\ntraining:\n  epochs: 1\n  epochs: 2\n", "line 4: the key epochs stands twice"),
         (b"study: a\nstudy: b\n", "line 2: the key study stands twice"),
+        (b"study: a\nmodels: [{name: b, name: c}]\n", "line 2: the key name stands twice"),
+        (b"? [a, b]\n: 1\n", "is no YAML file"),
+        (b"study: &a [1, *a]\n", "refers to itself"),
+        (b"study: 2020-01-01\n", "study: 2020-01-01 is a date; quote it"),
         (b"study: [a", "is no YAML file"),
         (b"study: \xff", "is no YAML file"),
         (b"", "has no keys"),
@@ -254,3 +258,8 @@ def test_a_study_file_that_cannot_be_meant_is_refused(tmp_path, text, said):
     (tmp_path / "mine.yaml").write_bytes(text)
     with pytest.raises(StudyError, match=said):
         configs.load(tmp_path / "mine.yaml")
+
+
+def test_merged_keys_may_be_overridden(tmp_path):
+    (tmp_path / "mine.yaml").write_text("a: {m: &x {q: 1}, b: &y {<<: *x, q: 2}}\nc: {<<: *y}\n")
+    assert configs.load(tmp_path / "mine.yaml") == {"a": {"m": {"q": 1}, "b": {"q": 2}}, "c": {"q": 2}}

@@ -118,6 +118,22 @@ def test_a_size_that_a_config_does_not_tell_is_unknown(tmp_path, text):
     assert estimates.shape({"name": "mine", "checkpoint": str(tmp_path)}) is None
 
 
+@pytest.mark.parametrize("target", ["", "metrics ", "results/new/models/L1H16/1024/42/final.safetensors "])
+def test_the_jobs_of_a_study_that_was_never_run_are_those_of_a_dry_run(project, study, target):
+    (project / "new.yaml").write_text(SMALL.replace("study: demo", "study: new"))
+    command = f"{target}--configfile new.yaml"
+    told = run(f"snakemake -n --cores 1 {command}", project).stdout
+    block = re.search(r"job +count\n[- ]+\n(.*?)\ntotal", told, re.DOTALL)[1]
+    expected = dict(line.split() for line in block.splitlines())
+    trained = int(expected.pop("train", 0)) + int(expected.pop("train_with_snapshots", 0))
+    said = run(f"python -m rankscale.quote {command}", project).stdout
+    table = dict(re.findall(r"^(\w+) +\d+ +(\d+)", said, re.MULTILINE))
+    assert int(table["train"]) == trained
+    for stage, count in expected.items():
+        if stage not in ("all", "metrics"):
+            assert table[stage] == count, stage
+
+
 def test_a_target_is_quoted_alone(project, study):
     said = run("python -m rankscale.quote results/demo/candidates.parquet", project).stdout
     assert "sample" in said

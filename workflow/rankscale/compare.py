@@ -89,6 +89,9 @@ def differences(first: Path, second: Path, draws: int, seed: int, ties: str) -> 
 
 def main(args: argparse.Namespace) -> None:
     """Print the comparison."""
+    for path in (args.first, args.second):
+        if not path.exists():
+            raise StudyError(f"{path}: there is no such file or folder")
     if args.first.is_dir() != args.second.is_dir():
         raise StudyError(f"{args.first} and {args.second}: give two tables, or the folders of two studies")
     if args.first.is_dir():

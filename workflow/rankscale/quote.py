@@ -28,10 +28,10 @@ STAGES = (
 
 
 class Planned(NamedTuple):
-    """What Snakemake would make: by file, the stage, its log (one a job), and whether it is still to come."""
+    """What Snakemake would make: by file, the stage, which of its jobs, and whether it is still to come."""
 
     stage: str
-    log: str
+    job: str
     pending: bool
 
 
@@ -44,18 +44,28 @@ def planned(arguments: list[str]) -> dict[str, Planned]:
         lines = [line for line in said if line.strip() and not line.startswith("Using ")]
         raise StudyError(lines[-1] if lines else "the dry run failed")
     rows = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 5]
-    return {
-        file: Planned(rule.removesuffix("_with_snapshots"), log, plan != "no update")
-        for file, _, rule, log, _, plan in rows[1:]
-    }
+    found = {}
+    for file, _, rule, _, _, plan in rows[1:]:
+        stage = rule.removesuffix("_with_snapshots")
+        found[file] = Planned(stage, _job(stage, Path(file)), plan != "no update")
+    return found
+
+
+def _job(stage: str, file: Path) -> str:
+    """Which of a stage's jobs makes a file: the summary names no wildcards, and a log only where it was written."""
+    if stage in ("train", "tokenize"):
+        return str(file.parent)
+    if stage in ("retrieve", "score"):
+        return str(Path(*file.parts[-4:]))  # model, subset, seed, checkpoint
+    return file.stem if stage in ("encode", "mine", "fetch") else ""
 
 
 def jobs(files: Iterable[Planned]) -> dict[str, int]:
     """How many jobs of each stage make these files."""
-    logs: dict[str, set[str]] = {}
+    made: dict[str, set[str]] = {}
     for file in files:
-        logs.setdefault(file.stage, set()).add(file.log)
-    return {stage: len(found) for stage, found in logs.items()}
+        made.setdefault(file.stage, set()).add(file.job)
+    return {stage: len(found) for stage, found in made.items()}
 
 
 def rates(like: Path | None, device: str | None, share: float) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -117,7 +127,7 @@ def main(args: argparse.Namespace) -> None:
         print("(snakemake --cores 1 offline fetches them)")
     if whole.get("retrieve") and not args.targets:
         sent = sum(whole.values()) - whole["retrieve"] - whole["score"] + estimates.submissions(study)
-        print(f"\nOn SLURM {sent} submissions: a run's checkpoints are evaluated and scored in one.")
+        print(f"\nOn SLURM the whole study is {sent} submissions: a run's checkpoints are evaluated and scored in one.")
     if not rate:
         print("\nFor hours add --device NAME (a share of its peak) or --like with a finished study's folder.")
     else:

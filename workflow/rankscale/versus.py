@@ -92,7 +92,12 @@ def slopes(first: Side, second: Side, held: list[dict[str, str]]) -> list[dict[s
         for end, f in (("first", one), ("second", other)):
             error = f.errors.get(f.law, (None,))[0]
             row |= {f"{end}_fixed": f.fixed, f"{end}_slope": f.slope, f"{end}_low": f.low, f"{end}_high": f.high}
-            row |= {f"{end}_law": f.law, f"{end}_r2": f.r2, f"{end}_error": error, f"{end}_scales": f.scales}
+            row |= {
+                f"{end}_law": None if f.slope is None else f.law,
+                f"{end}_r2": f.r2,
+                f"{end}_error": error,
+                f"{end}_scales": f.scales,
+            }
         rows.append(row | {"difference": gap, "low": low, "high": high})
     return rows
 
@@ -174,7 +179,10 @@ def _curve(ax: object, one: Side, metric: str, axis: str, fixed: str, colour: st
     fits = headline_of(one.tables["fits"], one.tables["metrics"])
     fits = fits[(fits.metric == metric) & (fits.axis == axis) & (fits.fixed == fixed) & fits.converged]
     laws = ("trend",) if metric == "score_uncertainty" else ("line", "floor")
-    fits = fits[fits.law.isin(laws)].dropna(subset="aicc").sort_values("aicc", kind="stable")
+    # Few points have no AICc: then the straight law, as in the table.
+    fits = fits[fits.law.isin(laws)].sort_values("aicc", kind="stable", na_position="last")
+    if fits.aicc.isna().all():
+        fits = fits[fits.law == laws[0]]
     if fits.empty:
         return
     curves = headline_of(curves, one.tables["metrics"])
