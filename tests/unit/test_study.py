@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from rankscale import config as configs
-from rankscale import study
+from rankscale import study, studyfile
 from rankscale.errors import StudyError
 from tests.conftest import ROOT
 
@@ -257,9 +257,9 @@ def test_a_folder_that_is_there_is_none_of_the_hub_s(tmp_path, monkeypatch):
 def test_a_study_file_that_cannot_be_meant_is_refused(tmp_path, text, said):
     (tmp_path / "mine.yaml").write_bytes(text)
     with pytest.raises(StudyError, match=said):
-        configs.load(tmp_path / "mine.yaml")
+        configs.check(studyfile.load(tmp_path / "mine.yaml"))
 
 
 def test_merged_keys_may_be_overridden(tmp_path):
     (tmp_path / "mine.yaml").write_text("a: {m: &x {q: 1}, b: &y {<<: *x, q: 2}}\nc: {<<: *y}\n")
-    assert configs.load(tmp_path / "mine.yaml") == {"a": {"m": {"q": 1}, "b": {"q": 2}}, "c": {"q": 2}}
+    assert studyfile.load(tmp_path / "mine.yaml") == {"a": {"m": {"q": 1}, "b": {"q": 2}}, "c": {"q": 2}}

@@ -28,54 +28,9 @@ def schema() -> dict[str, Any]:
     return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 
 
-def load(path: Path) -> dict[str, Any]:
-    """The keys of a study file.
-
-    Raises StudyError where it cannot be read, has no keys or one of them twice (the loader would silently take the
-    last), refers to itself, or holds what no key takes, as a date.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        _refuse_twice(yaml.compose(text, Loader=yaml.SafeLoader), set())
-        found = yaml.safe_load(text)
-    except OSError as error:
-        raise StudyError(f"cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StudyError(f"is no YAML file ({' '.join(str(error).split())})") from None
-    if not isinstance(found, dict):
-        raise StudyError("has no keys; it takes those of config.yaml")
-    _refuse_odd(found, "config", [])
-    return found
-
-
-def _refuse_twice(node: yaml.Node | None, seen: set[int]) -> None:
-    """Raise StudyError if a mapping below `node` has a key twice; before anchors are merged into it."""
-    if id(node) in seen or not isinstance(node, yaml.CollectionNode):
-        return
-    seen.add(id(node))
-    keys: set[str] = set()
-    for part in node.value:
-        if isinstance(node, yaml.MappingNode) and isinstance(part[0], yaml.ScalarNode):
-            if part[0].value in keys:
-                raise StudyError(f"line {part[0].start_mark.line + 1}: the key {part[0].value} stands twice")
-            keys.add(part[0].value)
-        for below in part if isinstance(part, tuple) else (part,):
-            _refuse_twice(below, seen)
-
-
-def _refuse_odd(value: Any, key: str, above: list[int]) -> None:
-    if id(value) in above:
-        raise StudyError(f"{key}: refers to itself")
-    if isinstance(value, dict | list):
-        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
-            _refuse_odd(part, f"{key}.{name}".removeprefix("config."), [*above, id(value)])
-    elif not isinstance(value, str | int | float | None):
-        raise StudyError(f"{key}: {value} is a {type(value).__name__}; quote it if it is meant as text")
-
-
 def check(config: dict[str, Any]) -> dict[str, Any]:
     """The config with every default filled in. Raises StudyError, naming the key, for anything wrong in it."""
-    _refuse_infinite(config, "")
+    _refuse_odd(config, "")
     error = best_match(Draft202012Validator(schema()).iter_errors(config))
     if error:
         raise StudyError(_explain(error))
@@ -141,16 +96,20 @@ def check(config: dict[str, Any]) -> dict[str, Any]:
     return study
 
 
-def _refuse_infinite(value: Any, key: str) -> None:
-    """YAML has .inf and .nan, which JSON Schema takes for numbers like any other."""
+def _refuse_odd(value: Any, key: str, above: tuple[int, ...] = ()) -> None:
+    """What YAML has and no key takes: .inf and .nan, dates, keys that are no text, anchors that hold themselves."""
+    if id(value) in above:
+        raise StudyError(f"{key}: refers to itself")
     if isinstance(value, float) and not math.isfinite(value):
         raise StudyError(f"{key}: is not a finite number")
+    if not isinstance(value, dict | list | str | int | float | None):
+        raise StudyError(f"{key}: {value} is a {type(value).__name__}; quote it if it is meant as text")
     for name in value if isinstance(value, dict) else ():
         if not isinstance(name, str):
             raise StudyError(f"{key + '.' if key else ''}{name}: is no key; a key is text (quote it)")
     if isinstance(value, dict | list):
         for name, sub in value.items() if isinstance(value, dict) else enumerate(value):
-            _refuse_infinite(sub, f"{key}.{name}" if key else str(name))
+            _refuse_odd(sub, f"{key}.{name}" if key else str(name), (*above, id(value)))
 
 
 def _refuse_source(collection: dict[str, Any]) -> None:

@@ -38,6 +38,8 @@ def fetch(model: str) -> dict[str, object]:
     except OfflineModeIsEnabled:
         raise StudyError(f"{model}: HF_HUB_OFFLINE is set; fetch it where there is internet, without that") from None
     except Exception as error:  # whatever the HTTP library says
+        if isinstance(error, OSError) and error.errno:
+            raise  # a full disk, say, is none of the hub's faults
         raise StudyError(f"{model}: the hub cannot be reached ({type(error).__name__})") from None
     if not any(name.endswith(WEIGHTS) for name in files):
         raise StudyError(f"{model}: the hub's repository has no weights at its top (*.safetensors, *.bin)")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from tabulate import tabulate
 
-from rankscale import command, estimates, tables
+from rankscale import command, estimates, studyfile, tables
 from rankscale import config as configs
 from rankscale.errors import StudyError
 from rankscale.planning import Prices, throughput
@@ -97,7 +97,7 @@ def main(args: argparse.Namespace) -> None:
     rate = rates(args.like, args.device, args.share)
     path = args.configfile or Path("config.yaml")
     try:
-        study = configs.check(configs.load(path))
+        study = configs.check(studyfile.load(path))
     except StudyError as error:
         raise StudyError(f"{path}: {error}") from None
     size = estimates.sizes(study, Path("results"))

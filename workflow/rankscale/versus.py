@@ -68,15 +68,17 @@ def apart(first: tuple, second: tuple) -> tuple[float, float, float]:
 def slices(first: Side, second: Side) -> tuple[list[dict[str, str]], str]:
     """What each one's fits hold, by axis: the largest subset and model that both have; else its own, and a warning."""
     held: list[dict[str, str]] = [{}, {}]
-    said = []
+    warnings = []
     finals = first.finals, second.finals
     for axis, column, by in (("model", "train_queries", "train_queries"), ("data", "model", "encoder_parameters")):
         common = finals[0][finals[0][column].isin(finals[1][column])]
         for one, rows in zip(held, finals, strict=True):
             one[axis] = fixed_of(axis, rows) if common.empty else f"{column}={common.loc[common[by].idxmax(), column]}"
         if common.empty:
-            said.append(f"No {column} is in both: over {axis} size, {held[0][axis]} and {held[1][axis]} are compared.")
-    return held, " ".join(said)
+            warnings.append(
+                f"No {column} is in both: over {axis} size, {held[0][axis]} and {held[1][axis]} are compared."
+            )
+    return held, " ".join(warnings)
 
 
 def slopes(first: Side, second: Side, held: list[dict[str, str]]) -> list[dict[str, object]]:

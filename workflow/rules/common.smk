@@ -5,10 +5,9 @@ import re
 import shlex
 import time
 
-from rankscale import failures, recipes
+from rankscale import failures, recipes, studyfile
 from rankscale import study as studies
 from rankscale.config import check as checked
-from rankscale.config import load
 from rankscale.errors import StudyError
 from rankscale.sources import digest as code
 
@@ -17,7 +16,7 @@ gc.set_threshold(1_000_000, 20, 100)
 studies.prepare_environment()
 try:
     for place in workflow.configfiles:
-        load(Path(place))  # Snakemake took the last of two equal keys
+        studyfile.load(Path(place))  # Snakemake took the last of two equal keys
     STUDY = checked(config)
     studies.refuse_clashes(STUDY, Path("results"))
     studies.refuse_unwritable(Path("results"))
