@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from rankscale import tables
-from rankscale.processes import Processes
+from rankscale.processes import Processes, Stop
 from rankscale.state import States
 from rankscale.train import arguments
 from rankscale.training import Run
@@ -83,6 +83,28 @@ def test_a_run_that_is_asked_to_stop_keeps_its_state(shared, tmp_path, undisturb
     done = train(shared, tmp_path, *LONG)
     assert f"going on from the state at step {step} of 96" in done.stdout
     assert published(tmp_path) == undisturbed
+
+
+def test_a_signal_that_comes_while_a_state_is_saved_is_not_lost(shared, tmp_path, monkeypatch):
+    run = Run(arguments().parse_args(command(shared, tmp_path, *LONG, "--save-steps", 1)), Processes())
+    saved = []
+
+    def save(step, *what, whole=run.states.save):
+        saved.append(step)
+        if step == 3:
+            signal.raise_signal(signal.SIGUSR1)
+        return whole(step, *what)
+
+    monkeypatch.setattr(run.states, "save", save)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        with pytest.raises(SystemExit) as left:
+            run.train(Stop())
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert left.value.code == 75
+    assert saved == [1, 2, 3, 4]
 
 
 def test_two_processes_do_not_train_one_run_at_once(shared, tmp_path, undisturbed):

@@ -181,7 +181,9 @@ class Run:
                 if self.astray():
                     return
                 self.save()
-                asked_to_stop.signal = wish if wish > 1 else 0  # any process's is everyone's
+                if wish == 1:
+                    continue  # a signal that came while the state was saved ends the next step
+                asked_to_stop.signal = wish  # any process's is everyone's
                 asked_to_stop.leave_if_asked(f"the state at step {step} is kept, the same command goes on from it")
 
     def astray(self) -> bool:
