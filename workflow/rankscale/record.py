@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psutil
 import torch
 
-from rankscale import tables
+from rankscale import spent, tables
 from rankscale.command import log
 
 if TYPE_CHECKING:
@@ -88,13 +88,14 @@ class Record:
         return {f"log/{name}": torch.tensor(values, dtype=_kind(name)) for name, values in self.columns.items()}
 
     def facts(self) -> dict[str, object]:
-        """The checkpoints so far, for the state on disk."""
-        return {"rows": self.checkpoints}
+        """The checkpoints so far and the time they took, for the state on disk."""
+        return {"rows": self.checkpoints, "spent": spent.so_far()}
 
     def restore(self, tensors: dict[str, torch.Tensor], facts: dict[str, object]) -> None:
         """Go on from what `tensors` and `facts` gave."""
         self.columns = {name: tensors[f"log/{name}"].tolist() for name in self.columns}
         self.checkpoints = facts["rows"]
+        spent.earlier = tuple(facts["spent"])
         self.last = time.monotonic()
 
     def write(self, keys: dict[str, object], folder: Path) -> None:

@@ -12,23 +12,35 @@ import psutil
 
 # The device that the stage computes on, as `devices.set_up` finds it.
 device = "cpu"
+# Seconds, and seconds of processors, that earlier attempts took up to the state from which this one goes on.
+earlier = (0.0, 0.0)
 LINE = re.compile(
     r"^(?P<stage>\w+): done in (?P<seconds>[\d.]+) s on (?P<host>\S+): (?P<processes>\d+) x (?P<device>.+), "
     r"(?P<processor>[\d.]+) s of processor time, (?P<memory>\d+) MB at most$"
 )
 
 
-def said() -> str:
-    """The line for this process so far: seconds, host, device, processor time, memory.
+def so_far() -> tuple[float, float]:
+    """Seconds, and seconds of processors, that the job took up to now, its earlier attempts included.
 
     Of several processes that train together (torchrun), the first one speaks for all.
     """
-    seconds, processes = time.time() - psutil.Process().create_time(), int(os.environ.get("WORLD_SIZE", "1"))
     parts = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    processor = processes * sum(part.ru_utime + part.ru_stime for part in parts)
-    memory = max(part.ru_maxrss for part in parts) / 1024
+    processor = processes() * sum(part.ru_utime + part.ru_stime for part in parts)
+    return earlier[0] + time.time() - psutil.Process().create_time(), earlier[1] + processor
+
+
+def processes() -> int:
+    """How many processes do the job together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def said() -> str:
+    """The line for this job so far: seconds, host, device, processor time, memory."""
+    seconds, processor = so_far()
+    memory = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
     return (
-        f"done in {seconds:.1f} s on {platform.node() or 'unknown'}: {processes} x {device}, "
+        f"done in {seconds:.1f} s on {platform.node() or 'unknown'}: {processes()} x {device}, "
         f"{processor:.1f} s of processor time, {memory:.0f} MB at most"
     )
 
@@ -36,8 +48,8 @@ def said() -> str:
 def sums(logs: Iterable[Path]) -> dict[str, object]:
     """Of `logs`, those that are there: hosts, devices, and by stage the jobs, hours, hours of processors and of GPUs.
 
-    Counts the attempt that ended well; what a killed one took is written nowhere. Jobs that share a GPU each count it
-    whole.
+    Counts the attempt that ended well and, of a training, those before it up to the states it went on from; what else
+    a killed job took is written nowhere. Jobs that share a GPU each count it whole.
     """
     hosts, devices, stages = set(), set(), {}
     for log in logs:
