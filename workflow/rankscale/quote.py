@@ -68,7 +68,10 @@ def jobs(files: Iterable[Planned]) -> dict[str, int]:
     return {stage: len(found) for stage, found in made.items()}
 
 
-def rates(like: Path | None, device: str | None, share: float) -> Callable[[np.ndarray], np.ndarray] | None:
+Rate = Callable[[np.ndarray], np.ndarray]
+
+
+def rates(like: Path | None, device: str | None, share: float) -> Rate | None:
     """FLOP/s by encoder parameters: of the device, or as training measured it in a finished study; None without either.
 
     Raises StudyError where that study cannot tell.
@@ -87,9 +90,72 @@ def rates(like: Path | None, device: str | None, share: float) -> Callable[[np.n
     return lambda sizes: np.exp(np.interp(np.log(sizes), np.log(made.sizes), np.log(made.rates)))
 
 
-def to_come(hours: list[tuple[estimates.Work, float]], files: dict[str, Planned]) -> float:
+Hours = list[tuple[estimates.Work, float]]
+
+
+def timed(work: list[estimates.Work], rate: Rate | None, like: Path | None) -> Hours:
+    """The jobs whose device hours can be told, with them."""
+    # A study's training tells how fast its models are, not how fast texts are encoded and searched.
+    known = [job for job in work if rate and not (like and job.stage in ("encode", "mine"))]
+    speeds = rate(np.array([job.parameters for job in known], float)) if rate and known else []
+    return [(job, job.flops / speed / 3600) for job, speed in zip(known, speeds, strict=True)]
+
+
+def to_come(hours: Hours, files: dict[str, Planned]) -> float:
     """The hours of the jobs that still have to run."""
     return sum(span for job, span in hours if files[job.target].pending)
+
+
+def table(files: dict[str, Planned], work: list[estimates.Work], hours: Hours) -> list[dict[str, object]]:
+    """One row a stage: its jobs, those to run, FLOPs and hours."""
+    whole, left = jobs(files.values()), jobs(file for file in files.values() if file.pending)
+    rows = []
+    for stage in sorted(whole, key=lambda name: STAGES.index(name) if name in STAGES else len(STAGES)):
+        counted = [job.flops for job in work if job.stage == stage]
+        taken = [(job, span) for job, span in hours if job.stage == stage]
+        row = {"stage": stage, "jobs": whole[stage], "to run": left.get(stage, 0)}
+        row["FLOPs"] = f"{sum(counted):.2g}" if counted else ""
+        row["device hours"] = f"{sum(span for _, span in taken):.3g}" if taken else ""
+        row["of them left"] = f"{to_come(taken, files):.3g}" if taken else ""
+        rows.append(row)
+    return rows
+
+
+def uncounted(study: dict, stages: dict[str, int]) -> str:
+    """Which models' work is in no FLOPs, and what to do about it; nothing if there is none."""
+    unknown = [m["name"] for m in study["models"] if estimates.shape(m) is None]
+    if "mine" in stages and estimates.dimension(study) is None:
+        unknown.append(f"the miner {study['miner']['encoder']}")
+    names = ", ".join(sorted(unknown))
+    how = "(snakemake --cores 1 offline fetches them)"
+    return f"\nNot counted, as their size is unknown before they are fetched: {names}\n{how}" if unknown else ""
+
+
+def totals(args: argparse.Namespace, hours: Hours, files: dict[str, Planned]) -> str:
+    """Hours in all, and how they were found; how to ask for them if they were not."""
+    if not args.like and not args.device:
+        return "\nFor hours add --device NAME (a share of its peak) or --like with a finished study's folder."
+    how = f"{args.device} at {args.share:.0%} of its peak, assumed"
+    if args.like:
+        how = f"at the FLOP/s that training reached in {args.like}; encoding and mining not counted"
+    total = sum(span for _, span in hours)
+    return (
+        f"\nDevice hours: {total:.3g}, of them left {to_come(hours, files):.3g} ({how}).\n"
+        "Start-up, choosing the best of each query's scores, reading and writing come on top (docs/scale.md)."
+    )
+
+
+def room(study: dict, size: dict[str, float], at_once: int) -> str:
+    """Disk at rest, now and at its peak."""
+    stays, passes = estimates.disk(study, size, at_once)
+    rest = ", ".join(f"{name} {_bytes(value)}" for name, value in stays.items())
+    more = ", ".join(f"{name} {_bytes(value)}" for name, value in passes.items())
+    peak = sum(stays.values()) + sum(passes.values())
+    return (
+        f"\nDisk once the whole study is done: {rest}\n"
+        f"In all {_bytes(sum(stays.values()))}; in results/ now: {_bytes(_there())}\n"
+        f"At its peak {_bytes(peak)}, with {at_once} trainings at once: {more}"
+    )
 
 
 def main(args: argparse.Namespace) -> None:
@@ -102,47 +168,18 @@ def main(args: argparse.Namespace) -> None:
         raise StudyError(f"{path}: {error}") from None
     size = estimates.sizes(study, Path("results"))
     files = planned([*args.targets, *(["--configfile", str(args.configfile)] if args.configfile else [])])
-    whole, left = jobs(files.values()), jobs(file for file in files.values() if file.pending)
     work = [job for job in estimates.work(study, size) if job.target in files]
-    # A study's training tells how fast its models are, not how fast texts are encoded and searched.
-    timed = [job for job in work if rate and not (args.like and job.stage in ("encode", "mine"))]
-    spans = rate(np.array([job.parameters for job in timed], float)) if rate and timed else []
-    hours = [(job, job.flops / speed / 3600) for job, speed in zip(timed, spans, strict=True)]
-    rows = []
-    for stage in sorted(whole, key=lambda name: STAGES.index(name) if name in STAGES else len(STAGES)):
-        counted = [job.flops for job in work if job.stage == stage]
-        taken = [(job, span) for job, span in hours if job.stage == stage]
-        row = {"stage": stage, "jobs": whole[stage], "to run": left.get(stage, 0)}
-        row["FLOPs"] = f"{sum(counted):.2g}" if counted else ""
-        row["device hours"] = f"{sum(span for _, span in taken):.3g}" if taken else ""
-        row["of them left"] = f"{to_come(taken, files):.3g}" if taken else ""
-        rows.append(row)
-    print(f"Study {study['study']}: {sum(whole.values())} jobs, {sum(left.values())} to run\n")
+    hours = timed(work, rate, args.like)
+    rows, whole = table(files, work, hours), jobs(files.values())
+    print(f"Study {study['study']}: {sum(whole.values())} jobs, {sum(row['to run'] for row in rows)} to run\n")
     print(tabulate(rows, headers="keys", disable_numparse=True))
-    unknown = [m["name"] for m in study["models"] if estimates.shape(m) is None]
-    if "mine" in whole and estimates.dimension(study) is None:
-        unknown.append(f"the miner {study['miner']['encoder']}")
-    if unknown:
-        print(f"\nNot counted, as their size is unknown before they are fetched: {', '.join(sorted(unknown))}")
-        print("(snakemake --cores 1 offline fetches them)")
+    if said := uncounted(study, whole):
+        print(said)
     if whole.get("retrieve") and not args.targets:
         sent = sum(whole.values()) - whole["retrieve"] - whole["score"] + estimates.submissions(study)
         print(f"\nOn SLURM the whole study is {sent} submissions: a run's checkpoints are evaluated and scored in one.")
-    if not rate:
-        print("\nFor hours add --device NAME (a share of its peak) or --like with a finished study's folder.")
-    else:
-        how = f"{args.device} at {args.share:.0%} of its peak, assumed"
-        if args.like:
-            how = f"at the FLOP/s that training reached in {args.like}; encoding and mining not counted"
-        total = sum(span for _, span in hours)
-        print(f"\nDevice hours: {total:.3g}, of them left {to_come(hours, files):.3g} ({how}).")
-        print("Start-up, choosing the best of each query's scores, reading and writing come on top (docs/scale.md).")
-    stays, passes = estimates.disk(study, size, args.at_once)
-    print("\nDisk once the whole study is done: " + ", ".join(f"{name} {_bytes(v)}" for name, v in stays.items()))
-    print(f"In all {_bytes(sum(stays.values()))}; in results/ now: {_bytes(_there())}")
-    more = ", ".join(f"{name} {_bytes(value)}" for name, value in passes.items())
-    peak = sum(stays.values()) + sum(passes.values())
-    print(f"At its peak {_bytes(peak)}, with {args.at_once} trainings at once: {more}")
+    print(totals(args, hours, files))
+    print(room(study, size, args.at_once))
 
 
 def _there() -> float:
