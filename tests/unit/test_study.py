@@ -72,6 +72,7 @@ def test_every_study_file_is_accepted(path):
         ("miner.relative_margin", -0.1, "miner.relative_margin"),
         ("miner.short", "drop", "miner.short: drop is not allowed"),
         ("evaluation.full_retrieval", {"top_k": 100, "pool": "judged+100"}, "evaluation.full_retrieval"),
+        ("training.micro_batch", 64, "training.micro_batch: 64 is more than a batch of 32"),
         ("training.precision", "fp8", "training.precision: fp8 is not allowed"),
     ],
 )
@@ -217,6 +218,23 @@ def test_another_study_s_settings_under_the_same_name_are_refused(tmp_path):
         manifest.write_text(harm)
         with pytest.raises(StudyError, match="cannot be read"):
             study.refuse_clashes(mine, tmp_path)
+
+
+def test_a_subset_larger_than_the_collection_is_refused_once_it_is_there(tmp_path):
+    mine = configs.check(EMBEDDED)
+    mine["training"]["train_queries"] = [500, 9000, None]
+    study.refuse_too_few(mine, tmp_path)
+    manifest = tmp_path / "shared/docstrings/manifest.json"
+    manifest.parent.mkdir(parents=True)
+    made = {"study": "demo", "settings": study.shared_settings(mine)["docstrings/manifest.json"]}
+    manifest.write_text(json.dumps({**made, "queries": {"train": 8999, "test": 10_000}}))
+    with pytest.raises(StudyError, match="a subset of 9000 queries was asked for, but the collection has only 8999"):
+        study.refuse_too_few(mine, tmp_path)
+    manifest.write_text(json.dumps({**made, "queries": {"train": 9000}}))
+    study.refuse_too_few(mine, tmp_path)
+    # Of a collection that will be made anew nothing is known yet.
+    manifest.write_text(json.dumps({**made, "settings": {}, "queries": {"train": 1}}))
+    study.refuse_too_few(mine, tmp_path)
 
 
 def test_a_results_folder_that_cannot_be_written_is_named(tmp_path):

@@ -35,13 +35,14 @@ def check(config: dict[str, Any]) -> dict[str, Any]:
     if error:
         raise StudyError(_explain(error))
     study = _filled(config, schema())
+    for refuse in (_refuse_models, _refuse_source, _refuse_miner, _refuse_training, _refuse_evaluation):
+        refuse(study)
+    return study
+
+
+def _refuse_models(study: dict[str, Any]) -> None:
+    """Each model has a name of its own, a shape that can be built, and a learning rate."""
     names = [m["name"] for m in study["models"]]
-    splits = study["collection"]["splits"]
-    if splits["train"] in splits["test"]:
-        raise StudyError(
-            f"collection.splits: {splits['train']} is to be trained on and tested; test needs other queries"
-        )
-    training, evaluation = study["training"], study["evaluation"]
     for i, model in enumerate(study["models"]):
         if names.index(model["name"]) != i:
             raise StudyError(f"models: the name {model['name']} stands twice")
@@ -49,51 +50,64 @@ def check(config: dict[str, Any]) -> dict[str, Any]:
             raise StudyError(f"models: {model['name']}: {model['heads']} heads do not divide hidden {model['hidden']}")
         _refuse_missing(model.get("checkpoint", ""), f"models: {model['name']}: checkpoint ")
         _refuse_missing(model.get("tokenizer", ""), f"models: {model['name']}: tokenizer ")
-    _refuse_source(study["collection"])
-    _refuse_missing(study["miner"]["encoder"], "miner.encoder: ")
-    rates = training["learning_rate"]
+    rates = study["training"]["learning_rate"]
     if isinstance(rates, dict) and set(rates) != set(names):
         extra, lacking = sorted(set(rates) - set(names)), sorted(set(names) - set(rates))
         said = [f"{', '.join(extra)} is no model"] * bool(extra) + [f"{', '.join(lacking)} is a model without a rate"]
         raise StudyError(f"training.learning_rate: {'; '.join(said if lacking else said[:1])}")
-    unknown = sorted(set(training["snapshots"]["models"]) - set(names))
+    unknown = sorted(set(study["training"]["snapshots"]["models"]) - set(names))
     if unknown:
         raise StudyError(f"training.snapshots.models: {unknown[0]} is no model of the ladder")
+
+
+def _refuse_training(study: dict[str, Any]) -> None:
+    """Subsets, batches and snapshots must fit each other."""
+    training, snapshots = study["training"], study["training"]["snapshots"]
+    if training["micro_batch"] and training["micro_batch"] > training["batch_size"]:
+        raise StudyError(
+            f"training.micro_batch: {training['micro_batch']} is more than a batch of {training['batch_size']}"
+        )
     for size in training["train_queries"]:
         if size and size < training["batch_size"]:
             raise StudyError(f"training.train_queries: {size} is less than one batch of {training['batch_size']}")
-    for size in snapshot_sizes(training) if training["snapshots"]["models"] else []:
+    for size in snapshot_sizes(training) if snapshots["models"] else []:
         if size not in training["train_queries"]:
             raise StudyError(f"training.snapshots.train_queries: {size} is none of training.train_queries")
         end = size and size // training["batch_size"] * training["epochs"]
-        late = [s for s in training["snapshots"]["steps"] if end and s >= end]
+        late = [s for s in snapshots["steps"] if end and s >= end]
         if late:
             raise StudyError(
                 f"training.snapshots.steps: {late[0]} is not before the end of the run on {size} queries, step {end}"
             )
-    if evaluation["candidates"].get("hard", 0) > study["miner"]["top_k"]:
-        raise StudyError(
-            f"evaluation.candidates.hard: {evaluation['candidates']['hard']} is more than the "
-            f"{study['miner']['top_k']} negatives that miner.top_k keeps"
-        )
     if training["negatives"] != "random" and training["negatives_per_query"] > study["miner"]["top_k"]:
         raise StudyError("training.negatives_per_query: more than miner.top_k keeps")
-    taken = study["miner"]["name"]
+
+
+def _refuse_evaluation(study: dict[str, Any]) -> None:
+    """Candidates must have been mined; a plan wants one of two questions."""
+    hard, kept = study["evaluation"]["candidates"].get("hard", 0), study["miner"]["top_k"]
+    if hard > kept:
+        raise StudyError(f"evaluation.candidates.hard: {hard} is more than the {kept} negatives that miner.top_k keeps")
+    if study["plan"] and (study["plan"]["budget"] is None) == (study["plan"]["target"] is None):
+        raise StudyError("plan: give a budget or a target, one of the two")
+
+
+def _refuse_miner(study: dict[str, Any]) -> None:
+    """Its folder must be its own, its window wide enough."""
+    miner = study["miner"]
+    _refuse_missing(miner["encoder"], "miner.encoder: ")
+    taken = miner["name"]
     if taken in ("tokens", "logs", "downloads") or taken.endswith((".parquet", ".json")):
         raise StudyError(
             f"miner.name: {taken} is the name of something else in the collection's folder; choose another"
         )
-    miner = study["miner"]
     if miner["range_max"] and miner["range_max"] < miner["range_min"] + miner["top_k"] and miner["short"] == "refuse":
         raise StudyError(
             f"miner.range_max: ranks {miner['range_min'] + 1} to {miner['range_max']} hold fewer than top_k "
             f"{miner['top_k']} documents; raise it, or set miner.short to fill"
         )
-    if study["plan"] and (study["plan"]["budget"] is None) == (study["plan"]["target"] is None):
-        raise StudyError("plan: give a budget or a target, one of the two")
-    if study["miner"]["encoder"] == "lsa" and study["miner"]["shards"] > 1:
+    if miner["encoder"] == "lsa" and miner["shards"] > 1:
         raise StudyError("miner.shards: lsa reads the whole collection at once; set it to 1")
-    return study
 
 
 def _refuse_odd(value: Any, key: str, above: tuple[int, ...] = ()) -> None:
@@ -112,9 +126,14 @@ def _refuse_odd(value: Any, key: str, above: tuple[int, ...] = ()) -> None:
             _refuse_odd(sub, f"{key}.{name}" if key else str(name), (*above, id(value)))
 
 
-def _refuse_source(collection: dict[str, Any]) -> None:
-    """A source and its path must fit, and what the path names must be there."""
-    source, path = collection["source"], collection["path"]
+def _refuse_source(study: dict[str, Any]) -> None:
+    """A source, its path and its splits must fit, and what the path names must be there."""
+    collection = study["collection"]
+    source, path, splits = collection["source"], collection["path"], collection["splits"]
+    if splits["train"] in splits["test"]:
+        raise StudyError(
+            f"collection.splits: {splits['train']} is to be trained on and tested; test needs other queries"
+        )
     fits, wanted = {
         "docstrings": (type(None), "null"),
         "msmarco-passage": (type(None), "null"),
@@ -139,12 +158,12 @@ def _refuse_source(collection: dict[str, Any]) -> None:
     elif source == "msmarco-passage":
         known = set(JUDGMENTS)
     elif source == "ir_datasets":  # the library says what it has when it is asked
-        known = {collection["splits"]["train"], *collection["splits"]["test"]}
+        known = {splits["train"], *splits["test"]}
     grades = collection["positive_grade"]
     for split in grades if isinstance(grades, dict) else ():
         if split not in known:
             raise StudyError(f"collection.positive_grade: the collection has no split {split}")
-    for split in (collection["splits"]["train"], *collection["splits"]["test"]):
+    for split in (splits["train"], *splits["test"]):
         if split not in known:
             raise StudyError(
                 f"collection.splits: the collection has no split {split}; it has {', '.join(sorted(known))}"
