@@ -190,7 +190,7 @@ def trainings(cluster, folder):
     # SLURM looks at limits twice a minute; what it requeues it holds back for two, unless it is told when to start.
     cluster.command("scontrol", "update", f"jobid={jobs['limited']['JobId']}", "EndTime=now+1")
     cluster.command("scontrol", "requeue", jobs["requeued"]["JobId"])
-    cluster.command("scancel", "--signal=USR1", "--full", jobs["signalled"]["JobId"])
+    cluster.command("scancel", "--signal=USR1", jobs["signalled"]["JobId"])
     cluster.command("scancel", jobs["cancelled"]["JobId"])
     subprocess.run(
         ["pkill", "-9", "-f", "rankscale.train .*--output results/killed/"], check=True

@@ -6,8 +6,10 @@ Read by the Snakefile, which every cluster job parses: nothing heavy is imported
 import hashlib
 import json
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -155,6 +157,21 @@ def refuse_clashes(study: dict[str, Any], results: Path) -> None:
             )
 
 
+def refuse_too_few(study: dict[str, Any], results: Path) -> None:
+    """Raise StudyError if the collection, once it is there, holds fewer training queries than a subset wants."""
+    name = f"{study['collection']['name']}/manifest.json"
+    path = results / "shared" / name
+    made = json.loads(path.read_text(encoding="utf-8")) if path.exists() and not study["remake"] else {}
+    if made.get("settings") != shared_settings(study)[name]:
+        return  # it will be made anew
+    largest = max(filter(None, study["training"]["train_queries"]), default=0)
+    there = made.get("queries", {}).get(study["collection"]["splits"]["train"], 0)
+    if largest > there:
+        raise StudyError(
+            f"training.train_queries: a subset of {largest} queries was asked for, but the collection has only {there}"
+        )
+
+
 def gpus(device: str) -> int:
     """GPUs that a job on `device` takes; `auto` takes one where there is one."""
     return int(device == "cuda" or (device == "auto" and Path("/dev/nvidia0").exists()))
@@ -163,8 +180,12 @@ def gpus(device: str) -> int:
 def prepare_environment() -> None:
     """Let jobs find this project and, unless conda gives them another, the Python that runs Snakemake.
 
-    And let glibc take memory in large pages: on virtual machines fresh ones are dear (docs/log.md).
+    And let glibc take memory in large pages: on virtual machines fresh ones are dear (docs/log.md). A warning that the
+    job will be taken from its node soon (SIGUSR1) is for the training, which saves; Snakemake must outlive it, or SLURM
+    kills the training with it.
     """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     here, python = str(Path(__file__).parents[1]), str(Path(sys.executable).parent)
     for name, first in (("PYTHONPATH", here), ("PATH", python)):
         rest = os.environ.get(name)
