@@ -30,8 +30,9 @@ demo: $(VENV)/.made
 	@PATH="$(abspath $(bin)):$$PATH" snakemake --cores 1 --quiet --report results/demo/report.html
 	@$(bin)/python -m rankscale.headline results/demo
 
+# Three test processes on two cores: the cluster's tests, which come first, mostly wait.
 test: $(VENV)/.made-test
-	PATH="$(abspath $(bin)):$$PATH" $(bin)/python -m pytest --numprocesses 2 --dist loadfile tests
+	PATH="$(abspath $(bin)):$$PATH" $(bin)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder tests
 
 lint: $(VENV)/.made-test
 	$(bin)/ruff check .

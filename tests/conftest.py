@@ -33,7 +33,7 @@ training:
   output_dim: 32
   snapshots: {models: [L1H16], steps: [1, 20]}
 evaluation: {candidates: {hard: 16, random: 16}, full_retrieval: {top_k: 200}}
-laws: {hold_out: {models: 1, train_queries: 1}, bootstrap: 200, seed: 7}
+laws: {hold_out: {models: 1, train_queries: 1}, bootstrap: 100, seed: 7}
 plan: {budget: 100, prices: {device_hour: 1, judged_query: 0.05}}
 """
 

@@ -2,7 +2,9 @@
 
 import os
 import random
+import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,8 +82,11 @@ def test_a_run_that_is_asked_to_stop_keeps_its_state(shared, tmp_path, undisturb
     step = int(said.rpartition("the state at step ")[2].partition(" ")[0])
     assert "Traceback" not in said
     assert not list((tmp_path / "run").iterdir())
+    began = time.monotonic()
     done = train(shared, tmp_path, *LONG)
+    took = time.monotonic() - began
     assert f"going on from the state at step {step} of 96" in done.stdout
+    assert float(re.search(r"done in ([\d.]+) s", done.stdout)[1]) > took, "the first attempt counts too"
     assert published(tmp_path) == undisturbed
 
 
@@ -121,14 +126,22 @@ def test_two_processes_do_not_train_one_run_at_once(shared, tmp_path, undisturbe
     assert published(tmp_path) == undisturbed
 
 
-def stopped(shared, folder):
-    """A run stopped with two states kept."""
-    process = begin(shared, folder)
-    while len(states(folder)) < 2 and process.poll() is None:
+@pytest.fixture(scope="module")
+def stopped(shared, tmp_path_factory):
+    """A copy of a run stopped with two states kept, in a folder of the caller's: its states."""
+    made = tmp_path_factory.mktemp("stopped")
+    process = begin(shared, made)
+    while len(states(made)) < 2:
+        assert process.poll() is None, process.stdout.read()
         time.sleep(0.01)
     process.terminate()
     process.communicate(timeout=60)
-    return states(folder)
+
+    def copy(folder):
+        shutil.copytree(made / "scratch", folder / "scratch")
+        return states(folder)
+
+    return copy
 
 
 def flipped(path):
@@ -146,8 +159,8 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_state_falls_back_to_the_one_before(shared, tmp_path, undisturbed, damage):
-    older, newest = stopped(shared, tmp_path)[-2:]
+def test_a_damaged_state_falls_back_to_the_one_before(shared, stopped, tmp_path, undisturbed, damage):
+    older, newest = stopped(tmp_path)[-2:]
     DAMAGES[damage](newest)
     done = train(shared, tmp_path, *LONG)
     assert f"{newest}: damaged" in done.stdout
@@ -155,8 +168,8 @@ def test_a_damaged_state_falls_back_to_the_one_before(shared, tmp_path, undistur
     assert published(tmp_path) == undisturbed
 
 
-def test_without_a_whole_state_or_its_snapshots_the_run_begins_anew(shared, tmp_path, undisturbed):
-    stopped(shared, tmp_path)
+def test_without_a_whole_state_or_its_snapshots_the_run_begins_anew(shared, stopped, tmp_path, undisturbed):
+    stopped(tmp_path)
     (lost,) = (tmp_path / "scratch").glob("*/checkpoints/3.safetensors")
     lost.unlink()
     done = train(shared, tmp_path, *LONG)
@@ -165,8 +178,8 @@ def test_without_a_whole_state_or_its_snapshots_the_run_begins_anew(shared, tmp_
     assert published(tmp_path) == undisturbed
 
 
-def test_two_damaged_states_do_not_crowd_out_new_ones(shared, tmp_path, undisturbed):
-    for path in stopped(shared, tmp_path):
+def test_two_damaged_states_do_not_crowd_out_new_ones(shared, stopped, tmp_path, undisturbed):
+    for path in stopped(tmp_path):
         flipped(path)
     process = begin(shared, tmp_path, "--save-steps", 1)
     # Listed once a turn: between two listings the run may replace them.
@@ -179,8 +192,8 @@ def test_two_damaged_states_do_not_crowd_out_new_ones(shared, tmp_path, undistur
     assert published(tmp_path) == undisturbed
 
 
-def test_a_state_under_other_special_tokens_is_not_used(shared, tmp_path):
-    stopped(shared, tmp_path)
+def test_a_state_under_other_special_tokens_is_not_used(shared, stopped, tmp_path):
+    stopped(tmp_path)
     other = copied(shared, tmp_path / "other")
     special = other / "tokens/wordpiece/special.json"
     special.write_text(special.read_text().replace('"before": [2]', '"before": [5]'))
@@ -202,8 +215,8 @@ def test_a_divergence_between_two_checks_is_found_before_a_save(shared, tmp_path
     assert run.stopped == 2
 
 
-def test_what_a_killed_writer_left_is_not_published(shared, tmp_path, undisturbed):
-    newest = stopped(shared, tmp_path)[-1]
+def test_what_a_killed_writer_left_is_not_published(shared, stopped, tmp_path, undisturbed):
+    newest = stopped(tmp_path)[-1]
     (newest.parent / ".tmpAbC").write_bytes(b"half a state")
     (newest.parent / "checkpoints/.tmpXyZ").write_bytes(b"half a checkpoint")
     train(shared, tmp_path, *LONG)
@@ -223,8 +236,8 @@ def test_a_process_that_waits_can_be_asked_to_stop(shared, tmp_path):
     first.kill()
 
 
-def test_a_state_of_another_recipe_is_set_aside(shared, tmp_path, undisturbed):
-    kept = stopped(shared, tmp_path)
+def test_a_state_of_another_recipe_is_set_aside(shared, stopped, tmp_path, undisturbed):
+    kept = stopped(tmp_path)
     other = train(shared, tmp_path, *LONG, "--learning-rate", 2e-3, "--save-steps", 1000, check=True)
     assert "made under another recipe, set aside" in other.stdout
     assert "going on" not in other.stdout

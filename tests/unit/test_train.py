@@ -252,11 +252,10 @@ def test_parts_and_processes_change_nothing_but_rounding(shared, tmp_path, objec
     train(shared, tmp_path / "whole", *recipe)
     train(shared, tmp_path / "parts", *recipe, "--micro-batch", 5)
     two = ["torchrun", "--standalone", "--nproc-per-node", "2", "-m", "rankscale.train"]
-    run([*two, *command(shared, tmp_path / "two", *recipe)], ROOT)
     run([*two, *command(shared, tmp_path / "two_parts", *recipe, "--micro-batch", 3)], ROOT)
     expected = losses(tmp_path / "whole")
     assert np.ptp(expected) > 0.01
-    for name in ("parts", "two", "two_parts"):
+    for name in ("parts", "two_parts"):
         assert np.allclose(losses(tmp_path / name), expected, atol=2e-6)
         told = tables.read("training", tmp_path / name / "run/training.parquet")
         assert told["tokens"].equals(tables.read("training", tmp_path / "whole/run/training.parquet")["tokens"])

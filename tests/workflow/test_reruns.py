@@ -99,7 +99,7 @@ def test_another_evaluation_seed_trains_nothing(finished):
 
 
 def test_another_number_of_draws_refits_alone(finished):
-    edit(finished, "bootstrap: 200", "bootstrap: 201")
+    edit(finished, "bootstrap: 100", "bootstrap: 101")
     assert jobs(finished) == LAST
 
 

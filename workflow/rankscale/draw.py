@@ -33,13 +33,14 @@ def main(args: argparse.Namespace) -> None:
         figure = FIGURES[name](study)
         if note:
             figure.suptitle(f"{figure.get_suptitle()}\n{note}", fontsize=9, color="#a00", wrap=True)
-        # The layout is found once, not once per format.
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        for suffix, dated in (("svg", "Date"), ("pdf", "CreationDate"), ("png", None)):
-            # Without the date, equal results give equal files.
-            with tables.whole(args.output / f"{name}.{suffix}") as beside:
-                figure.savefig(beside, format=suffix, metadata={dated: None} if dated else None)
+        # The layout is found once, not once per format; nor does matplotlib, without an engine, draw each format twice.
+        with plt.rc_context({"figure.constrained_layout.use": False}):
+            figure.set_layout_engine(None)
+            for suffix, dated in (("svg", "Date"), ("pdf", "CreationDate"), ("png", None)):
+                # Without the date, equal results give equal files.
+                with tables.whole(args.output / f"{name}.{suffix}") as beside:
+                    figure.savefig(beside, format=suffix, metadata={dated: None} if dated else None)
         plt.close(figure)
 
 
