@@ -104,7 +104,7 @@ class Cluster:
         self.daemon("slurmctld", [program("slurmctld"), "-D", "-c", "-f", config])
         for node in ("c1", "g1"):
             self.daemon(node, [program("slurmd"), "-D", "-N", node, "-f", config])
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300
         while set(self.command("sinfo", "-h", "-o", "%T").split()) != {"idle"}:
             assert time.monotonic() < until, self.said()
             time.sleep(0.3)

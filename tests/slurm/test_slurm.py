@@ -205,38 +205,35 @@ def trainings(cluster, folder):
     cluster.command("scancel", "--user", getpass.getuser())
 
 
-def went_on(folder, name):
-    """Wait until a training goes on from its state, where it was killed."""
-    found = until(
-        lambda: "going on from the state at step" in log(folder, name), PATIENCE, (folder / f"{name}.txt").read_text
-    )
-    assert found
+def went_on(cluster, folder, trainings, name):
+    """Wait until a training goes on from its state, where it was killed; its job as it is then. It need not end."""
+    until(lambda: "going on from the state at step" in log(folder, name), PATIENCE, (folder / f"{name}.txt").read_text)
+    last = job(cluster, folder, name)
+    os.killpg(trainings[0][name].pid, signal.SIGKILL)
+    cluster.command("scancel", "--signal=KILL", last["JobId"])
+    return last
 
 
 def test_a_preempted_training_is_queued_again_and_goes_on(cluster, folder, trainings):
-    went_on(folder, "requeued")
-    last = job(cluster, folder, "requeued")
+    last = went_on(cluster, folder, trainings, "requeued")
     assert (last["JobId"], last["Restarts"]) == (trainings[1]["requeued"]["JobId"], "1")
 
 
 def test_one_that_is_warned_by_a_signal_is_tried_again_and_goes_on(cluster, folder, trainings):
     """As `sbatch --signal` warns of preemption; it had saved its state before it ended."""
-    went_on(folder, "signalled")
-    first = trainings[1]["signalled"]
-    assert job(cluster, folder, "signalled")["JobId"] != first["JobId"]
+    first, last = trainings[1]["signalled"], went_on(cluster, folder, trainings, "signalled")
+    assert last["JobId"] != first["JobId"]
     assert "asked to stop (SIGUSR1): the state at step" in Path(first["StdOut"]).read_text()
 
 
 def test_one_that_is_killed_as_for_want_of_memory_is_tried_again_with_more(cluster, folder, trainings):
-    went_on(folder, "killed")
-    first, last = trainings[1]["killed"], job(cluster, folder, "killed")
+    first, last = trainings[1]["killed"], went_on(cluster, folder, trainings, "killed")
     assert (first["MinMemoryNode"], last["MinMemoryNode"]) == ("4000M", "8000M")
     assert last["JobId"] != first["JobId"]
 
 
 def test_a_training_at_its_time_limit_is_tried_again_with_more_and_goes_on(cluster, folder, trainings):
-    went_on(folder, "limited")
-    first, last = trainings[1]["limited"], job(cluster, folder, "limited")
+    first, last = trainings[1]["limited"], went_on(cluster, folder, trainings, "limited")
     assert (first["TimeLimit"], last["TimeLimit"]) == ("01:00:00", "02:00:00")
     assert last["JobId"] != first["JobId"]
 

@@ -77,7 +77,7 @@ def test_a_run_that_is_asked_to_stop_keeps_its_state(shared, tmp_path, undisturb
     process = begin(shared, tmp_path, "--save-steps", 1)  # from its first step on
     wait_for_a_state(tmp_path, process)
     process.send_signal(number)
-    said = process.communicate(timeout=60)[0]
+    said = process.communicate(timeout=300)[0]
     assert process.returncode == code
     step = int(said.rpartition("the state at step ")[2].partition(" ")[0])
     assert "Traceback" not in said
@@ -121,8 +121,8 @@ def test_two_processes_do_not_train_one_run_at_once(shared, tmp_path, undisturbe
         assert said, second.poll()
     first.terminate()
     first.send_signal(signal.SIGCONT)
-    first.communicate(timeout=60)
-    assert "Traceback" not in second.communicate(timeout=120)[0]
+    first.communicate(timeout=300)
+    assert "Traceback" not in second.communicate(timeout=300)[0]
     assert published(tmp_path) == undisturbed
 
 
@@ -135,7 +135,7 @@ def stopped(shared, tmp_path_factory):
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.01)
     process.terminate()
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
 
     def copy(folder):
         shutil.copytree(made / "scratch", folder / "scratch")
@@ -231,7 +231,7 @@ def test_a_process_that_waits_can_be_asked_to_stop(shared, tmp_path):
     while "waiting for it to end" not in second.stdout.readline():
         assert second.poll() is None
     second.terminate()
-    assert "nothing was begun" in second.communicate(timeout=20)[0]
+    assert "nothing was begun" in second.communicate(timeout=300)[0]
     assert second.returncode == 75
     first.kill()
 

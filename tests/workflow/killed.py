@@ -12,7 +12,7 @@ import psutil
 
 from tests.conftest import run
 
-PATIENCE = 240
+PATIENCE = 600
 
 
 def demo_killed_and_finished(folder):

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -83,7 +84,7 @@ def test_a_training_keeps_its_state_on_the_node_where_told_to(folder, tmp_path, 
 
 def test_two_studies_in_one_folder_run_at_once_and_one_study_twice_does_not(folder):
     for name in ("two", "three"):
-        text = SMALL.replace("study: demo", f"study: {name}").replace("epochs: 2", "epochs: 400")
+        text = SMALL.replace("study: demo", f"study: {name}").replace("epochs: 2", "epochs: 4000")
         (folder / f"{name}.yaml").write_text(text + "machine: {save_seconds: 0}\n")
     target = "results/{}/models/L1H8/256/42/final.safetensors --configfile {}.yaml"
     first = subprocess.Popen(
@@ -92,21 +93,22 @@ def test_two_studies_in_one_folder_run_at_once_and_one_study_twice_does_not(fold
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not list(folder.glob("results/two/scratch/L1H8/256/42/*/0*")):
         assert time.monotonic() < end
         time.sleep(0.2)
     again = run(f"snakemake --cores 1 {target.format('two', 'two')}", folder, check=False)
     assert again.returncode
     assert "LockException" in again.stdout
-    (folder / "three.yaml").write_text((folder / "three.yaml").read_text().replace("epochs: 400", "epochs: 1"))
+    (folder / "three.yaml").write_text((folder / "three.yaml").read_text().replace("epochs: 4000", "epochs: 1"))
     run(f"snakemake --cores 1 {target.format('three', 'three')}", folder)
     # A report of what there is needs no lock: it reads only what is finished.
     assert first.poll() is None, "the first training ended too early for this test"
     run("snakemake --cores 1 --nolock --config partial=True -- results/demo/partial/metrics.parquet", folder)
-    first.terminate()
-    first.wait(60)
+    os.killpg(first.pid, signal.SIGTERM)  # the training too, for which Snakemake waits
+    first.wait(300)
 
 
 def test_two_studies_are_compared_in_one_table_and_figure(folder):

@@ -69,7 +69,7 @@ def page(study, tmp_path_factory):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     command = [BROWSER, *FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}", "--enable-logging=stderr"]
     address = f"http://127.0.0.1:{server.server_port}/report.html"
-    done = subprocess.run([*command, "--dump-dom", address], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([*command, "--dump-dom", address], capture_output=True, text=True, timeout=300, check=True)
     server.shutdown()
     found = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
     assert found, done.stderr[-3000:]

@@ -1,5 +1,7 @@
 """A model and its optimiser: one step on one batch, in as many parts and processes as it takes."""
 
+import inspect
+
 import torch
 
 from rankscale import devices
@@ -9,6 +11,14 @@ from rankscale.models import BiEncoder
 from rankscale.objective import contrastive_loss
 from rankscale.packing import Packed
 from rankscale.processes import Processes
+
+
+class AdamW(torch.optim.AdamW):
+    """torch's, without the hooks of its compiler: they import torch._dynamo, a second and more of each run's start."""
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
 
 
 class Learner:
@@ -31,7 +41,7 @@ class Learner:
     ) -> None:
         self.model, self.device, self.processes = model.to(device).train(), device, processes
         self.precision, self.clip, self.inverse_temperature = precision, clip, inverse_temperature
-        self.optimizer = torch.optim.AdamW(model.parameters(), weight_decay=weight_decay, fused=True)
+        self.optimizer = AdamW(model.parameters(), weight_decay=weight_decay, fused=True)
         # Half precision runs out of small numbers; the loss is scaled up for the way back, as far as it goes.
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 
@@ -85,7 +95,8 @@ class Learner:
         gradients = ours.grad[share[0]].split(sizes), passages.grad[share[1]].split([n * k for n in sizes])
         for part, vectors, *gradient in zip(parts, made, *gradients, strict=True):
             again = vectors if vectors.requires_grad else self._vectors(part)
-            again.backward(torch.cat(gradient))
+            # Its gradient is the one given: again.backward(gradient) says the same, but imports sympy for it.
+            (again * torch.cat(gradient)).sum().backward()
         return loss.detach()
 
     def _vectors(self, part: Packed) -> torch.Tensor:
