@@ -19,12 +19,7 @@ def modules(stage: str) -> tuple[str, ...]:
         if name in found:
             continue
         found.append(name)
-        for node in ast.walk(ast.parse(_source(name))):
-            if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("rankscale"):
-                continue
-            below = node.module.partition(".")[2]
-            names = [below] if below else [alias.name for alias in node.names]
-            waiting += [n for n in names if (HERE / f"{n}.py").exists()]
+        waiting += _imported(name)
     return found[0], *sorted(found[1:])
 
 
@@ -34,8 +29,30 @@ def digest(stage: str) -> str:
     return hashlib.sha256("\n".join(map(_bare, modules(stage))).encode()).hexdigest()[:16]
 
 
+@cache  # many stages share a module, and every cluster job asks for all digests
+def _imported(name: str) -> list[str]:
+    found = []
+    for node in _statements(name):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rankscale"):
+            below = node.module.partition(".")[2]
+            names = [below] if below else [alias.name for alias in node.names]
+            found += [n for n in names if (HERE / f"{n}.py").exists()]
+    return found
+
+
+@cache
 def _source(name: str) -> str:
     return (HERE / f"{name}.py").read_text(encoding="utf-8")
+
+
+@cache
+def _statements(name: str) -> list[ast.AST]:
+    """The module and all its statements; not expressions, which are most nodes and hold no imports or docstrings."""
+    found: list[ast.AST] = [ast.parse(_source(name))]
+    for node in found:  # it grows
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            found += getattr(node, part, [])
+    return found
 
 
 @cache
@@ -47,9 +64,9 @@ def _bare(name: str) -> str:
         if token.type == tokenize.COMMENT:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column]
-    for node in ast.walk(ast.parse(source)):
+    for node in _statements(name):
         body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+        if body and isinstance(body[0], ast.Expr):
             value = body[0].value
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
                 for row in range(body[0].lineno - 1, body[0].end_lineno or 0):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import statsmodels.api as sm
+from statsmodels.regression.linear_model import OLS
 
 from rankscale import intervals, laws
 from rankscale.axes import Origin
@@ -128,7 +128,7 @@ def hc3(made: laws.Fit) -> dict[str, tuple[float, float]]:
     leverage = np.einsum("np,np->n", design @ np.linalg.pinv(design.T @ design), design)
     if len(u) <= 2 or leverage.max() > 1 - 1e-9:
         return {}
-    fitted = sm.OLS(link(made.law, made.y), design).fit(cov_type="HC3", use_t=True)
+    fitted = OLS(link(made.law, made.y), design).fit(cov_type="HC3", use_t=True)
     return dict(zip(LAWS[made.law].parameters, map(tuple, fitted.conf_int().tolist()), strict=True))
 
 
