@@ -134,13 +134,16 @@ def test_a_second_call_finishes_what_the_failing_run_left(cluster, folder, study
     assert made["hours"]["train"]["jobs"] == 2
 
 
+OTHER = """gres: "'gpu:1'", slurm_extra: "'--signal=USR1@120'\""""
+
+
 def test_gpus_can_be_asked_for_as_a_generic_resource(cluster, folder):
-    """As some clusters want it: the line that the profile's comment names."""
+    """As some clusters want it: the line that the profile's comment names; a warning before the end beside it."""
     profile = folder / "profiles/slurm/config.yaml"
     as_it_was = profile.read_text()
     line = "  train: {slurm_partition: gpu, gpu: 1,"
     assert line in as_it_was
-    profile.write_text(as_it_was.replace(line, line.replace("gpu: 1", "gres: \"'gpu:1'\"")))
+    profile.write_text(as_it_was.replace(line, line.replace("gpu: 1", OTHER)))
     configured(folder, "generic", SIZES)
     target = "results/generic/models/L1H8/256/42/final.safetensors"
     code, said = launched(cluster, folder, f"{target} --configfile generic.yaml")

@@ -95,7 +95,7 @@ class Record:
         """Go on from what `tensors` and `facts` gave."""
         self.columns = {name: tensors[f"log/{name}"].tolist() for name in self.columns}
         self.checkpoints = facts["rows"]
-        spent.earlier = tuple(facts["spent"])
+        spent.earlier = tuple(facts.get("spent", (0.0, 0.0)))
         self.last = time.monotonic()
 
     def write(self, keys: dict[str, object], folder: Path) -> None:
