@@ -32,7 +32,8 @@ def test_a_stage_knows_the_modules_it_is_made_of():
 def test_comments_and_docstrings_do_not_count(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "HERE", tmp_path)
     found = []
-    for number, text in enumerate(('"""A."""\nx = 1\n', '"""B."""\n# why\nx = 1\n', '"""A."""\nx = 2\n')):
+    same = ('"""A."""\nx = f"""1\n\n2"""\n', '"""B.\n\nC."""\n# why\n\nx = f"""1\n\n2"""  # as\n')
+    for number, text in enumerate((*same, '"""A."""\nx = f"""1\n2"""\n')):
         (tmp_path / f"only_here_{number}.py").write_text(text)  # what is read once is remembered by name
         found.append(sources.digest(f"only_here_{number}"))
     assert found[0] == found[1] != found[2]

@@ -9,14 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from rankscale import tables
-from rankscale.processes import Processes, Stop
+from rankscale.processes import Processes
 from rankscale.state import States
+from rankscale.stop import Stop
 from rankscale.train import arguments
 from rankscale.training import Run
 from tests.conftest import ROOT
@@ -87,6 +89,20 @@ def test_a_run_that_is_asked_to_stop_keeps_its_state(shared, tmp_path, undisturb
     took = time.monotonic() - began
     assert f"going on from the state at step {step} of 96" in done.stdout
     assert float(re.search(r"done in ([\d.]+) s", done.stdout)[1]) > took, "the first attempt counts too"
+    assert published(tmp_path) == undisturbed
+
+
+def test_a_signal_that_comes_while_torch_is_imported_is_remembered(shared, tmp_path, undisturbed):
+    process = begin(shared, tmp_path)
+    status = Path(f"/proc/{process.pid}/status")
+    # Its own handler is there before the import: the mask of caught signals tells.
+    while not int(re.search(r"SigCgt:\s*(\w+)", status.read_text())[1], 16) >> (signal.SIGUSR1 - 1) & 1:
+        assert process.poll() is None
+    process.send_signal(signal.SIGUSR1)
+    said = process.communicate(timeout=300)[0]
+    assert process.returncode == 75
+    assert "asked to stop (SIGUSR1): the state at step 1 is kept" in said
+    train(shared, tmp_path, *LONG)
     assert published(tmp_path) == undisturbed
 
 

@@ -220,23 +220,6 @@ def test_another_study_s_settings_under_the_same_name_are_refused(tmp_path):
             study.refuse_clashes(mine, tmp_path)
 
 
-def test_a_subset_larger_than_the_collection_is_refused_once_it_is_there(tmp_path):
-    mine = configs.check(EMBEDDED)
-    mine["training"]["train_queries"] = [500, 9000, None]
-    study.refuse_too_few(mine, tmp_path)
-    manifest = tmp_path / "shared/docstrings/manifest.json"
-    manifest.parent.mkdir(parents=True)
-    made = {"study": "demo", "settings": study.shared_settings(mine)["docstrings/manifest.json"]}
-    manifest.write_text(json.dumps({**made, "queries": {"train": 8999, "test": 10_000}}))
-    with pytest.raises(StudyError, match="a subset of 9000 queries was asked for, but the collection has only 8999"):
-        study.refuse_too_few(mine, tmp_path)
-    manifest.write_text(json.dumps({**made, "queries": {"train": 9000}}))
-    study.refuse_too_few(mine, tmp_path)
-    # Of a collection that will be made anew nothing is known yet.
-    manifest.write_text(json.dumps({**made, "settings": {}, "queries": {"train": 1}}))
-    study.refuse_too_few(mine, tmp_path)
-
-
 def test_a_results_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "results").write_text("a file")
     with pytest.raises(StudyError, match="cannot be written to"):

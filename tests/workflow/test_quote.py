@@ -141,6 +141,12 @@ def test_a_target_is_quoted_alone(project, study):
     assert "FLOPs" in said
 
 
+def test_a_subset_larger_than_the_collection_is_said(project, study):
+    (project / "larger.yaml").write_text(SMALL.replace("512, 1024]", "512, 9000]"))
+    said = run("python -m rankscale.quote --configfile larger.yaml", project).stdout
+    assert "Not possible: training.train_queries: 9000; the collection has 2500 to train on" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -152,11 +158,16 @@ def test_a_target_is_quoted_alone(project, study):
         ("--at-once 0", "takes a whole number, 1 or more"),
         ("--configfile broken.yaml", "broken.yaml: is no YAML file"),
         ("--configfile empty.yaml", "empty.yaml: has no keys"),
+        ("--configfile date.yaml", "date.yaml: is no YAML file (month must be in 1..12"),
+        ("--configfile clash.yaml", "study demo made it with sample=3000, study other wants sample=2000"),
     ],
 )
 def test_what_cannot_be_quoted_is_said_in_one_line(project, study, arguments, said):
     (project / "broken.yaml").write_text("a: [1")
     (project / "empty.yaml").write_text("")
+    (project / "date.yaml").write_text("study: 2026-13-45")
+    clashing = SMALL.replace("study: demo", "study: other").replace("sample: 3000", "sample: 2000")
+    (project / "clash.yaml").write_text(clashing)
     done = run(f"python -m rankscale.quote {arguments}", project, check=False)
     assert done.returncode
     assert said in done.stdout

@@ -41,7 +41,7 @@ def planned(arguments: list[str]) -> dict[str, Planned]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr + done.stdout).splitlines()
-        lines = [line for line in said if line.strip() and not line.startswith("Using ")]
+        lines = [line for line in said if line.strip() and not line.startswith(("Using ", "  File "))]
         raise StudyError(lines[-1] if lines else "the dry run failed")
     rows = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 5]
     found = {}
@@ -175,6 +175,9 @@ def main(args: argparse.Namespace) -> None:
     print(tabulate(rows, headers="keys", disable_numparse=True))
     if said := uncounted(study, whole):
         print(said)
+    largest = max(filter(None, study["training"]["train_queries"]), default=0)
+    if largest > size["train"]:
+        print(f"\nNot possible: training.train_queries: {largest}; the collection has {size['train']:.0f} to train on")
     if whole.get("retrieve") and not args.targets:
         sent = sum(whole.values()) - whole["retrieve"] - whole["score"] + estimates.submissions(study)
         print(f"\nOn SLURM the whole study is {sent} submissions: a run's checkpoints are evaluated and scored in one.")

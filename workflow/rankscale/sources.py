@@ -59,16 +59,25 @@ def _statements(name: str) -> list[ast.AST]:
 def _bare(name: str) -> str:
     # Text, not syntax trees or tokens: those are printed differently by each version of Python.
     source = _source(name)
-    lines = source.splitlines()
+    lines, inside, opened = source.splitlines(), set(), []
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column]
+        # An f-string is one token up to Python 3.11, several afterwards.
+        kind = tokenize.tok_name[token.type]
+        if kind == "FSTRING_START":
+            opened.append(token.start[0])
+        start = opened.pop() if kind == "FSTRING_END" else token.start[0]
+        if kind in ("STRING", "FSTRING_END"):
+            inside.update(range(start, token.end[0]))  # blank lines within a string are part of it
     for node in _statements(name):
         body = getattr(node, "body", None)
         if body and isinstance(body[0], ast.Expr):
             value = body[0].value
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                for row in range(body[0].lineno - 1, body[0].end_lineno or 0):
+                rows = range(body[0].lineno - 1, body[0].end_lineno or 0)
+                inside.difference_update(rows)
+                for row in rows:
                     lines[row] = ""
-    return "\n".join(line.rstrip() for line in lines if line.strip())
+    return "\n".join(line.rstrip() for row, line in enumerate(lines) if row in inside or line.strip())

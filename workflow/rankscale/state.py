@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from rankscale import tables
 from rankscale.command import log
-from rankscale.processes import Stop
+from rankscale.stop import Stop
 
 KEPT = 2  # states; the newest may turn out to be damaged
 SHARE = 0.02  # of the time may go into saving

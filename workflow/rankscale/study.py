@@ -147,7 +147,7 @@ def refuse_clashes(study: dict[str, Any], results: Path) -> None:
             made = json.loads(path.read_text(encoding="utf-8"))
             other, settings = made["study"], made["settings"]
             settings.get("")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StudyError(f"{path}: cannot be read ({error!r}); delete this file and run again") from error
         if other != study["study"] and settings != wanted:
             odd = sorted(k for k in {*settings, *wanted} if settings.get(k) != wanted.get(k))[0]
@@ -155,21 +155,6 @@ def refuse_clashes(study: dict[str, Any], results: Path) -> None:
                 f"{path.parent}: study {other} made it with {odd}={settings.get(odd)}, study {study['study']} wants "
                 f"{odd}={wanted.get(odd)}; give yours another name, or make it anew for both with --config remake=True"
             )
-
-
-def refuse_too_few(study: dict[str, Any], results: Path) -> None:
-    """Raise StudyError if the collection, once it is there, holds fewer training queries than a subset wants."""
-    name = f"{study['collection']['name']}/manifest.json"
-    path = results / "shared" / name
-    made = json.loads(path.read_text(encoding="utf-8")) if path.exists() and not study["remake"] else {}
-    if made.get("settings") != shared_settings(study)[name]:
-        return  # it will be made anew
-    largest = max(filter(None, study["training"]["train_queries"]), default=0)
-    there = made.get("queries", {}).get(study["collection"]["splits"]["train"], 0)
-    if largest > there:
-        raise StudyError(
-            f"training.train_queries: a subset of {largest} queries was asked for, but the collection has only {there}"
-        )
 
 
 def gpus(device: str) -> int:

@@ -23,7 +23,7 @@ def load(path: Path) -> dict[str, Any]:
         found = yaml.safe_load(text)
     except OSError as error:
         raise StudyError(f"cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, KeyError, RecursionError) as error:  # a month 13, !!bool maybe, [[[[...
         raise StudyError(f"is no YAML file ({' '.join(str(error).split())})") from None
     if not isinstance(found, dict):
         raise StudyError("has no keys; it takes those of config.yaml")

@@ -201,6 +201,6 @@ def reading(path: str | Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise StudyError(f"{path}: there is no such file; ask Snakemake for it") from None
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, OSError) as error:
         first = str(error).splitlines()[0]
         raise StudyError(f"{path}: not a whole Parquet table ({first}); delete it and run again") from error

@@ -8,17 +8,19 @@ from pathlib import Path
 from rankscale import command
 from rankscale.command import log
 from rankscale.errors import StudyError
+from rankscale.stop import Stop
 
 
 def main(args: argparse.Namespace) -> None:
     """Train, and leave checkpoints and tables in the output folder."""
+    stop = Stop()
     refuse_unfit(args)
-    # torch takes two seconds to import: wrong arguments are said before.
-    from rankscale.processes import Processes, Stop
+    # torch takes two seconds to import: wrong arguments are said before, and a signal is remembered.
+    from rankscale.processes import Processes
     from rankscale.state import alone
     from rankscale.training import Run
 
-    stop, processes = Stop(), Processes()
+    processes = Processes()
     if not processes.first:
         log.setLevel("ERROR")
     lock = alone(args.scratch, stop) if processes.first else None

@@ -17,10 +17,11 @@ from rankscale.examples import Examples
 from rankscale.learner import Learner
 from rankscale.objective import diverged, learning_rate
 from rankscale.pretrained import places, pretrained
-from rankscale.processes import Processes, Stop
+from rankscale.processes import Processes
 from rankscale.record import Record
 from rankscale.seeds import generator
 from rankscale.state import States, digest
+from rankscale.stop import Stop
 from rankscale.store import Tokens
 
 LAST = "checkpoints.parquet"  # of what is published: where it is, all is

@@ -19,7 +19,6 @@ try:
         studyfile.load(Path(place))  # Snakemake took the last of two equal keys
     STUDY = checked(config)
     studies.refuse_clashes(STUDY, Path("results"))
-    studies.refuse_too_few(STUDY, Path("results"))
     studies.refuse_unwritable(Path("results"))
 except StudyError as error:
     raise WorkflowError(f"{' '.join(map(str, workflow.configfiles))}: {error}") from None
