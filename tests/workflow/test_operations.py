@@ -99,6 +99,7 @@ def test_two_studies_in_one_folder_run_at_once_and_one_study_twice_does_not(fold
     while not list(folder.glob("results/two/scratch/L1H8/256/42/*/0*")):
         assert time.monotonic() < end
         time.sleep(0.2)
+    os.killpg(first.pid, signal.SIGSTOP)  # at work, for all that the others can tell, but for the processor
     again = run(f"snakemake --cores 1 {target.format('two', 'two')}", folder, check=False)
     assert again.returncode
     assert "LockException" in again.stdout
@@ -108,6 +109,7 @@ def test_two_studies_in_one_folder_run_at_once_and_one_study_twice_does_not(fold
     assert first.poll() is None, "the first training ended too early for this test"
     run("snakemake --cores 1 --nolock --config partial=True -- results/demo/partial/metrics.parquet", folder)
     os.killpg(first.pid, signal.SIGTERM)  # the training too, for which Snakemake waits
+    os.killpg(first.pid, signal.SIGCONT)
     first.wait(300)
 
 
