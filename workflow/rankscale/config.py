@@ -16,10 +16,11 @@ from jsonschema.exceptions import best_match
 
 from rankscale.errors import StudyError
 from rankscale.msmarco import JUDGMENTS
+from rankscale.paths import WORKFLOW
 from rankscale.readers import beir_splits
 from rankscale.study import snapshot_sizes
 
-SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
+SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 
 
 @cache

@@ -11,12 +11,13 @@ from pathlib import Path
 from rankscale import spent
 from rankscale import study as studies
 from rankscale.findings import UNFINISHED
+from rankscale.paths import PROJECT
 
 PACKAGES = (
     *("faiss-cpu", "faiss-gpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier", "safetensors"),
     *("scikit-learn", "scipy", "snakemake", "statsmodels", "tokenizers", "torch", "transformers"),
 )
-CODE = ("../../Snakefile", "../../workflow", "../../profiles")  # a study's own config file is no change of these
+CODE = ("Snakefile", "workflow", "profiles")  # a study's own config file is no change of these
 COLLECTED = ("documents", "queries", "qrels")
 
 
@@ -80,7 +81,7 @@ def reused(config: dict, shared: Path) -> dict[str, str]:
 
 def _git(*command: str) -> str | None:
     try:
-        done = subprocess.run(["git", *command], capture_output=True, text=True, check=True, cwd=Path(__file__).parent)
+        done = subprocess.run(["git", *command], capture_output=True, text=True, check=True, cwd=PROJECT)
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()

@@ -7,7 +7,8 @@ import tokenize
 from functools import cache
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from rankscale.errors import StudyError
+from rankscale.paths import PACKAGE
 
 
 @cache
@@ -31,18 +32,38 @@ def digest(stage: str) -> str:
 
 @cache  # many stages share a module, and every cluster job asks for all digests
 def _imported(name: str) -> list[str]:
+    """The project's modules that a module imports. Raises StudyError for one that is not there.
+
+    What a digest does not see may change without anything running again, so nothing is passed over in silence.
+    """
     found = []
     for node in _statements(name):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rankscale"):
-            below = node.module.partition(".")[2]
-            names = [below] if below else [alias.name for alias in node.names]
-            found += [n for n in names if (HERE / f"{n}.py").exists()]
+        if isinstance(node, ast.ImportFrom) and node.level:
+            raise StudyError(f"{_path(name)}:{node.lineno}: relative imports are not followed; write rankscale. in full")
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "rankscale":
+            found += [_module(f"{node.module}.{alias.name}", name, node.lineno) for alias in node.names]
+        if isinstance(node, ast.Import):
+            ours = [alias.name for alias in node.names if alias.name.startswith("rankscale.")]
+            found += [_module(full, name, node.lineno) for full in ours]
     return found
+
+
+def _module(full: str, importer: str, line: int) -> str:
+    """The module that an imported name is, or is defined in; named without `rankscale.` in front."""
+    below = full.removeprefix("rankscale.")
+    for name in (below, below.rpartition(".")[0]):
+        if name and _path(name).is_file():
+            return name
+    raise StudyError(f"{_path(importer)}:{line}: {full} is no module of this project, nor in one")
+
+
+def _path(name: str) -> Path:
+    return PACKAGE / f"{name.replace('.', '/')}.py"
 
 
 @cache
 def _source(name: str) -> str:
-    return (HERE / f"{name}.py").read_text(encoding="utf-8")
+    return _path(name).read_text(encoding="utf-8")
 
 
 @cache

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rankscale.errors import StudyError
+from rankscale.paths import WORKFLOW
 
 
 class Run(NamedTuple):
@@ -171,7 +172,7 @@ def prepare_environment() -> None:
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    here, python = str(Path(__file__).parents[1]), str(Path(sys.executable).parent)
+    here, python = str(WORKFLOW), str(Path(sys.executable).parent)
     for name, first in (("PYTHONPATH", here), ("PATH", python)):
         rest = os.environ.get(name)
         os.environ[name] = f"{first}{os.pathsep}{rest}" if rest else first

@@ -1,0 +1,7 @@
+"""Where the project lies: the only paths that are made from a file's own, so that modules can move."""
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+WORKFLOW = PACKAGE.parent
+PROJECT = WORKFLOW.parent
