@@ -39,7 +39,7 @@ def _imported(name: str) -> list[str]:
     found = []
     for node in _statements(name):
         if isinstance(node, ast.ImportFrom) and node.level:
-            raise StudyError(f"{_path(name)}:{node.lineno}: relative imports are not followed; write rankscale. in full")
+            raise StudyError(f"{_path(name)}:{node.lineno}: a relative import, which is not followed; write it in full")
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "rankscale":
             found += [_module(f"{node.module}.{alias.name}", name, node.lineno) for alias in node.names]
         if isinstance(node, ast.Import):
