@@ -8,8 +8,8 @@ import pytest
 from scipy.stats import ttest_rel
 
 from rankscale import compare, schemas, tables, trec
+from rankscale.core.errors import StudyError
 from rankscale.decomposition import decompose
-from rankscale.errors import StudyError
 from tests.conftest import stage
 
 RUN = {"model": "m", "train_queries": 1, "seed": 1, "step": 1}

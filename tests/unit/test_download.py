@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rankscale import collect, download, msmarco, tables
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
 
 CONTENT = os.urandom(3 << 20)
 MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"

@@ -9,7 +9,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from rankscale import devices
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
 from tests.conftest import ROOT
 
 LOCK = [line for line in (ROOT / "envs/lock.txt").read_text().splitlines() if line and not line.startswith("#")]

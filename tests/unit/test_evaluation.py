@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from rankscale import measures, retrieve, sample, schemas, score, tables
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
 from rankscale.search import Pairs
 
 

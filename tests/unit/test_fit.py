@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from rankscale import axes, fit, outlook, tables
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
 from rankscale.noise import Noise, per_query, values_of
 from rankscale.ranking import Race, ranked
 from rankscale.work import Task, done, unchanged

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from rankscale import judgments, mine, search, tables
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
 from rankscale.negatives import Filters, draw, select
 from tests.conftest import stage
 from tests.unit.test_tables import save

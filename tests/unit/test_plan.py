@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rankscale import laws, plan, planning, tables
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
 from tests.conftest import stage
 from tests.unit.synthetic import write_study
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rankscale import recipes, sources
-from rankscale.errors import StudyError
+from rankscale import sources
+from rankscale.core import stage_versions
+from rankscale.core.errors import StudyError
 
 RECORD = Path(__file__).with_name("recipes.json")
 STAGES = ("collect", "tokenize", "encode", "mine", "train", "retrieve")
@@ -16,7 +17,7 @@ python -m tests.unit.test_recipes"""
 
 
 def state():
-    return {s: {"recipe": getattr(recipes, s.upper()), "code": sources.digest(s)} for s in STAGES}
+    return {s: {"recipe": getattr(stage_versions, s.upper()), "code": sources.digest(s)} for s in STAGES}
 
 
 @pytest.mark.parametrize("stage", STAGES)

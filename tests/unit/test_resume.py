@@ -16,9 +16,9 @@ import pytest
 import torch
 
 from rankscale import tables
+from rankscale.core.interrupts import Stop
 from rankscale.processes import Processes
 from rankscale.state import States
-from rankscale.stop import Stop
 from rankscale.train import arguments
 from rankscale.training import Run
 from tests.conftest import ROOT

@@ -9,7 +9,7 @@ import yaml
 
 from rankscale import config as configs
 from rankscale import study, studyfile
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
 from tests.conftest import ROOT
 
 EMBEDDED = yaml.safe_load((ROOT / "config.yaml").read_text())

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rankscale import schemas, tables, vectors
-from rankscale.errors import StudyError
+from rankscale.core import atomic_files
+from rankscale.core.errors import StudyError
 
 KEYS = {"split": ["test", "test"], "query_id": ["a", "b"], "doc_id": ["x", "y"]}
 GOOD = {**KEYS, "row": [3, 4], "grade": [1, 2], "positive": [True, True]}
@@ -170,7 +171,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
     path = tmp_path / "t.parquet"
     tables.write("qrels", GOOD, path)
     before = path.read_bytes()
-    with pytest.raises(StudyError, match=r"cannot be written .*free some space"), tables.whole(path) as beside:
+    with pytest.raises(StudyError, match=r"cannot be written .*free some space"), atomic_files.whole(path) as beside:
         beside.symlink_to("/dev/full")
         beside.write_bytes(b"x" * 10)
     assert path.read_bytes() == before

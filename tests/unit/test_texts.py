@@ -15,8 +15,8 @@ from transformers import AutoModel, BertConfig, BertModel, BertTokenizer
 from rankscale import models, packing
 from rankscale import tokenizer as tokenizers
 from rankscale.bert import BertShape
+from rankscale.core.errors import StudyError
 from rankscale.counts import parameters_by_part
-from rankscale.errors import StudyError
 from rankscale.packing import pack
 from rankscale.pretrained import pretrained
 from rankscale.store import Special, Tokens

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from rankscale import schemas, tables
+from rankscale.core.errors import StudyError
 from rankscale.counts import sequence_flops
-from rankscale.errors import StudyError
 from rankscale.examples import Examples, subset
 from rankscale.objective import contrastive_loss, diverged, learning_rate
 from rankscale.pretrained import pretrained

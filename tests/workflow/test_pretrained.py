@@ -58,7 +58,7 @@ def test_changed_weights_train_and_encode_anew(folder):
 
 
 def test_weights_that_do_not_fit_are_refused(folder, tmp_path):
-    from rankscale.errors import StudyError
+    from rankscale.core.errors import StudyError
     from rankscale.pretrained import pretrained
 
     shutil.copytree(folder / "bert", tmp_path / "odd")

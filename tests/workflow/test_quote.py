@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from rankscale import encode, estimates, tables
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
 from tests.conftest import ROOT, SMALL, run
 
 

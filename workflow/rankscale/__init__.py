@@ -3,8 +3,8 @@
 `decompose` is the metric on plain arrays; every stage of the workflow is `python -m rankscale.<stage>`.
 """
 
+from rankscale.core.errors import StudyError
 from rankscale.decomposition import Decomposition, decompose, pseudo_values
-from rankscale.errors import StudyError
 
 __all__ = ["Decomposition", "StudyError", "decompose", "pseudo_values"]
 __version__ = "0.1.0"

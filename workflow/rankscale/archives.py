@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rankscale.core.errors import StudyError
 from rankscale.decomposition import PARTS, decompose
-from rankscale.errors import StudyError
 
 KEYS = ("rank", "loss", "qids")
 # The default rule with its correction, and what the published code computes.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
 from rankscale.examples import Examples
 from rankscale.packing import Packed, pack
 from rankscale.processes import Processes

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from rankscale import command, readers, schemas, tables
-from rankscale.command import log, progress
-from rankscale.errors import StudyError
+from rankscale import readers, schemas, tables
+from rankscale.core import atomic_files, cli
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
+from rankscale.core.progress import progress
 from rankscale.origins import SOURCES, Source
 
 BATCH = 100_000
@@ -149,7 +151,7 @@ def main(args: argparse.Namespace) -> None:
     log.info("collecting %s into %s: every later stage reads these tables", args.source, args.output)
     source = SOURCES[args.source](args)
     # Documents get their name last: where anything is wrong, a collection that was here stays as it was.
-    with tables.whole(args.output / "documents.parquet") as beside:
+    with atomic_files.whole(args.output / "documents.parquet") as beside:
         number, documents = write_documents(source.documents, beside, args.titles)
         texts = read_queries(source.queries)
         qrels = read_judgments(source, texts, documents, args.positive_grade)
@@ -172,7 +174,7 @@ def main(args: argparse.Namespace) -> None:
         with open(args.output / name, "rb") as file:
             facts["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     counts = {split: len(some) for split, some in sorted(by_split.items())}
-    command.write_manifest(args, args.output / "manifest.json", files=files, queries=counts, **source.facts)
+    cli.write_manifest(args, args.output / "manifest.json", files=files, queries=counts, **source.facts)
     log.info("%d documents; queries: %s", number, counts)
 
 
@@ -184,7 +186,7 @@ def thresholds(value: str) -> dict[str, int]:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = command.parser("collect", __doc__)
+    made = cli.stage_parser("collect", __doc__)
     made.add_argument("--source", choices=SOURCES, required=True)
     made.add_argument("--path", help="of beir: its folder or zip; of ir_datasets: the id of its documents")
     made.add_argument("--splits", nargs="+", default=["train", "test"], help="of ir_datasets: what follows the id")
@@ -197,10 +199,10 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--test-queries", type=int, default=1500, help="of docstrings")
     made.add_argument("--dev-queries", type=int, default=500, help="of docstrings, kept apart for tuning")
     made.add_argument("--sample", type=int, help="of docstrings: keep a seeded sample of so many pairs")
-    command.add_manifest(made)
+    cli.add_manifest(made)
     made.add_argument("--output", type=Path, required=True, help="folder of the three tables")
     return made
 
 
 if __name__ == "__main__":
-    command.run(main, arguments())
+    cli.run_stage(main, arguments())

@@ -13,11 +13,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 from tabulate import tabulate
 
-from rankscale import command, schemas, tables, versus
-from rankscale.command import log
+from rankscale import schemas, tables, versus
+from rankscale.core import cli
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
+from rankscale.core.seeding import generator
 from rankscale.decomposition import NORMAL, PARTS, TIES, pseudo_values, reciprocal_ranks
-from rankscale.errors import StudyError
-from rankscale.seeds import generator
 
 
 def values(path: Path, ties: str) -> pd.DataFrame:
@@ -107,7 +108,7 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = command.parser("compare", __doc__)
+    made = cli.stage_parser("compare", __doc__)
     made.add_argument("first", type=Path, help="a table of observations or of per-query values, or a study's folder")
     made.add_argument("second", type=Path, help="the same of another checkpoint or study")
     made.add_argument("--figure", type=Path, help="of two studies: draw them (.svg, .pdf or .png)")
@@ -119,4 +120,4 @@ def arguments() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command.run(main, arguments())
+    cli.run_stage(main, arguments())

@@ -14,9 +14,9 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
+from rankscale.core.paths import WORKFLOW
 from rankscale.msmarco import JUDGMENTS
-from rankscale.paths import WORKFLOW
 from rankscale.readers import beir_splits
 from rankscale.study import snapshot_sizes
 

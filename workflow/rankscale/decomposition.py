@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
 
 PARTS = ("cross_entropy", "rank_entropy", "rank_score_alignment", "score_uncertainty")
 TIES = ("expected", "optimistic")

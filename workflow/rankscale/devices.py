@@ -6,9 +6,9 @@ import os
 
 import torch
 
-from rankscale import spent
-from rankscale.command import log
-from rankscale.errors import StudyError
+from rankscale.core import resource_usage
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
@@ -28,8 +28,8 @@ def set_up(device: str, threads: int) -> torch.device:
         )
     if device == "cuda" and not torch.cuda.is_available():
         raise StudyError("machine.device: cuda was asked for, but torch sees no GPU; set it to auto or cpu")
-    spent.device = torch.cuda.get_device_name() if device == "cuda" else "cpu"
-    log.info("on %s, %d threads", spent.device, threads)
+    resource_usage.device = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    log.info("on %s, %d threads", resource_usage.device, threads)
     return torch.device(device)
 
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from rankscale.command import progress
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
+from rankscale.core.progress import progress
 
 # Fixed, and the same for every lock: the collection must not change with the machine. So nothing of the
 # standard library (it differs by Python version) and not torch (its CPU and GPU builds differ).

@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
-from rankscale.command import bar, log
-from rankscale.errors import StudyError
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
+from rankscale.core.progress import progress_bar
 
 TRIES = 4  # each goes on where the last broke off
 PATIENCE = (10, 60)  # seconds to connect, and without a byte
@@ -62,7 +63,10 @@ def _resume(url: str, target: Path, part: Path) -> None:
                 have = 0  # the server knows no ranges: from the start
             length = response.headers.get("Content-Length")
             total = have + int(length) if length else 0
-            with open(part, "ab" if have else "wb") as out, bar(total, f"download {part.name[1:-5]}", "B") as shown:
+            with (
+                open(part, "ab" if have else "wb") as out,
+                progress_bar(total, f"download {part.name[1:-5]}", "B") as shown,
+            ):
                 shown.unit_scale = True
                 shown.update(have)
                 try:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from rankscale import command, tables
-from rankscale.command import log, progress
-from rankscale.errors import StudyError
+from rankscale import tables
+from rankscale.core import atomic_files, cli
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
+from rankscale.core.progress import progress
 from rankscale.figures import FIGURES
 from rankscale.findings import UNFINISHED, left_out, standing
 from rankscale.panels import Study
@@ -39,14 +41,14 @@ def main(args: argparse.Namespace) -> None:
             figure.set_layout_engine(None)
             for suffix, dated in (("svg", "Date"), ("pdf", "CreationDate"), ("png", None)):
                 # Without the date, equal results give equal files.
-                with tables.whole(args.output / f"{name}.{suffix}") as beside:
+                with atomic_files.whole(args.output / f"{name}.{suffix}") as beside:
                     figure.savefig(beside, format=suffix, metadata={dated: None} if dated else None)
         plt.close(figure)
 
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = command.parser("draw", __doc__)
+    made = cli.stage_parser("draw", __doc__)
     for name in TABLES:
         made.add_argument(f"--{name}", type=Path, required=True)
     for name in PLAN:
@@ -58,4 +60,4 @@ def arguments() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command.run(main, arguments())
+    cli.run_stage(main, arguments())

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tabulate import tabulate
 
-from rankscale import command, laws, schemas, tables
+from rankscale import laws, schemas, tables
 from rankscale.axes import Points, origins
-from rankscale.errors import StudyError
+from rankscale.core import cli
+from rankscale.core.errors import StudyError
 from rankscale.shapes import FORMULAS, LAWS
 from rankscale.work import Task, done
 
@@ -145,7 +146,7 @@ def _said(value: float | None) -> str:
 
 def add_arguments(group: argparse._ArgumentGroup) -> None:
     """The options of a table of one's own."""
-    count = command.at_least(0)
+    count = cli.at_least(0)
     group.add_argument("--table", type=Path, help="CSV or Parquet, one row per run; a column seed tells repeats apart")
     group.add_argument("--metric", help="its column with the metric")
     group.add_argument("--size", help="its column with the size of the model")

@@ -8,9 +8,11 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from rankscale import command, tables, vectors
-from rankscale.command import bar, log
-from rankscale.errors import StudyError
+from rankscale import tables, vectors
+from rankscale.core import cli
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
+from rankscale.core.progress import progress_bar
 from rankscale.texts import KEYS, batches
 
 DIMENSION = 256
@@ -93,7 +95,7 @@ def main(args: argparse.Namespace) -> None:
     dimension = encode("queries", ["a"]).shape[1]
     for unit, path in (("documents", args.documents), ("queries", args.queries)):
         first, last = rows[unit]
-        with vectors.writer(path, dimension) as write, bar(last - first, f"encode {unit}", "text") as shown:
+        with vectors.writer(path, dimension) as write, progress_bar(last - first, f"encode {unit}", "text") as shown:
             for ids, some in batches(args.collection, unit, BATCH, rows[unit]):
                 write(ids, encode(unit, some))
                 shown.update(len(some))
@@ -101,7 +103,7 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = command.parser("encode", __doc__)
+    made = cli.stage_parser("encode", __doc__)
     made.add_argument("--collection", type=Path, required=True, help="folder of documents and queries")
     made.add_argument("--encoder", default="lsa", help="lsa, a hub id or a folder")
     made.add_argument("--pooling", choices=["cls", "mean"], default="mean")
@@ -121,4 +123,4 @@ def arguments() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command.run(main, arguments())
+    cli.run_stage(main, arguments())

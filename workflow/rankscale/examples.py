@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rankscale import tables
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
+from rankscale.core.seeding import generator
 from rankscale.judgments import positives_of
-from rankscale.seeds import generator
 
 
 def subset(n_queries: int, size: int | None, kind: str, seed: int) -> np.ndarray:

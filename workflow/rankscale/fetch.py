@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from rankscale import command, tables
-from rankscale.command import log
-from rankscale.errors import StudyError
+from rankscale.core import atomic_files, cli
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
 
 # What transformers reads of a model: its configuration, tokenizer and weights.
 READ = (".json", ".txt", ".model")
@@ -51,17 +51,17 @@ def main(args: argparse.Namespace) -> None:
     log.info("fetching %s", args.model)
     made = fetch(args.model)
     log.info("%d files of revision %s", len(made["files"]), made["revision"])
-    with tables.whole(args.output) as beside:
+    with atomic_files.whole(args.output) as beside:
         beside.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
 
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = command.parser("fetch", __doc__)
+    made = cli.stage_parser("fetch", __doc__)
     made.add_argument("--model", required=True, help="hub id")
     made.add_argument("--output", type=Path, required=True, help="record of what was fetched")
     return made
 
 
 if __name__ == "__main__":
-    command.run(main, arguments())
+    cli.run_stage(main, arguments())

@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rankscale import command, elsewhere, schemas, tables
+from rankscale import elsewhere, schemas, tables
 from rankscale.axes import Points, envelope, law_names, origins, scales
-from rankscale.command import log, progress
+from rankscale.core import cli
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
+from rankscale.core.progress import progress
 from rankscale.decomposition import PARTS, TIES
-from rankscale.errors import StudyError
 from rankscale.noise import Noise, numeric, values_of
 from rankscale.ranking import Race, ranked
 from rankscale.work import Result, Task, done
@@ -131,17 +133,17 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = command.parser("fit", __doc__)
+    made = cli.stage_parser("fit", __doc__)
     made.add_argument("--metrics", type=Path, help="the study's metrics")
     made.add_argument("--study", type=Path, help="the study's folder: observations and per_query give the noise")
     made.add_argument("--columns", nargs="+", default=list(PARTS), help="metrics to fit; 1-x is what x lacks to 1")
-    count = command.at_least(0)
+    count = cli.at_least(0)
     made.add_argument("--hold-out-models", type=count, default=2, help="largest sizes to forecast from the others")
     made.add_argument("--hold-out-train-queries", type=count, default=1, help="largest subsets to forecast")
-    made.add_argument("--bootstrap", type=command.at_least(100), default=1000, help="draws behind each interval")
+    made.add_argument("--bootstrap", type=cli.at_least(100), default=1000, help="draws behind each interval")
     made.add_argument("--seed", type=count, default=7)
     made.add_argument("--ties", choices=TIES, default="expected")
-    made.add_argument("--workers", type=command.at_least(1), default=1, help="processes; the tables are the same")
+    made.add_argument("--workers", type=cli.at_least(1), default=1, help="processes; the tables are the same")
     for name in OUTPUTS:
         made.add_argument(f"--{name}", type=Path, help="output")
     elsewhere.add_arguments(made.add_argument_group("a table of runs made elsewhere"))
@@ -149,4 +151,4 @@ def arguments() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command.run(main, arguments())
+    cli.run_stage(main, arguments())

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from rankscale import command, schemas, tables
-from rankscale.command import log
-from rankscale.errors import StudyError
+from rankscale import schemas, tables
+from rankscale.core import cli
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
 from rankscale.findings import UNFINISHED
 from rankscale.findings import left_out as told
 
@@ -65,7 +66,7 @@ def _refuse_equal(paths: list[Path]) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = command.parser("gather", __doc__)
+    made = cli.stage_parser("gather", __doc__)
     made.add_argument("--study", required=True)
     made.add_argument("--collection", required=True)
     made.add_argument("--runs", type=Path, nargs="+", required=True, help="checkpoints.parquet of each run")
@@ -77,4 +78,4 @@ def arguments() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command.run(main, arguments())
+    cli.run_stage(main, arguments())

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from rankscale import tables
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
 from rankscale.findings import AXES, claim, findings, headline_table, left_out, standing
 
 

@@ -6,7 +6,7 @@ import torch
 
 from rankscale import devices
 from rankscale.batches import Batch
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
 from rankscale.models import BiEncoder
 from rankscale.objective import contrastive_loss
 from rankscale.packing import Packed

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale.command import log
-from rankscale.errors import StudyError
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
 from rankscale.schemas import FULL
 
 CUT = 10

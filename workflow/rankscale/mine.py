@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from rankscale import command, devices, schemas, tables, vectors
-from rankscale.command import log, progress
-from rankscale.errors import StudyError
+from rankscale import devices, schemas, tables, vectors
+from rankscale.core import cli
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
+from rankscale.core.progress import progress
 from rankscale.judgments import positives_of
 from rankscale.negatives import SPARE, Filters, Lists, draw, fill, refuse_short, select
 from rankscale.search import Best, Pairs
@@ -142,12 +144,12 @@ def main(args: argparse.Namespace) -> None:
     if miner.filled:
         log.info("%d of %d lists came out short and were filled with random documents", miner.filled, len(miner.names))
     facts = {"left_out": miner.counts, "lists_filled": miner.filled}
-    command.write_manifest(args, args.manifest, queries=len(miner.names), **facts)
+    cli.write_manifest(args, args.manifest, queries=len(miner.names), **facts)
 
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = command.parser("mine", __doc__)
+    made = cli.stage_parser("mine", __doc__)
     made.add_argument("--collection", type=Path, required=True, help="folder of documents, queries and qrels")
     made.add_argument("--documents", type=Path, nargs="+", required=True, help="vectors, all shards in order")
     made.add_argument("--queries", type=Path, required=True, help="vectors of the queries to mine for: one shard")
@@ -161,11 +163,11 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=0, help="of what short lists are filled with")
     made.add_argument("--device", default="auto")
     made.add_argument("--threads", type=int, default=1)
-    command.add_manifest(made)
+    cli.add_manifest(made)
     made.add_argument("--manifest", type=Path, required=True, help="output: how the lists came about, as JSON")
     made.add_argument("--output", type=Path, required=True)
     return made
 
 
 if __name__ == "__main__":
-    command.run(main, arguments())
+    cli.run_stage(main, arguments())

@@ -11,10 +11,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from rankscale import tables
 from rankscale.bert import Bert, BertShape
-from rankscale.command import progress
-from rankscale.errors import StudyError
+from rankscale.core import atomic_files
+from rankscale.core.errors import StudyError
+from rankscale.core.progress import progress
 from rankscale.packing import Packed, pack
 from rankscale.pretrained import Pretrained
 from rankscale.store import Tokens
@@ -52,7 +52,7 @@ def save(model: BiEncoder, path: Path, facts: dict[str, object]) -> None:
     # One entry: safetensors writes several in no fixed order, and equal runs must give equal bytes.
     metadata = {"rankscale": json.dumps({"encoder": config, "facts": facts}, sort_keys=True, default=str)}
     weights = {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in model.state_dict().items()}
-    with tables.whole(path) as beside:
+    with atomic_files.whole(path) as beside:
         try:
             save_file(weights, beside, metadata)
         except Exception as error:  # safetensors has an error class of its own, without a public name

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rankscale.errors import StudyError
-from rankscale.seeds import generator
+from rankscale.core.errors import StudyError
+from rankscale.core.seeding import generator
 
 SPARE = (2, 32, 512)  # so many times what a fill needs is drawn, one after the other: some may not pass the filters
 MANY = 1 << 20  # documents; of more, draws are not a whole shuffle

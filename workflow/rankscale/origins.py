@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rankscale import docstrings, msmarco, readers
-from rankscale.command import log
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
+from rankscale.core.seeding import generator
 from rankscale.download import fetch
-from rankscale.errors import StudyError
-from rankscale.seeds import generator
 
 
 class Source(NamedTuple):

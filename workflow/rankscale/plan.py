@@ -9,14 +9,15 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from rankscale import command, intervals, laws, schemas, tables
+from rankscale import intervals, laws, schemas, tables
 from rankscale.axes import TWO, sizes
-from rankscale.command import log
+from rankscale.core import cli
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
+from rankscale.core.seeding import generator
 from rankscale.decomposition import TIES
-from rankscale.errors import StudyError
 from rankscale.noise import Noise, numeric, values_of
 from rankscale.planning import STEPS, Costs, Prices, best_data, choose, throughput
-from rankscale.seeds import generator
 from rankscale.work import Row, cautions, fitted, scaled
 
 COARSE = 41
@@ -142,7 +143,7 @@ def main(args: argparse.Namespace) -> None:
 def prices(text: str) -> dict[str, float]:
     """Prices from JSON; those that are left out are 0."""
     try:
-        given = {name: command.at_least(0, float)(value) for name, value in json.loads(text).items()}
+        given = {name: cli.at_least(0, float)(value) for name, value in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise argparse.ArgumentTypeError(f"not a JSON object of numbers ({error})") from None
     odd = set(given) - set(Prices._fields)
@@ -155,24 +156,24 @@ def prices(text: str) -> dict[str, float]:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = command.parser("plan", __doc__)
+    made = cli.stage_parser("plan", __doc__)
     made.add_argument("--metrics", type=Path, required=True, help="the study's metrics")
     made.add_argument("--study", type=Path, required=True, help="the study's folder: observations, models' times")
     made.add_argument("--metric", default="rank_entropy", help="what to plan for; 1-x is what x lacks to 1")
     made.add_argument("--candidates", choices=["hard", "random"], help="hard where there are any")
     made.add_argument("--law", choices=["best", *TWO], default="best", help="best: the one that AICc prefers")
     asked = made.add_mutually_exclusive_group(required=True)
-    asked.add_argument("--budget", type=command.at_least(0, float), help="what may be spent, in the prices' currency")
-    asked.add_argument("--target", type=command.at_least(-math.inf, float), help="the value of the metric to reach")
+    asked.add_argument("--budget", type=cli.at_least(0, float), help="what may be spent, in the prices' currency")
+    asked.add_argument("--target", type=cli.at_least(-math.inf, float), help="the value of the metric to reach")
     made.add_argument("--prices", type=prices, required=True, help=f"JSON with {', '.join(Prices._fields)}")
     made.add_argument(
         "--extrapolate",
-        type=command.at_least(1, float),
+        type=cli.at_least(1, float),
         default=3,
         help="look no further than so many times the largest",
     )
-    made.add_argument("--bootstrap", type=command.at_least(100), default=1000, help="draws behind each interval")
-    made.add_argument("--seed", type=command.at_least(0), default=7)
+    made.add_argument("--bootstrap", type=cli.at_least(100), default=1000, help="draws behind each interval")
+    made.add_argument("--seed", type=cli.at_least(0), default=7)
     made.add_argument("--ties", choices=TIES, default="expected")
     made.add_argument("--plan", type=Path, required=True, help="output: the choice and its alternatives")
     made.add_argument("--grid", type=Path, required=True, help="output: costs and predictions, for the figure")
@@ -180,4 +181,4 @@ def arguments() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command.run(main, arguments())
+    cli.run_stage(main, arguments())

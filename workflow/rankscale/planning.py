@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rankscale import tables
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
 from rankscale.shapes import evaluate
 
 STEPS = 160  # sizes, and numbers of data, that are looked at

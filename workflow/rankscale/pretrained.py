@@ -8,8 +8,8 @@ from torch import nn
 
 from rankscale import attention
 from rankscale.bert import Bert, BertShape
-from rankscale.command import log
-from rankscale.errors import StudyError
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
 from rankscale.packing import Packed
 
 

@@ -8,10 +8,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from rankscale import spent
 from rankscale import study as studies
+from rankscale.core import resource_usage
+from rankscale.core.paths import PROJECT
 from rankscale.findings import UNFINISHED
-from rankscale.paths import PROJECT
 
 PACKAGES = (
     *("faiss-cpu", "faiss-gpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier", "safetensors"),
@@ -41,7 +41,7 @@ def provenance(config: dict, manifest: Path, missing: list[dict]) -> dict[str, o
             "processor": _processor(),
             "system": platform.system(),
         },
-        **spent.sums(logs(config, manifest.parents[2], missing)),
+        **resource_usage.total_usage(logs(config, manifest.parents[2], missing)),
     }
 
 

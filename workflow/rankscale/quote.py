@@ -14,9 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from tabulate import tabulate
 
-from rankscale import command, estimates, studyfile, tables
 from rankscale import config as configs
-from rankscale.errors import StudyError
+from rankscale import estimates, studyfile, tables
+from rankscale.core import cli
+from rankscale.core.errors import StudyError
 from rankscale.planning import Prices, throughput
 
 # Dense 16-bit matrix products a second, by the makers' data sheets.
@@ -204,7 +205,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--configfile", type=Path, help="the study's; without it config.yaml")
     made.add_argument("--device", choices=PEAKS, help="whose peak the rate is a share of")
     made.add_argument("--share", type=float, default=0.2, help="of the peak that training reaches (0.2)")
-    made.add_argument("--at-once", type=command.at_least(1), default=1, help="trainings that run at once (1)")
+    made.add_argument("--at-once", type=cli.at_least(1), default=1, help="trainings that run at once (1)")
     made.add_argument("--like", type=Path, help="a finished study's folder, whose measured rates are taken")
     return made
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from rankscale import intervals, laws
 from rankscale.axes import Origin
+from rankscale.core.seeding import generator
 from rankscale.decomposition import NORMAL
-from rankscale.seeds import generator
 from rankscale.shapes import evaluate, link
 from rankscale.work import Row, fitted, scaled, unchanged
 

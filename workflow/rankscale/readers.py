@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
 
 # First words of header lines, as BEIR and T2Ranking write them; MS MARCO and TREC files have none.
 HEADERS = {"qid", "query-id", "query_id", "pid", "corpus-id", "doc_id", "docid", "docno", "_id", "id"}

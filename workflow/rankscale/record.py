@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import psutil
 import torch
 
-from rankscale import spent, tables
-from rankscale.command import log
+from rankscale import tables
+from rankscale.core import resource_usage
+from rankscale.core.cli import log
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -89,13 +90,13 @@ class Record:
 
     def facts(self) -> dict[str, object]:
         """The checkpoints so far and the time they took, for the state on disk."""
-        return {"rows": self.checkpoints, "spent": spent.so_far()}
+        return {"rows": self.checkpoints, "spent": resource_usage.elapsed()}
 
     def restore(self, tensors: dict[str, torch.Tensor], facts: dict[str, object]) -> None:
         """Go on from what `tensors` and `facts` gave."""
         self.columns = {name: tensors[f"log/{name}"].tolist() for name in self.columns}
         self.checkpoints = facts["rows"]
-        spent.earlier = tuple(facts.get("spent", (0.0, 0.0)))
+        resource_usage.earlier = tuple(facts.get("spent", (0.0, 0.0)))
         self.last = time.monotonic()
 
     def write(self, keys: dict[str, object], folder: Path) -> None:

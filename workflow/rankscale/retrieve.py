@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale import command, tables
-from rankscale.command import log
-from rankscale.errors import StudyError
+from rankscale import tables
+from rankscale.core import cli
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
 from rankscale.schemas import SCHEMAS
 from rankscale.search import Best, Pairs
 from rankscale.vectors import PART
@@ -152,7 +153,7 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = command.parser("retrieve", __doc__)
+    made = cli.stage_parser("retrieve", __doc__)
     made.add_argument("--checkpoint", type=Path, required=True)
     made.add_argument("--tokens", type=Path, required=True, help="folder of token ids")
     made.add_argument("--candidates", type=Path, required=True)
@@ -167,4 +168,4 @@ def arguments() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command.run(main, arguments())
+    cli.run_stage(main, arguments())

@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale import command, schemas, tables
-from rankscale.command import log
-from rankscale.errors import StudyError
+from rankscale import schemas, tables
+from rankscale.core import cli
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
+from rankscale.core.seeding import generator
 from rankscale.judgments import positives_of
-from rankscale.seeds import generator
 
 
 def hard(mined: np.ndarray, n: int, query: str, seed: int) -> np.ndarray:
@@ -124,7 +125,7 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = command.parser("sample", __doc__)
+    made = cli.stage_parser("sample", __doc__)
     made.add_argument("--collection", type=Path, required=True, help="folder of queries, documents, qrels")
     made.add_argument("--mined", type=Path, nargs="*", default=[], help="tables of mined negatives, all shards")
     made.add_argument("--train-split", default="train", help="whose queries must not be among the evaluated")
@@ -140,4 +141,4 @@ def arguments() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command.run(main, arguments())
+    cli.run_stage(main, arguments())

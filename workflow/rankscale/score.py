@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale import archives, command, measures, schemas, tables
-from rankscale.command import log
+from rankscale import archives, measures, schemas, tables
+from rankscale.core import cli
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
 from rankscale.decomposition import CORRECTIONS, TIES, decompose
-from rankscale.errors import StudyError
 
 KEYS = ("model", "train_queries", "seed", "step")
 
@@ -116,7 +117,7 @@ def write(name: str, rows: list[dict], path: Path) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = command.parser("score", __doc__)
+    made = cli.stage_parser("score", __doc__)
     made.add_argument("--observations", type=Path)
     made.add_argument("--run", type=Path, help="the full-collection run")
     made.add_argument("--qrels", type=Path, help="judgments, needed with --run")
@@ -132,4 +133,4 @@ def arguments() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command.run(main, arguments())
+    cli.run_stage(main, arguments())

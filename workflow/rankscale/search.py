@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
 
 Found = tuple[int, np.ndarray, np.ndarray]  # where a block of queries begins, scores, places among the documents
 

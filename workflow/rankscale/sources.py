@@ -7,8 +7,8 @@ import tokenize
 from functools import cache
 from pathlib import Path
 
-from rankscale.errors import StudyError
-from rankscale.paths import PACKAGE
+from rankscale.core.errors import StudyError
+from rankscale.core.paths import PACKAGE
 
 
 @cache

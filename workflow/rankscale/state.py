@@ -15,9 +15,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from rankscale import tables
-from rankscale.command import log
-from rankscale.stop import Stop
+from rankscale.core import atomic_files
+from rankscale.core.cli import log
+from rankscale.core.interrupts import Stop
 
 KEPT = 2  # states; the newest may turn out to be damaged
 SHARE = 0.02  # of the time may go into saving
@@ -96,7 +96,7 @@ class States:
             if later > path:
                 later.unlink()
         try:
-            with tables.whole(path) as beside:
+            with atomic_files.whole(path) as beside:
                 save_file(tensors, beside, {"rankscale": json.dumps(metadata)})
         except Exception as error:  # safetensors has an error class of its own, without a public name
             log.warning(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rankscale import tables
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
 
 
 class Special(NamedTuple):

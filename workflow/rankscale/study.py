@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rankscale.errors import StudyError
-from rankscale.paths import WORKFLOW
+from rankscale.core.errors import StudyError
+from rankscale.core.paths import WORKFLOW
 
 
 class Run(NamedTuple):

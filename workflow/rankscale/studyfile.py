@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from rankscale.errors import StudyError
+from rankscale.core.errors import StudyError
 
 
 def load(path: Path) -> dict[str, Any]:

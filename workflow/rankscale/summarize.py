@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 from markdown_it import MarkdownIt
 
-from rankscale import command, tables
+from rankscale import tables
 from rankscale.axes import fixed_of
-from rankscale.command import log
+from rankscale.core import atomic_files, cli
+from rankscale.core.cli import log
 from rankscale.decomposition import ENOUGH
 from rankscale.findings import (
     AXES,
@@ -175,13 +176,13 @@ def main(args: argparse.Namespace) -> None:
     made = provenance(args.config, args.manifest, missing)
     written[args.provenance] = json.dumps(made, indent=2, sort_keys=True) + "\n"
     for path, made in written.items():
-        with tables.whole(path) as beside:
+        with atomic_files.whole(path) as beside:
             beside.write_text(made, encoding="utf-8")
 
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = command.parser("summarize", __doc__)
+    made = cli.stage_parser("summarize", __doc__)
     for name in TABLES:
         made.add_argument(f"--{name}", type=Path, required=name != "plan")
     made.add_argument("--left-out", type=Path, required=True, help="table of the runs that are in no other")
@@ -194,4 +195,4 @@ def arguments() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command.run(main, arguments())
+    cli.run_stage(main, arguments())

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from rankscale import command, schemas, tables
-from rankscale.command import log, progress
+from rankscale import schemas, tables
+from rankscale.core import cli
+from rankscale.core.cli import log
+from rankscale.core.progress import progress
+from rankscale.core.seeding import generator
 from rankscale.decomposition import PARTS, TIES, decompose
-from rankscale.seeds import generator
 
 KEYS = ["model", "train_queries", "seed", "step", "split", "candidates"]
 FEWEST = 50  # queries; below it every part is mostly bias
@@ -53,7 +55,7 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = command.parser("sweep", __doc__)
+    made = cli.stage_parser("sweep", __doc__)
     made.add_argument("--observations", type=Path, nargs="+", required=True, help="of the checkpoints to look at")
     made.add_argument("--draws", type=int, default=30, help="random subsets of each size")
     made.add_argument("--seed", type=int, default=7, help="of the draws")
@@ -63,4 +65,4 @@ def arguments() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command.run(main, arguments())
+    cli.run_stage(main, arguments())

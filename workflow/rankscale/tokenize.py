@@ -8,8 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale import command, schemas, tables
-from rankscale.command import bar, log
+from rankscale import schemas, tables
+from rankscale.core import atomic_files, cli
+from rankscale.core.cli import log
+from rankscale.core.progress import progress_bar
 from rankscale.texts import KEYS, batches
 from rankscale.tokenizer import frame, ids_of, load, train_wordpiece
 
@@ -43,7 +45,7 @@ def main(args: argparse.Namespace) -> None:
         n, tokens = tables.count(args.collection / f"{unit}.parquet"), 0
         with (
             tables.writer("tokens", args.output / f"{unit}.parquet", use_dictionary=["id"]) as write,
-            bar(n, f"tokenize {unit}", "text") as shown,
+            progress_bar(n, f"tokenize {unit}", "text") as shown,
         ):
             for ids, some in batches(args.collection, unit, BATCH):
                 lists = ids_of(tokenizer, some)
@@ -51,22 +53,22 @@ def main(args: argparse.Namespace) -> None:
                 tokens += len(lists.values)
                 shown.update(len(some))
         log.info("%d %s, %.1f tokens on average", n, unit, tokens / max(n, 1))
-    with tables.whole(args.output / "special.json") as beside:
+    with atomic_files.whole(args.output / "special.json") as beside:
         beside.write_text(json.dumps(frame(tokenizer)._asdict()) + "\n", encoding="utf-8")
-    command.write_manifest(args, args.output / "manifest.json")
+    cli.write_manifest(args, args.output / "manifest.json")
 
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = command.parser("tokenize", __doc__)
+    made = cli.stage_parser("tokenize", __doc__)
     made.add_argument("--collection", type=Path, required=True, help="folder of documents, queries and qrels")
     made.add_argument("--tokenizer", help="hub id or folder; without it a vocabulary is trained")
     made.add_argument("--vocabulary", type=int, default=8000, help="size of the vocabulary to train")
     made.add_argument("--split", default="train", help="whose queries the vocabulary is trained on, too")
-    command.add_manifest(made)
+    cli.add_manifest(made)
     made.add_argument("--output", type=Path, required=True, help="folder for ids and tokenizer")
     return made
 
 
 if __name__ == "__main__":
-    command.run(main, arguments())
+    cli.run_stage(main, arguments())

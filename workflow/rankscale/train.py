@@ -5,10 +5,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from rankscale import command
-from rankscale.command import log
-from rankscale.errors import StudyError
-from rankscale.stop import Stop
+from rankscale.core import cli
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
+from rankscale.core.interrupts import Stop
 
 
 def main(args: argparse.Namespace) -> None:
@@ -94,7 +94,7 @@ def subset(text: str) -> int | None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = command.parser("train", __doc__)
+    made = cli.stage_parser("train", __doc__)
     made.add_argument("--model", required=True, help="its name in tables")
     made.add_argument("--layers", type=count, help="from scratch: layers, hidden size, heads")
     made.add_argument("--hidden", type=count)
@@ -142,4 +142,4 @@ def arguments() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command.run(main, arguments())
+    cli.run_stage(main, arguments())

@@ -7,21 +7,22 @@ import shutil
 import numpy as np
 import torch
 
-from rankscale import command, devices, models, recipes, tables
+from rankscale import devices, models
 from rankscale.batches import Batches
 from rankscale.bert import BertShape
-from rankscale.command import log
+from rankscale.core import atomic_files, progress, stage_versions
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
+from rankscale.core.interrupts import Stop
+from rankscale.core.seeding import generator
 from rankscale.counts import parameters_by_part, sequence_flops
-from rankscale.errors import StudyError
 from rankscale.examples import Examples
 from rankscale.learner import Learner
 from rankscale.objective import diverged, learning_rate
 from rankscale.pretrained import places, pretrained
 from rankscale.processes import Processes
 from rankscale.record import Record
-from rankscale.seeds import generator
 from rankscale.state import States, digest
-from rankscale.stop import Stop
 from rankscale.store import Tokens
 
 LAST = "checkpoints.parquet"  # of what is published: where it is, all is
@@ -85,11 +86,11 @@ class Run:
         self.parts = parameters_by_part(model)
         config = model.encoder.config
         self.shape = (getattr(config, "num_hidden_layers", 0), config.hidden_size)
-        self.record = Record(processes.first and command.bar(self.steps, f"train {args.model}", "step"))
+        self.record = Record(processes.first and progress.progress_bar(self.steps, f"train {args.model}", "step"))
         contents = [t for tokens in (queries, documents) for t in (tokens.flat, tokens.starts, tokens.inner)]
         encoder = config._asdict() if isinstance(config, BertShape) else config.to_dict()
         about = [{key: getattr(args, key) for key in RECIPE}, encoder, queries.special, documents.special]
-        machine = [recipes.TRAIN, torch.__version__, self.device.type, processes.count]
+        machine = [stage_versions.TRAIN, torch.__version__, self.device.type, processes.count]
         weights = [value for _, value in sorted(model.state_dict().items())]
         self.fingerprint = digest(about, machine, *self.examples.contents(), *contents, *weights)
         self.states = States(args.scratch, self.fingerprint, args.save_seconds, args.save_steps)
@@ -232,7 +233,7 @@ class Run:
         (output / LAST).unlink(missing_ok=True)
         names = [f"{name}.safetensors" for name in ("final", *self.args.snapshots)]
         for name in (*names, "training.parquet", "times.parquet", LAST):
-            with tables.whole(output / name) as beside:
+            with atomic_files.whole(output / name) as beside:
                 try:  # a second name, so that a kill half-way leaves the state's own
                     os.link(place / name, beside)
                 except OSError:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale import command, tables
-from rankscale.command import log
-from rankscale.errors import StudyError
+from rankscale import tables
+from rankscale.core import atomic_files, cli
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
 from rankscale.readers import lines
 
 NAMED = ("model", "train_queries", "seed", "step")  # what a run's tag is made of
@@ -25,7 +26,7 @@ def export(run: pa.Table, split: str | None, path: Path) -> None:
     columns = ("query_id", "doc_id", "rank", "score")
     rows = zip(*(run.filter(pc.equal(run["split"], split))[name].to_pylist() for name in columns), strict=True)
     tag = "_".join("-".join(str(run[name][0]) for name in NAMED).split()) if len(run) else "empty"
-    with tables.whole(path) as beside, open(beside, "w", encoding="utf-8") as out:
+    with atomic_files.whole(path) as beside, open(beside, "w", encoding="utf-8") as out:
         for query, document, rank, score in rows:
             if len(f"{query} {document}".split()) != 2:
                 raise StudyError(f"{path}: an id with a blank ({query!r}, {document!r}) has no place in this format")
@@ -77,7 +78,7 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = command.parser("trec", __doc__)
+    made = cli.stage_parser("trec", __doc__)
     source = made.add_mutually_exclusive_group(required=True)
     source.add_argument("--run", type=Path, help="a runs table, to be written in TREC's format")
     source.add_argument("--read", type=Path, help="a file in TREC's format, to be made a runs table")
@@ -88,4 +89,4 @@ def arguments() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command.run(main, arguments())
+    cli.run_stage(main, arguments())

@@ -9,9 +9,10 @@ import pandas as pd
 
 from rankscale import tables
 from rankscale.axes import fixed_of, sizes
-from rankscale.command import log
+from rankscale.core import atomic_files
+from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
 from rankscale.decomposition import PARTS
-from rankscale.errors import StudyError
 from rankscale.findings import NAMES, findings, headline_of, said, standing
 
 AXES = ("model", "data")
@@ -171,7 +172,7 @@ def draw(first: Side, second: Side, held: list[dict[str, str]], path: Path) -> N
         ax.containers[1][0].set_markerfacecolor("none")
         panels.dress(ax, both, metric, axis)
     figure.legend(handles=handles, loc="outside upper center", ncols=1)
-    with tables.whole(path) as beside:
+    with atomic_files.whole(path) as beside:
         figure.savefig(beside, format=path.suffix[1:].lower())
 
 
@@ -207,7 +208,7 @@ def compare(first: Path, second: Path, figure: Path | None, table: Path | None) 
     rows = slopes(*sides, held)
     values, why = shared(*sides)
     if table:
-        with tables.whole(table) as beside:
+        with atomic_files.whole(table) as beside:
             pd.DataFrame(rows).to_csv(beside, index=False)
     if figure:
         draw(*sides, held, figure)

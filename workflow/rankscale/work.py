@@ -11,8 +11,8 @@ from statsmodels.regression.linear_model import OLS
 
 from rankscale import intervals, laws
 from rankscale.axes import Origin
+from rankscale.core.seeding import generator
 from rankscale.decomposition import NORMAL
-from rankscale.seeds import generator
 from rankscale.shapes import LAWS, NO_CHANGE, evaluate, link, named
 
 GRID = 60

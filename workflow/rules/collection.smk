@@ -13,7 +13,7 @@ rule collect:
     resources:
         study=NAME,
     params:
-        recipe=recipes.COLLECT,
+        recipe=stage_versions.COLLECT,
         options=collection_arguments(),
         settings=settings(f"{COLLECTION}/manifest.json"),
     message:
@@ -38,7 +38,7 @@ rule tokenize:
     resources:
         study=NAME,
     params:
-        recipe=recipes.TOKENIZE,
+        recipe=stage_versions.TOKENIZE,
         options=tokenizer_arguments,
     message:
         "Tokenizing every text once with {wildcards.tokenizer}"

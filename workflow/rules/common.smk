@@ -5,10 +5,11 @@ import re
 import shlex
 import time
 
-from rankscale import failures, recipes, studyfile
+from rankscale import failures, studyfile
 from rankscale import study as studies
 from rankscale.config import check as checked
-from rankscale.errors import StudyError
+from rankscale.core import stage_versions
+from rankscale.core.errors import StudyError
 from rankscale.sources import digest as code
 
 # A DAG of 20,000 jobs is millions of objects that stay: looking for garbage among them takes an eighth of the time.

@@ -62,7 +62,7 @@ rule retrieve:
         gpu=GPU,
         device=DEVICE,
     params:
-        recipe=recipes.RETRIEVE,
+        recipe=stage_versions.RETRIEVE,
         options=flags({"top_k": DEPTH, "precision": EVALUATION["precision"], **MACHINE}),
     message:
         "Evaluating {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "

@@ -28,7 +28,7 @@ rule train:
         launcher=LAUNCHER,
         scratch=f"{STUDY['machine']['scratch']}/{NAME}" if STUDY["machine"]["scratch"] else f"{RESULTS}/scratch",
     params:
-        recipe=recipes.TRAIN,
+        recipe=stage_versions.TRAIN,
         options=training_arguments,
         snapshots="",
     message:
@@ -56,7 +56,7 @@ if SNAPSHOTS:
             model="|".join({re.escape(run.model) for run in SNAPSHOTS}),
             train_queries="|".join({run.subset for run in SNAPSHOTS}),
         params:
-            recipe=recipes.TRAIN,
+            recipe=stage_versions.TRAIN,
             options=training_arguments,
             snapshots=flags({"snapshots": STEPS}),
 

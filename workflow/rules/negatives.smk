@@ -24,7 +24,7 @@ rule encode:
         gpu=GPU,
         device=DEVICE,
     params:
-        recipe=recipes.ENCODE,
+        recipe=stage_versions.ENCODE,
         options=flags({**{k: STUDY["miner"][k] for k in (*ENCODING, "shards")}, **MACHINE}),
     message:
         f"Encoding shard {{wildcards.shard}} of the collection with the miner {STUDY['miner']['encoder']}"
@@ -53,7 +53,7 @@ rule mine:
         device=DEVICE,
         study=NAME,
     params:
-        recipe=recipes.MINE,
+        recipe=stage_versions.MINE,
         options=flags({**{k: STUDY["miner"][k] for k in MINING}, **MACHINE}),
         settings=settings(studies.mined_settings(STUDY)),
     message:

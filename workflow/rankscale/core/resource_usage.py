@@ -20,7 +20,7 @@ LINE = re.compile(
 )
 
 
-def so_far() -> tuple[float, float]:
+def elapsed() -> tuple[float, float]:
     """Seconds, and seconds of processors, that the job took up to now, its earlier attempts included.
 
     Of several processes that train together (torchrun), the first one speaks for all.
@@ -35,9 +35,9 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def said() -> str:
+def usage_line() -> str:
     """The line for this job so far: seconds, host, device, processor time, memory."""
-    seconds, processor = so_far()
+    seconds, processor = elapsed()
     memory = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
     return (
         f"done in {seconds:.1f} s on {platform.node() or 'unknown'}: {processes()} x {device}, "
@@ -45,7 +45,7 @@ def said() -> str:
     )
 
 
-def sums(logs: Iterable[Path]) -> dict[str, object]:
+def total_usage(logs: Iterable[Path]) -> dict[str, object]:
     """Of `logs`, those that are there: hosts, devices, and by stage the jobs, hours, hours of processors and of GPUs.
 
     Counts the attempt that ended well and, of a training, those before it up to the states it went on from; what else

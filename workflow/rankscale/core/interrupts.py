@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from rankscale.command import log
+from rankscale.core.cli import log
 
 INTERRUPTED = 75  # sysexits.h: a temporary failure; whoever runs the workflow tries again
 

@@ -2,6 +2,6 @@
 
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 WORKFLOW = PACKAGE.parent
 PROJECT = WORKFLOW.parent

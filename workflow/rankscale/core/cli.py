@@ -6,20 +6,16 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from rankscale import spent, tables
-from rankscale.errors import StudyError
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
+from rankscale.core import atomic_files, resource_usage
+from rankscale.core.errors import StudyError
 
 log = logging.getLogger("rankscale")
 
 
-def parser(stage: str, doc: str) -> argparse.ArgumentParser:
+def stage_parser(stage: str, doc: str) -> argparse.ArgumentParser:
     """An argument parser for `python -m rankscale.{stage}`, with the options that all stages have."""
     made = argparse.ArgumentParser(
         prog=f"python -m rankscale.{stage}",
@@ -30,7 +26,7 @@ def parser(stage: str, doc: str) -> argparse.ArgumentParser:
     return made
 
 
-def run(stage: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
+def run_stage(stage: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
     """Parse the command line, run the stage, and end with one clear line if the user can mend what failed."""
     args = arguments.parse_args()
     name = arguments.prog.rsplit(".", 1)[1]
@@ -56,7 +52,7 @@ def run(stage: Callable[[argparse.Namespace], None], arguments: argparse.Argumen
             raise
         log.error("%s: %s", error.filename or "output", error.strerror or error)
         sys.exit(1)
-    log.info("%s", spent.said())
+    log.info("%s", resource_usage.usage_line())
 
 
 def at_least(least: float, kind: type = int) -> Callable[[str], float]:
@@ -85,21 +81,5 @@ def add_manifest(arguments: argparse.ArgumentParser) -> None:
 def write_manifest(args: argparse.Namespace, path: Path, **facts: object) -> None:
     """Write what is shared its manifest: by which study and with which settings it was made, and `facts`."""
     manifest = {"study": args.study, "settings": args.settings, **facts}
-    with tables.whole(path) as beside:
+    with atomic_files.whole(path) as beside:
         beside.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def progress(items: Iterable, doing: str, unit: str) -> Iterator:
-    """Iterate with a bar (rate and time left) on a terminal; silent in a log file."""
-    return iter(_bar(doing, unit, iterable=items))
-
-
-def bar(total: int, doing: str, unit: str) -> "tqdm":
-    """The same bar for a loop that moves it by hand."""
-    return _bar(doing, unit, total=total)
-
-
-def _bar(doing: str, unit: str, **how: object) -> "tqdm":
-    from tqdm import tqdm
-
-    return tqdm(desc=doing, unit=unit, disable=None, leave=False, mininterval=0.5, **how)
