@@ -29,7 +29,8 @@ def generate(folder: Path) -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize
 
-    from rankscale import docstrings, models, sample, tables
+    from rankscale import docstrings, models, sample
+    from rankscale.storage import tables
     from rankscale.tokenizer import train_wordpiece
     from tests.conftest import stage
 
@@ -80,7 +81,8 @@ def plain(folder: Path) -> None:
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    from rankscale import models, tables
+    from rankscale import models
+    from rankscale.storage import tables
 
     torch.set_num_threads(THREADS)
     mine, _ = models.load(folder / "c.safetensors")
@@ -112,7 +114,7 @@ def plain(folder: Path) -> None:
 
 def agreement(folder: Path, precision: str) -> dict[str, object]:
     """How the observations differ from those of the plain evaluation's scores, on the sample."""
-    from rankscale import tables
+    from rankscale.storage import tables
 
     scores = np.load(folder / "plain.npy").astype(float)
     seen = tables.read("observations", folder / f"{precision}.parquet").to_pandas().iloc[: len(scores)]

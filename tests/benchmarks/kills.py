@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rankscale import tables
+from rankscale.storage import tables
 from tests.benchmarks.measure import table
 from tests.conftest import clone, run
 from tests.unit import test_resume

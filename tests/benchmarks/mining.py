@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from rankscale import mine, search, tables, vectors
+from rankscale import mine, search, vectors
+from rankscale.storage import tables
 from tests.benchmarks.measure import Clock, part, report, table
 
 DOCUMENTS, QUERIES, DIMENSION, TOP, THREADS = 200_000, 10_000, 384, 1000, 2

@@ -20,7 +20,7 @@ KEYS = {"model": "m", "train_queries": 1, "seed": 1, "step": 1, "split": "dev"}
 
 def generate(folder: Path, queries: int) -> None:
     """Observations of made-up scores, a run, and MS MARCO's one judgment a query."""
-    from rankscale import tables
+    from rankscale.storage import tables
 
     random = np.random.default_rng(0)
     scores = random.normal(size=(queries, 1 + CANDIDATES)).astype(np.float32)
@@ -53,7 +53,8 @@ def generate(folder: Path, queries: int) -> None:
 
 def decomposing(folder: Path) -> None:
     """All that `score` says of observations, for one checkpoint after the other."""
-    from rankscale import score, tables
+    from rankscale import score
+    from rankscale.storage import tables
 
     observations = tables.read("observations", folder / "o.parquet")
     score.measure(observations, "expected", "jackknife")
@@ -81,7 +82,7 @@ def bare(folder: Path) -> None:
     """The same measures by pytrec_eval, of dictionaries that lie ready."""
     import pytrec_eval
 
-    from rankscale import tables
+    from rankscale.storage import tables
 
     run, qrels = tables.read("runs", folder / "r.parquet"), tables.read("qrels", folder / "q.parquet")
     found: dict[str, dict[str, float]] = {}

@@ -31,7 +31,8 @@ def generate(folder: Path, mean: int, spread: float, negatives: int, steps: int,
     import torch
     from transformers import BertConfig, BertModel
 
-    from rankscale import docstrings, tables
+    from rankscale import docstrings
+    from rankscale.storage import tables
     from rankscale.tokenizer import train_wordpiece
     from tests.conftest import stage
 
@@ -76,7 +77,8 @@ def arguments(folder: Path, setting: str, *more: object):
 
 
 def ours(folder: Path, setting: str, *more: object) -> None:
-    from rankscale import tables, train
+    from rankscale import train
+    from rankscale.storage import tables
 
     args = arguments(folder, setting, *more)
     train.main(args)
@@ -91,8 +93,9 @@ def plain(folder: Path, setting: str) -> None:
     from torch.nn import functional
     from transformers import AutoModel, AutoTokenizer, Trainer, TrainingArguments
 
-    from rankscale import tables, training
+    from rankscale import training
     from rankscale.examples import Examples
+    from rankscale.storage import tables
 
     torch.set_num_threads(THREADS)
     made, args = SETTINGS[setting], arguments(folder, setting)
@@ -184,8 +187,8 @@ def sentence_transformers(folder: Path, setting: str) -> None:
     from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
     from sentence_transformers.util import dot_score
 
-    from rankscale import tables
     from rankscale.examples import Examples
+    from rankscale.storage import tables
 
     torch.set_num_threads(THREADS)
     made, args = SETTINGS[setting], arguments(folder, setting)

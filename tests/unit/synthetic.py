@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from rankscale import schemas, tables
 from rankscale.score import measure
+from rankscale.storage import schemas, tables
 
 CANDIDATES = 64
 

@@ -14,10 +14,11 @@ from transformers import (
     RobertaConfig,
 )
 
-from rankscale import models, packing, tables
+from rankscale import models, packing
 from rankscale.counts import parameters_by_part
 from rankscale.packing import Packed
 from rankscale.pretrained import Pretrained
+from rankscale.storage import tables
 from tests.unit.test_train import published, train
 
 SIZE = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}

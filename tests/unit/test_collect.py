@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from rankscale import tables
 from rankscale.core.errors import StudyError
+from rankscale.storage import tables
 from tests.conftest import stage
 
 CORPUS = [{"_id": f"d{i}", "title": f"Title {i}" if i % 2 else "", "text": f"text of number {i}"} for i in range(20)]

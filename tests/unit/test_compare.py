@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from rankscale import compare, schemas, tables, trec
+from rankscale import compare, trec
 from rankscale.core.errors import StudyError
 from rankscale.decomposition import decompose
+from rankscale.storage import schemas, tables
 from tests.conftest import stage
 
 RUN = {"model": "m", "train_queries": 1, "seed": 1, "step": 1}

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from rankscale import collect, download, msmarco, tables
+from rankscale import collect, download, msmarco
 from rankscale.core.errors import StudyError
+from rankscale.storage import tables
 
 CONTENT = os.urandom(3 << 20)
 MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"

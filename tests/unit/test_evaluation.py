@@ -5,9 +5,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from rankscale import measures, retrieve, sample, schemas, score, tables
+from rankscale import measures, retrieve, sample, score
 from rankscale.core.errors import StudyError
 from rankscale.search import Pairs
+from rankscale.storage import schemas, tables
 
 
 def contrast(queries, documents, positive, candidates):

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rankscale import axes, fit, outlook, tables
+from rankscale import axes, fit, outlook
 from rankscale.core.errors import StudyError
 from rankscale.noise import Noise, per_query, values_of
 from rankscale.ranking import Race, ranked
+from rankscale.storage import tables
 from rankscale.work import Task, done, unchanged
 from tests.conftest import stage
 from tests.unit.synthetic import write_study

@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from rankscale import judgments, mine, search, tables
+from rankscale import judgments, mine, search
 from rankscale.core.errors import StudyError
 from rankscale.negatives import Filters, draw, select
+from rankscale.storage import tables
 from tests.conftest import stage
 from tests.unit.test_tables import save
 

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from rankscale import laws, plan, planning, tables
+from rankscale import laws, plan, planning
 from rankscale.core.errors import StudyError
+from rankscale.storage import tables
 from tests.conftest import stage
 from tests.unit.synthetic import write_study
 

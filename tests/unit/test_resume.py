@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from rankscale import tables
 from rankscale.core.interrupts import Stop
 from rankscale.processes import Processes
 from rankscale.state import States
+from rankscale.storage import tables
 from rankscale.train import arguments
 from rankscale.training import Run
 from tests.conftest import ROOT

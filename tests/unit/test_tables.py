@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rankscale import schemas, tables, vectors
+from rankscale import vectors
 from rankscale.core import atomic_files
 from rankscale.core.errors import StudyError
+from rankscale.storage import schemas, tables
 
 KEYS = {"split": ["test", "test"], "query_id": ["a", "b"], "doc_id": ["x", "y"]}
 GOOD = {**KEYS, "row": [3, 4], "grade": [1, 2], "positive": [True, True]}

@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from rankscale import schemas, tables
 from rankscale.core.errors import StudyError
 from rankscale.counts import sequence_flops
 from rankscale.examples import Examples, subset
 from rankscale.objective import contrastive_loss, diverged, learning_rate
 from rankscale.pretrained import pretrained
+from rankscale.storage import schemas, tables
 from tests.conftest import ROOT, run, stage
 
 N = 40  # queries, each with its own document; the last four have a second one

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rankscale import tables
+from rankscale.storage import tables
 from tests.conftest import FIGURES, clone, run
 
 KEYS = ["model", "train_queries", "seed", "step", "split", "candidates"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rankscale import tables
+from rankscale.storage import tables
 from tests.conftest import FIGURES, SMALL, run
 
 

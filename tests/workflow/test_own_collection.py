@@ -5,7 +5,7 @@ import json
 import pyarrow.compute as pc
 import pytest
 
-from rankscale import tables
+from rankscale.storage import tables
 from tests.conftest import SMALL, clone, run
 
 BEIR = "{name: mine, source: beir, path: data/beir, splits: {train: train, test: [test]}}"

@@ -6,7 +6,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from rankscale import tables, vectors
+from rankscale import vectors
+from rankscale.storage import tables
 from rankscale.tokenizer import train_wordpiece
 from tests.conftest import SMALL, run, stage
 

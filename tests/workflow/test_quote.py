@@ -5,8 +5,9 @@ import re
 import pytest
 import yaml
 
-from rankscale import encode, estimates, tables
+from rankscale import encode, estimates
 from rankscale.core.errors import StudyError
+from rankscale.storage import tables
 from tests.conftest import ROOT, SMALL, run
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from rankscale import tables
+from rankscale.storage import tables
 from tests.conftest import SMALL, run
 
 RUN = "models/L1H16/256/43"

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from rankscale import readers, schemas, tables
+from rankscale import readers
 from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
 from rankscale.origins import SOURCES, Source
+from rankscale.storage import manifests, schemas, tables
 
 BATCH = 100_000
 
@@ -174,7 +175,7 @@ def main(args: argparse.Namespace) -> None:
         with open(args.output / name, "rb") as file:
             facts["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     counts = {split: len(some) for split, some in sorted(by_split.items())}
-    cli.write_manifest(args, args.output / "manifest.json", files=files, queries=counts, **source.facts)
+    manifests.write_manifest(args, args.output / "manifest.json", files=files, queries=counts, **source.facts)
     log.info("%d documents; queries: %s", number, counts)
 
 
@@ -199,7 +200,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--test-queries", type=int, default=1500, help="of docstrings")
     made.add_argument("--dev-queries", type=int, default=500, help="of docstrings, kept apart for tuning")
     made.add_argument("--sample", type=int, help="of docstrings: keep a seeded sample of so many pairs")
-    cli.add_manifest(made)
+    manifests.add_manifest(made)
     made.add_argument("--output", type=Path, required=True, help="folder of the three tables")
     return made
 

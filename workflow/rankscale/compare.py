@@ -13,12 +13,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 from tabulate import tabulate
 
-from rankscale import schemas, tables, versus
+from rankscale import versus
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.seeding import generator
 from rankscale.decomposition import NORMAL, PARTS, TIES, pseudo_values, reciprocal_ranks
+from rankscale.storage import schemas, tables
 
 
 def values(path: Path, ties: str) -> pd.DataFrame:

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from rankscale import tables
 from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
 from rankscale.figures import FIGURES
-from rankscale.findings import UNFINISHED, left_out, standing
+from rankscale.findings import left_out, standing
 from rankscale.panels import Study
+from rankscale.storage import tables
+from rankscale.storage.schemas import UNFINISHED
 
 TABLES = ("metrics", "fits", "forecasts", "curves", "sweep", "influence")
 PLAN = ("plan", "plan_grid")

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tabulate import tabulate
 
-from rankscale import laws, schemas, tables
+from rankscale import laws
 from rankscale.axes import Points, origins
 from rankscale.core import cli
 from rankscale.core.errors import StudyError
 from rankscale.shapes import FORMULAS, LAWS
+from rankscale.storage import schemas, tables
 from rankscale.work import Task, done
 
 

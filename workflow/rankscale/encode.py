@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from rankscale import tables, vectors
+from rankscale import vectors
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress_bar
+from rankscale.storage import tables
 from rankscale.texts import KEYS, batches
 
 DIMENSION = 256

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rankscale import study as studies
-from rankscale import tables
 from rankscale.core.errors import StudyError
+from rankscale.storage import tables
 
 # MS MARCO passage and its judged queries.
 COUNTS = {"documents": 8_841_823, "train": 502_939, "dev": 55_578, "dev_small": 6_980, "dl_2019": 43, "dl_2020": 54}

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale import tables
 from rankscale.core.errors import StudyError
 from rankscale.core.seeding import generator
 from rankscale.judgments import positives_of
+from rankscale.storage import tables
 
 
 def subset(n_queries: int, size: int | None, kind: str, seed: int) -> np.ndarray:

@@ -7,11 +7,11 @@ import pandas as pd
 from rankscale.axes import fixed_of
 from rankscale.decomposition import PARTS
 from rankscale.shapes import NO_CHANGE
+from rankscale.storage.schemas import UNFINISHED
 
 NAMES = dict(zip(PARTS, ("Cross-entropy", "Rank-Entropy", "Rank-Score-Alignment", "Score-Uncertainty"), strict=True))
 AXES = ("model", "data", "compute")
 FEW = 5  # points; with fewer nothing is claimed either way
-UNFINISHED = "unfinished"
 NAMED = 8  # runs left out that are named one by one
 FOLLOWS = 0.9  # R^2 from which a metric is said to follow a law
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rankscale import elsewhere, schemas, tables
+from rankscale import elsewhere
 from rankscale.axes import Points, envelope, law_names, origins, scales
 from rankscale.core import cli
 from rankscale.core.cli import log
@@ -22,6 +22,7 @@ from rankscale.core.progress import progress
 from rankscale.decomposition import PARTS, TIES
 from rankscale.noise import Noise, numeric, values_of
 from rankscale.ranking import Race, ranked
+from rankscale.storage import schemas, tables
 from rankscale.work import Result, Task, done
 
 OUTPUTS = ("fits", "forecasts", "curves", "influence", "ranking")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from rankscale import schemas, tables
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
-from rankscale.findings import UNFINISHED
 from rankscale.findings import left_out as told
+from rankscale.storage import schemas, tables
+from rankscale.storage.schemas import UNFINISHED
 
 
 def main(args: argparse.Namespace) -> None:

@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from rankscale import tables
 from rankscale.core.errors import StudyError
 from rankscale.findings import AXES, claim, findings, headline_table, left_out, standing
+from rankscale.storage import tables
 
 
 def main(folder: Path) -> None:

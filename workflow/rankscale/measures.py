@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
-from rankscale.schemas import FULL
+from rankscale.storage.schemas import FULL
 
 CUT = 10
 DEEP = 1000

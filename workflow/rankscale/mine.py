@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from rankscale import devices, schemas, tables, vectors
+from rankscale import devices, vectors
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
@@ -17,6 +17,7 @@ from rankscale.core.progress import progress
 from rankscale.judgments import positives_of
 from rankscale.negatives import SPARE, Filters, Lists, draw, fill, refuse_short, select
 from rankscale.search import Best, Pairs
+from rankscale.storage import manifests, schemas, tables
 
 STATE = 128 << 20  # bytes of running results: more queries than fit wait for another pass over the documents
 BLOCK = 1024  # queries whose lists are selected and written together
@@ -144,7 +145,7 @@ def main(args: argparse.Namespace) -> None:
     if miner.filled:
         log.info("%d of %d lists came out short and were filled with random documents", miner.filled, len(miner.names))
     facts = {"left_out": miner.counts, "lists_filled": miner.filled}
-    cli.write_manifest(args, args.manifest, queries=len(miner.names), **facts)
+    manifests.write_manifest(args, args.manifest, queries=len(miner.names), **facts)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -163,7 +164,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=0, help="of what short lists are filled with")
     made.add_argument("--device", default="auto")
     made.add_argument("--threads", type=int, default=1)
-    cli.add_manifest(made)
+    manifests.add_manifest(made)
     made.add_argument("--manifest", type=Path, required=True, help="output: how the lists came about, as JSON")
     made.add_argument("--output", type=Path, required=True)
     return made

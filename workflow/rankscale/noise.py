@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rankscale import tables
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
 from rankscale.decomposition import PARTS, pseudo_values, reciprocal_ranks
-from rankscale.schemas import FULL, MORE
+from rankscale.storage import tables
+from rankscale.storage.schemas import FULL, MORE
 
 COMPLEMENT = "1-"  # before a metric that rises as models get better: what it lacks to 1 falls as a loss does
 

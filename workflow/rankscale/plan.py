@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from rankscale import intervals, laws, schemas, tables
+from rankscale import intervals, laws
 from rankscale.axes import TWO, sizes
 from rankscale.core import cli
 from rankscale.core.cli import log
@@ -18,6 +18,7 @@ from rankscale.core.seeding import generator
 from rankscale.decomposition import TIES
 from rankscale.noise import Noise, numeric, values_of
 from rankscale.planning import STEPS, Costs, Prices, best_data, choose, throughput
+from rankscale.storage import schemas, tables
 from rankscale.work import Row, cautions, fitted, scaled
 
 COARSE = 41

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from rankscale import tables
 from rankscale.core.errors import StudyError
 from rankscale.shapes import evaluate
+from rankscale.storage import tables
 
 STEPS = 160  # sizes, and numbers of data, that are looked at
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from rankscale import study as studies
 from rankscale.core import resource_usage
 from rankscale.core.paths import PROJECT
-from rankscale.findings import UNFINISHED
+from rankscale.storage.schemas import UNFINISHED
 
 PACKAGES = (
     *("faiss-cpu", "faiss-gpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier", "safetensors"),

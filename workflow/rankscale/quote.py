@@ -15,10 +15,11 @@ import numpy as np
 from tabulate import tabulate
 
 from rankscale import config as configs
-from rankscale import estimates, studyfile, tables
+from rankscale import estimates, studyfile
 from rankscale.core import cli
 from rankscale.core.errors import StudyError
 from rankscale.planning import Prices, throughput
+from rankscale.storage import tables
 
 # Dense 16-bit matrix products a second, by the makers' data sheets.
 PEAKS = {"v100": 1.25e14, "a100": 3.12e14, "l40s": 3.62e14, "rtx4090": 1.65e14, "h100": 9.89e14, "h200": 9.89e14}

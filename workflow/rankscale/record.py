@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import psutil
 import torch
 
-from rankscale import tables
 from rankscale.core import resource_usage
 from rankscale.core.cli import log
+from rankscale.storage import tables
 
 if TYPE_CHECKING:
     from tqdm import tqdm

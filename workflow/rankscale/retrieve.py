@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale import tables
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
-from rankscale.schemas import SCHEMAS
 from rankscale.search import Best, Pairs
+from rankscale.storage import tables
+from rankscale.storage.schemas import SCHEMAS
 from rankscale.vectors import PART
 
 

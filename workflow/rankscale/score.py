@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale import archives, measures, schemas, tables
+from rankscale import archives, measures
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.decomposition import CORRECTIONS, TIES, decompose
+from rankscale.storage import schemas, tables
 
 KEYS = ("model", "train_queries", "seed", "step")
 

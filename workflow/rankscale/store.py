@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale import tables
 from rankscale.core.errors import StudyError
+from rankscale.storage import tables
 
 
 class Special(NamedTuple):

@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 from markdown_it import MarkdownIt
 
-from rankscale import tables
 from rankscale.axes import fixed_of
 from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
@@ -25,6 +24,7 @@ from rankscale.findings import (
 )
 from rankscale.outlook import plan_said, plan_table, race, ranking_table
 from rankscale.provenance import provenance
+from rankscale.storage import tables
 
 TABLES = ("metrics", "fits", "forecasts", "ranking", "plan")
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from rankscale import schemas, tables
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.progress import progress
 from rankscale.core.seeding import generator
 from rankscale.decomposition import PARTS, TIES, decompose
+from rankscale.storage import schemas, tables
 
 KEYS = ["model", "train_queries", "seed", "step", "split", "candidates"]
 FEWEST = 50  # queries; below it every part is mostly bias

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from rankscale import tables
+from rankscale.storage import tables
 
 KEYS = {"documents": "doc_id", "queries": "query_id"}
 

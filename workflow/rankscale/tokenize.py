@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale import schemas, tables
 from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
 from rankscale.core.progress import progress_bar
+from rankscale.storage import manifests, schemas, tables
 from rankscale.texts import KEYS, batches
 from rankscale.tokenizer import frame, ids_of, load, train_wordpiece
 
@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> None:
         log.info("%d %s, %.1f tokens on average", n, unit, tokens / max(n, 1))
     with atomic_files.whole(args.output / "special.json") as beside:
         beside.write_text(json.dumps(frame(tokenizer)._asdict()) + "\n", encoding="utf-8")
-    cli.write_manifest(args, args.output / "manifest.json")
+    manifests.write_manifest(args, args.output / "manifest.json")
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -65,7 +65,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--tokenizer", help="hub id or folder; without it a vocabulary is trained")
     made.add_argument("--vocabulary", type=int, default=8000, help="size of the vocabulary to train")
     made.add_argument("--split", default="train", help="whose queries the vocabulary is trained on, too")
-    cli.add_manifest(made)
+    manifests.add_manifest(made)
     made.add_argument("--output", type=Path, required=True, help="folder for ids and tokenizer")
     return made
 

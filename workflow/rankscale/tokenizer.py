@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from rankscale import schemas
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
+from rankscale.storage import schemas
 from rankscale.store import Special
 
 # No model here reads more; what is longer is cut when it is read, at each model's own length.

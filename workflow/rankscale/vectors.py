@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rankscale import schemas, tables
 from rankscale.core.errors import StudyError
+from rankscale.storage import schemas, tables
 
 ROWS = 1 << 12  # of a row group: what is read at once
 PART = 400 << 20  # bytes of float32 vectors that are worth one scan: fewer parts, fewer lists to merge

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from rankscale import tables
 from rankscale.axes import fixed_of, sizes
 from rankscale.core import atomic_files
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.decomposition import PARTS
 from rankscale.findings import NAMES, findings, headline_of, said, standing
+from rankscale.storage import tables
 
 AXES = ("model", "data")
 MEASURES = (*PARTS, "mrr", "ndcg_10")

@@ -203,3 +203,6 @@ SCHEMAS = {
     ),
     "curves": schema("metric split candidates axis fixed law x", **what, x=f64, y=f64, low=f64, high=f64),
 }
+
+
+UNFINISHED = "unfinished"

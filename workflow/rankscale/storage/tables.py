@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from rankscale.core.atomic_files import whole
 from rankscale.core.errors import StudyError
-from rankscale.schemas import SCHEMAS
+from rankscale.storage.schemas import SCHEMAS
 
 # Rows whose keys are counted without pyarrow.acero and pyarrow.dataset, whose import takes a third of a second.
 FEW = 1 << 15
