@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rankscale import docstrings, encode, search
+from rankscale import encode, search
+from rankscale.collection import docstrings
 from rankscale.tokenizer import train_wordpiece
 from tests.benchmarks.measure import Clock, part, report, table
 

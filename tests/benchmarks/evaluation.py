@@ -29,7 +29,8 @@ def generate(folder: Path) -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize
 
-    from rankscale import docstrings, models, sample
+    from rankscale import models, sample
+    from rankscale.collection import docstrings
     from rankscale.storage import tables
     from rankscale.tokenizer import train_wordpiece
     from tests.conftest import stage

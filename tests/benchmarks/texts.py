@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rankscale import docstrings
+from rankscale.collection import docstrings
 from rankscale.tokenizer import train_wordpiece
 from tests.benchmarks.measure import ROOT, Clock, part, report, table
 

@@ -31,7 +31,7 @@ def generate(folder: Path, mean: int, spread: float, negatives: int, steps: int,
     import torch
     from transformers import BertConfig, BertModel
 
-    from rankscale import docstrings
+    from rankscale.collection import docstrings
     from rankscale.storage import tables
     from rankscale.tokenizer import train_wordpiece
     from tests.conftest import stage

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from rankscale import collect, download, msmarco
+from rankscale import collect
+from rankscale.collection import download, msmarco
 from rankscale.core.errors import StudyError
 from rankscale.storage import tables
 

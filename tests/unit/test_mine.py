@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from rankscale import judgments, mine, search
+from rankscale import mine, search
+from rankscale.collection.qrels import positives_of
 from rankscale.core.errors import StudyError
 from rankscale.negatives import Filters, draw, select
 from rankscale.storage import tables
@@ -288,7 +289,7 @@ def test_shards_that_are_not_the_collection_are_named(mined):
 
 def test_what_is_judged_not_positive_is_none_and_a_second_split_repeats_nothing():
     qrels = pa.table({"query_id": ["q", "q", "q", "x"], "row": [0, 1, 1, 3], "positive": [False, True, True, True]})
-    (rows,) = judgments.positives_of(qrels, pa.array(["q"]))
+    (rows,) = positives_of(qrels, pa.array(["q"]))
     assert rows.tolist() == [1]
 
 

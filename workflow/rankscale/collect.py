@@ -2,149 +2,14 @@
 
 import argparse
 import hashlib
-import json
-from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as pq
-
-from rankscale import readers
+from rankscale.collection.ingest import answered, read_judgments, read_queries, thresholds, write_documents
+from rankscale.collection.sources import SOURCES
 from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
-from rankscale.core.progress import progress
-from rankscale.origins import SOURCES, Source
-from rankscale.storage import manifests, schemas, tables
-
-BATCH = 100_000
-
-
-class Ids:
-    """The ids seen so far, as 8-byte hashes: names whose hash is new are new for certain."""
-
-    def __init__(self) -> None:
-        self.parts: list[np.ndarray] = []
-
-    def add(self, names: list[str]) -> None:
-        """Take in the next names."""
-        self.parts.append(np.fromiter(map(hash, names), np.int64, len(names)))
-
-    def freeze(self) -> None:
-        """No more names: from now on they can be looked up."""
-        hashes = np.concatenate(self.parts)
-        self.rows = np.argsort(hashes, kind="stable")
-        self.hashes = hashes[self.rows]
-
-    def twice(self) -> set[int]:
-        """The hashes that came more than once."""
-        return set(self.hashes[:-1][self.hashes[1:] == self.hashes[:-1]].tolist())
-
-    def row(self, name: str) -> int | None:
-        """The 0-based row of a name; None if it is not there."""
-        place = np.searchsorted(self.hashes, hash(name))
-        return int(self.rows[place]) if place < len(self.hashes) and self.hashes[place] == hash(name) else None
-
-
-def write_documents(texts: Iterable[readers.Text], path: Path, titles: str) -> tuple[int, Ids]:
-    """Stream documents to Parquet; their number and their ids.
-
-    Raises StudyError for an id given twice, or a document without text.
-    """
-    seen, number = Ids(), 0
-    with pq.ParquetWriter(path, schemas.SCHEMAS["documents"], compression="zstd", write_page_checksum=True) as out:
-        for batch in batches(progress(texts, "collect documents", "document")):
-            seen.add([text.id for text in batch])
-            columns = {
-                "doc_id": [t.id for t in batch],
-                "title": [t.title for t in batch],
-                "text": [body(t, titles) for t in batch],
-            }
-            out.write_table(tables.checked("documents", columns, path, unique=False))
-            number += len(batch)
-    if not number:
-        raise StudyError("the source has no documents: its corpus is empty")
-    seen.freeze()
-    if seen.twice():
-        _refuse_twice(path, seen.twice())
-    return number, seen
-
-
-def body(document: readers.Text, titles: str) -> str:
-    """The text of a document as models read it. Raises StudyError where nothing is left without the title."""
-    if titles == "join" and document.title:
-        return f"{document.title} {document.text}".rstrip()
-    if not document.text.strip():
-        raise StudyError(f"{document.where}: the text of {document.id} is empty but for its title; join titles")
-    return document.text
-
-
-def _refuse_twice(path: Path, suspects: set[int]) -> None:
-    """Two ids of one hash are looked at as they are: raise StudyError if they are the same."""
-    first: dict[str, int] = {}
-    row = 0
-    for part in pq.ParquetFile(path).iter_batches(columns=["doc_id"]):
-        for name in part["doc_id"].to_pylist():
-            row += 1
-            if hash(name) in suspects:
-                if name in first:
-                    raise StudyError(f"document {name} is given twice, as number {first[name]} and {row}")
-                first[name] = row
-
-
-def batches(items: Iterable, size: int = BATCH) -> Iterator[list]:
-    """Lists of at most `size` items."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
-def read_judgments(
-    source: Source, texts: dict[str, readers.Text], documents: Ids, thresholds: dict[str, int]
-) -> dict[str, list]:
-    """The columns of the qrels table. Raises StudyError for unknown ids, or a pair judged twice in a split.
-
-    A query may be judged in several splits, as dev and its small part; that none is both trained on and evaluated is
-    for a study to check, which says which split serves as which.
-    """
-    columns: dict[str, list] = {name: [] for name in schemas.SCHEMAS["qrels"].names}
-    for split, judgments in source.judgments.items():
-        pairs = set()
-        for judged in progress(judgments, f"collect judgments of {split}", "judgment"):
-            if judged.query_id not in texts:
-                raise StudyError(f"{judged.where}: judges query {judged.query_id}, which the queries lack")
-            row = documents.row(judged.doc_id)
-            if row is None:
-                raise StudyError(f"{judged.where}: judges document {judged.doc_id}, which the collection lacks")
-            if (judged.query_id, row) in pairs:
-                raise StudyError(f"{judged.where}: judges {judged.doc_id} for {judged.query_id} a second time")
-            pairs.add((judged.query_id, row))
-            positive = judged.grade >= thresholds.get(split, thresholds[""])
-            entry = (split, judged.query_id, judged.doc_id, row, judged.grade, positive)
-            for column, value in zip(columns.values(), entry, strict=True):
-                column.append(value)
-    return columns
-
-
-def read_queries(texts: Iterable[readers.Text]) -> dict[str, readers.Text]:
-    """Queries by id. Raises StudyError for one given twice with another text."""
-    found: dict[str, readers.Text] = {}
-    for text in texts:
-        before = found.setdefault(text.id, text)
-        if before.text != text.text:
-            raise StudyError(f"{text.where}: query {text.id} is given twice, first at {before.where}")
-    return found
-
-
-def answered(qrels: dict[str, list]) -> dict[str, set[str]]:
-    """By split, the queries with a positive: only those can be trained on or evaluated."""
-    found: dict[str, set[str]] = {}
-    for split, query, positive in zip(qrels["split"], qrels["query_id"], qrels["positive"], strict=True):
-        some = found.setdefault(split, set())
-        if positive:
-            some.add(query)
-    return found
+from rankscale.storage import manifests, tables
 
 
 def main(args: argparse.Namespace) -> None:
@@ -177,12 +42,6 @@ def main(args: argparse.Namespace) -> None:
     counts = {split: len(some) for split, some in sorted(by_split.items())}
     manifests.write_manifest(args, args.output / "manifest.json", files=files, queries=counts, **source.facts)
     log.info("%d documents; queries: %s", number, counts)
-
-
-def thresholds(value: str) -> dict[str, int]:
-    """A grade for all splits (under ""), or JSON {split: grade}, where the splits that it does not name take 1."""
-    found = json.loads(value)
-    return {"": 1, **found} if isinstance(found, dict) else {"": int(found)}
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -14,10 +14,10 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 
+from rankscale.collection.msmarco import JUDGMENTS
+from rankscale.collection.readers import beir_splits
 from rankscale.core.errors import StudyError
 from rankscale.core.paths import WORKFLOW
-from rankscale.msmarco import JUDGMENTS
-from rankscale.readers import beir_splits
 from rankscale.study import snapshot_sizes
 
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rankscale.collection.qrels import positives_of
 from rankscale.core.errors import StudyError
 from rankscale.core.seeding import generator
-from rankscale.judgments import positives_of
 from rankscale.storage import tables
 
 

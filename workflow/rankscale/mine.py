@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rankscale import devices, vectors
+from rankscale.collection.qrels import positives_of
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
-from rankscale.judgments import positives_of
 from rankscale.negatives import SPARE, Filters, Lists, draw, fill, refuse_short, select
 from rankscale.search import Best, Pairs
 from rankscale.storage import manifests, schemas, tables

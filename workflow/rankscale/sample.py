@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rankscale.collection.qrels import positives_of
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.seeding import generator
-from rankscale.judgments import positives_of
 from rankscale.storage import schemas, tables
 
 

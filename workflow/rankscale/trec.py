@@ -6,10 +6,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rankscale.collection.readers import lines
 from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
-from rankscale.readers import lines
 from rankscale.storage import tables
 
 NAMED = ("model", "train_queries", "seed", "step")  # what a run's tag is made of
