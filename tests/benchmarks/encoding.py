@@ -11,7 +11,7 @@ import numpy as np
 
 from rankscale import encode, search
 from rankscale.collection import docstrings
-from rankscale.tokenizer import train_wordpiece
+from rankscale.text.tokenizers import train_wordpiece
 from tests.benchmarks.measure import Clock, part, report, table
 
 TEXTS, QUERIES, THREADS, TOP = 1500, 300, 2, 500

@@ -32,7 +32,7 @@ def generate(folder: Path) -> None:
     from rankscale import models, sample
     from rankscale.collection import docstrings
     from rankscale.storage import tables
-    from rankscale.tokenizer import train_wordpiece
+    from rankscale.text.tokenizers import train_wordpiece
     from tests.conftest import stage
 
     pairs = docstrings.harvest()
@@ -64,10 +64,10 @@ def ours(folder: Path, precision: str) -> None:
     import torch
 
     from rankscale import models, retrieve
-    from rankscale.store import Tokens
+    from rankscale.text.token_store import TokenStore
 
     model, facts = models.load(folder / "c.safetensors")
-    tokens = Tokens.read(folder / "tokens", "documents", facts["passage_length"])
+    tokens = TokenStore.read(folder / "tokens", "documents", facts["passage_length"])
     models.encode(model, tokens, np.arange(100), torch.device("cpu"), "warm up")
     places = ("--checkpoint", folder / "c.safetensors", "--tokens", folder / "tokens")
     more = ("--candidates", folder / "candidates.parquet", "--observations", folder / f"{precision}.parquet")

@@ -14,19 +14,21 @@ import torch
 from rankscale import models, search
 from rankscale.bert import Bert, BertShape
 from rankscale.devices import sixteen_bits
-from rankscale.store import Special, Tokens
+from rankscale.text.token_store import SpecialTokens, TokenStore
 from tests.benchmarks.measure import table
 
 SIZES = [(12, 384)] + [(n, h) for n in (2, 4, 6, 8, 10, 12) for h in (128, 256, 512, 768)] + [(24, 1024)]
 QUERIES, TOP, DIMENSION = 10_000, 1000, 384
 
 
-def passages(n: int) -> Tokens:
+def passages(n: int) -> TokenStore:
     """Random texts as long as those of MS MARCO: 77 tokens on average."""
     random = np.random.default_rng(0)
     lengths = np.clip(random.lognormal(4.25, 0.4, n), 8, 126).astype(int)
     flat, offsets = random.integers(1000, 30_000, lengths.sum()), np.concatenate([[0], np.cumsum(lengths)])
-    return Tokens(pa.array(map(str, range(n))), flat.astype(np.uint16), offsets, Special([101], [102], 0, 30_522), 128)
+    return TokenStore(
+        pa.array(map(str, range(n))), flat.astype(np.uint16), offsets, SpecialTokens([101], [102], 0, 30_522), 128
+    )
 
 
 def encoding(device: torch.device, n: int) -> list[dict]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from rankscale.collection import docstrings
-from rankscale.tokenizer import train_wordpiece
+from rankscale.text.tokenizers import train_wordpiece
 from tests.benchmarks.measure import ROOT, Clock, part, report, table
 
 PASSAGES, WORDS, BATCH = 2_000_000, 38, 10_000  # some 77 tokens, as an average passage of MS MARCO

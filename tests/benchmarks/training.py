@@ -33,7 +33,7 @@ def generate(folder: Path, mean: int, spread: float, negatives: int, steps: int,
 
     from rankscale.collection import docstrings
     from rankscale.storage import tables
-    from rankscale.tokenizer import train_wordpiece
+    from rankscale.text.tokenizers import train_wordpiece
     from tests.conftest import stage
 
     random = np.random.default_rng(0)

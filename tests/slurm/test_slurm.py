@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rankscale.tokenizer import train_wordpiece
+from rankscale.text.tokenizers import train_wordpiece
 from tests.conftest import SMALL
 
 # A quick cluster needs no long waits; memory and time are the profile's own.

@@ -13,13 +13,13 @@ from tokenizers import BertWordPieceTokenizer
 from transformers import AutoModel, BertConfig, BertModel, BertTokenizer
 
 from rankscale import models, packing
-from rankscale import tokenizer as tokenizers
 from rankscale.bert import BertShape
 from rankscale.core.errors import StudyError
 from rankscale.counts import parameters_by_part
 from rankscale.packing import pack
 from rankscale.pretrained import pretrained
-from rankscale.store import Special, Tokens
+from rankscale.text import tokenizers
+from rankscale.text.token_store import SpecialTokens, TokenStore
 
 TEXTS = ["the cat sat", "a", "the the the cat cat sat on a mat of the cat", "mat", "the cat sat"]
 
@@ -41,7 +41,9 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tokens(folder):
     tokenizer = tokenizers.load(folder)
-    return Tokens.of(pa.array(list("abcde")), tokenizers.ids_of(tokenizer, TEXTS), tokenizers.frame(tokenizer), 8)
+    return TokenStore.of(
+        pa.array(list("abcde")), tokenizers.ids_of(tokenizer, TEXTS), tokenizers.special_tokens_of(tokenizer), 8
+    )
 
 
 def test_the_vocabulary_is_a_function_of_the_texts():
@@ -100,7 +102,7 @@ def test_equal_texts_as_read_are_encoded_once():
     lists = pa.array(
         [[1, 2, 3], [1, 2, 4], [1, 2, 3], [9], [1, 2]], pa.list_(pa.field("item", pa.int32(), nullable=False))
     )
-    cut_at_two = Tokens.of(pa.array(list("abcde")), lists, Special([7], [8], 0, 10), 4)
+    cut_at_two = TokenStore.of(pa.array(list("abcde")), lists, SpecialTokens([7], [8], 0, 10), 4)
     distinct, which = cut_at_two.unique(np.arange(5))
     assert len(distinct) == 2
     assert which[0] == which[1] == which[2] == which[4] != which[3]
@@ -108,7 +110,7 @@ def test_equal_texts_as_read_are_encoded_once():
 
 def test_a_length_without_room_is_refused(tokens):
     with pytest.raises(StudyError, match="leaves no room"):
-        Tokens.of(tokens.ids, pa.array([[1]]), tokens.special, 2)
+        TokenStore.of(tokens.ids, pa.array([[1]]), tokens.special, 2)
 
 
 def test_the_encoder_is_transformers_bert(folder, tokens):

@@ -11,7 +11,7 @@ import torch
 from transformers import BertConfig, BertModel
 
 from rankscale import fetch
-from rankscale.tokenizer import train_wordpiece
+from rankscale.text.tokenizers import train_wordpiece
 from tests.conftest import SMALL, run
 
 NAME, SHA = "someone/tiny", "0123456789abcdef0123456789abcdef01234567"

@@ -8,7 +8,7 @@ from transformers import BertConfig, BertModel
 
 from rankscale import vectors
 from rankscale.storage import tables
-from rankscale.tokenizer import train_wordpiece
+from rankscale.text.tokenizers import train_wordpiece
 from tests.conftest import SMALL, run, stage
 
 

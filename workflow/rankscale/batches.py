@@ -13,7 +13,7 @@ from rankscale.core.errors import StudyError
 from rankscale.examples import Examples
 from rankscale.packing import Packed, pack
 from rankscale.processes import Processes
-from rankscale.store import Tokens
+from rankscale.text.token_store import TokenStore
 
 AHEAD = 3  # batches made ready for a GPU
 
@@ -41,8 +41,8 @@ class Batches:
     def __init__(
         self,
         examples: Examples,
-        queries: Tokens,
-        documents: Tokens,
+        queries: TokenStore,
+        documents: TokenStore,
         size: int,
         part: int,
         device: torch.device,

@@ -14,7 +14,7 @@ from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress_bar
 from rankscale.storage import tables
-from rankscale.texts import KEYS, batches
+from rankscale.text.text_batches import KEYS, batches
 
 DIMENSION = 256
 SEED = 0
@@ -54,19 +54,19 @@ def transformer(args: argparse.Namespace) -> Encoder:
     """Vectors [n, hidden] by a frozen transformer encoder."""
     from rankscale import devices, models
     from rankscale.pretrained import pretrained
-    from rankscale.store import Tokens
-    from rankscale.tokenizer import frame, ids_of, load
+    from rankscale.text.token_store import TokenStore
+    from rankscale.text.tokenizers import ids_of, load, special_tokens_of
 
     device = devices.set_up(args.device, args.threads)
     tokenizer = load(args.encoder)
-    around = frame(tokenizer)
+    around = special_tokens_of(tokenizer)
     model = models.BiEncoder(pretrained(args.encoder), None, args.pooling).to(device)
     prefix = {"documents": args.passage_prefix, "queries": args.query_prefix}
     longest = {"documents": args.passage_length, "queries": args.query_length}
 
     def encode(unit: str, texts: list[str]) -> np.ndarray:
         lists = ids_of(tokenizer, [prefix[unit] + text for text in texts])
-        tokens = Tokens.of(pa.array(texts), lists, around, longest[unit])
+        tokens = TokenStore.of(pa.array(texts), lists, around, longest[unit])
         with devices.sixteen_bits(args.precision, device):
             made = models.encode(model, tokens, np.arange(len(texts)), device, f"encode {len(texts)} {unit}")
         return made / np.linalg.norm(made, axis=1, keepdims=True) if args.normalize else made

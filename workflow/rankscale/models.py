@@ -17,7 +17,7 @@ from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
 from rankscale.packing import Packed, pack
 from rankscale.pretrained import Pretrained
-from rankscale.store import Tokens
+from rankscale.text.token_store import TokenStore
 
 
 class BiEncoder(nn.Module):
@@ -90,7 +90,7 @@ def load(path: Path) -> tuple[BiEncoder, dict]:
 
 def encode_parts(
     model: BiEncoder,
-    tokens: Tokens,
+    tokens: TokenStore,
     rows: np.ndarray,
     device: torch.device,
     doing: str,
@@ -146,7 +146,7 @@ def _budget(model: BiEncoder, device: torch.device) -> int:
 
 def encode(
     model: BiEncoder,
-    tokens: Tokens,
+    tokens: TokenStore,
     rows: np.ndarray,
     device: torch.device,
     doing: str,

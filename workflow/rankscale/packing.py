@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from rankscale.store import Tokens
+from rankscale.text.token_store import TokenStore
 
 # Padding that one attention call may compute, in numbers of a state (tokens times width): more calls would cost more.
 PADDING = 1 << 17
@@ -105,7 +105,7 @@ class Packed:
             first, token = first + n, token + count
 
 
-def pack(*parts: tuple[Tokens, np.ndarray]) -> Packed:
+def pack(*parts: tuple[TokenStore, np.ndarray]) -> Packed:
     """The texts `rows` of each of several `Tokens`, in that order, as one pack."""
     framed = [tokens.framed(rows) for tokens, rows in parts]
     ids, lengths = (np.concatenate(several) for several in zip(*framed, strict=True))

@@ -100,7 +100,7 @@ def ranked(best: Best, candidates: pa.Table, ids: pa.Array, documents: pa.Array)
 def main(args: argparse.Namespace) -> None:
     """Write the observations of one checkpoint and, where asked for, its run."""
     from rankscale import devices, models
-    from rankscale.store import Tokens
+    from rankscale.text.token_store import TokenStore
 
     device = devices.set_up(args.device, args.threads)
     model, facts = models.load(args.checkpoint)
@@ -114,8 +114,8 @@ def main(args: argparse.Namespace) -> None:
             if path:
                 tables.write(name, SCHEMAS[name].empty_table(), path)
         return
-    queries = Tokens.read(args.tokens, "queries", facts["query_length"])
-    documents = Tokens.read(args.tokens, "documents", facts["passage_length"])
+    queries = TokenStore.read(args.tokens, "queries", facts["query_length"])
+    documents = TokenStore.read(args.tokens, "documents", facts["passage_length"])
     candidates = tables.read("candidates", args.candidates)
     ids = pc.unique(candidates["query_id"])
     some = pc.index_in(ids, queries.ids)

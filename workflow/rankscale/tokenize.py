@@ -12,8 +12,8 @@ from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
 from rankscale.core.progress import progress_bar
 from rankscale.storage import manifests, schemas, tables
-from rankscale.texts import KEYS, batches
-from rankscale.tokenizer import frame, ids_of, load, train_wordpiece
+from rankscale.text.text_batches import KEYS, batches
+from rankscale.text.tokenizers import ids_of, load, special_tokens_of, train_wordpiece
 
 BATCH = 10_000  # texts tokenized together, by all cores
 
@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> None:
                 shown.update(len(some))
         log.info("%d %s, %.1f tokens on average", n, unit, tokens / max(n, 1))
     with atomic_files.whole(args.output / "special.json") as beside:
-        beside.write_text(json.dumps(frame(tokenizer)._asdict()) + "\n", encoding="utf-8")
+        beside.write_text(json.dumps(special_tokens_of(tokenizer)._asdict()) + "\n", encoding="utf-8")
     manifests.write_manifest(args, args.output / "manifest.json")
 
 

@@ -23,7 +23,7 @@ from rankscale.pretrained import places, pretrained
 from rankscale.processes import Processes
 from rankscale.record import Record
 from rankscale.state import States, digest
-from rankscale.store import Tokens
+from rankscale.text.token_store import TokenStore
 
 LAST = "checkpoints.parquet"  # of what is published: where it is, all is
 # What a run's result depends on, of its arguments.
@@ -75,8 +75,8 @@ class Run:
             args.seed,
         )
         self.device = processes.join(devices.set_up(args.device, args.threads))
-        queries = Tokens.read(args.tokens, "queries", args.query_length)
-        documents = Tokens.read(args.tokens, "documents", args.passage_length)
+        queries = TokenStore.read(args.tokens, "queries", args.query_length)
+        documents = TokenStore.read(args.tokens, "documents", args.passage_length)
         self.examples.refuse_others(queries.ids, documents.ids)
         sizes = args.batch_size, args.micro_batch or 0
         self.batches = Batches(self.examples, queries, documents, *sizes, self.device, processes)

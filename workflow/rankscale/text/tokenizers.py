@@ -12,7 +12,7 @@ import pyarrow as pa
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
 from rankscale.storage import schemas
-from rankscale.store import Special
+from rankscale.text.token_store import SpecialTokens
 
 # No model here reads more; what is longer is cut when it is read, at each model's own length.
 LONGEST = 512
@@ -50,14 +50,14 @@ def wordpieces(texts: Iterable[str], size: int) -> list[str]:
     # A word as often as it occurs, in one text: one call per word is dear, one per occurrence dearer.
     repeated = (" ".join([_inward(word)] * counts[word]) for word in sorted(counts) if max(word) <= LAST)
     merged.train_from_iterator(repeated, trainers.BpeTrainer(vocab_size=size, show_progress=False))
-    return sorted("".join(_back(c, i) for i, c in enumerate(piece)) for piece in merged.get_vocab())
+    return sorted("".join(_outward(c, i) for i, c in enumerate(piece)) for piece in merged.get_vocab())
 
 
 def _inward(word: str) -> str:
     return word[0] + "".join(chr(ord(c) + INNER) for c in word[1:])
 
 
-def _back(character: str, place: int) -> str:
+def _outward(character: str, place: int) -> str:
     if ord(character) < INNER:
         return character
     return ("" if place else "##") + chr(ord(character) - INNER)
@@ -95,9 +95,9 @@ def ids_of(tokenizer, texts: list[str]) -> pa.ListArray:  # noqa: ANN001
     return pa.ListArray.from_arrays(offsets.astype(np.int32), flat, type=kind)
 
 
-def frame(tokenizer) -> Special:  # noqa: ANN001
+def special_tokens_of(tokenizer) -> SpecialTokens:  # noqa: ANN001
     """What the tokenizer puts around a text, seen by tokenizing one with and without."""
     around, inside = (tokenizer("a", add_special_tokens=s)["input_ids"] for s in (True, False))
     at = next((i for i in range(len(around)) if around[i : i + len(inside)] == inside), 0)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    return Special(around[:at], around[at + len(inside) :], pad or 0, len(tokenizer))
+    return SpecialTokens(around[:at], around[at + len(inside) :], pad or 0, len(tokenizer))

@@ -12,7 +12,7 @@ from rankscale.core.errors import StudyError
 from rankscale.storage import tables
 
 
-class Special(NamedTuple):
+class SpecialTokens(NamedTuple):
     """What a tokenizer puts before and after a text, and what fills a batch."""
 
     before: list[int]
@@ -21,13 +21,15 @@ class Special(NamedTuple):
     vocabulary: int
 
 
-class Tokens:
+class TokenStore:
     """Texts as token ids: `flat` [tokens], `offsets` int64 [n + 1], each cut to `longest` when read.
 
     `longest` counts the special tokens. Raises StudyError if nothing but those would be left.
     """
 
-    def __init__(self, ids: pa.Array, flat: np.ndarray, offsets: np.ndarray, special: Special, longest: int) -> None:
+    def __init__(
+        self, ids: pa.Array, flat: np.ndarray, offsets: np.ndarray, special: SpecialTokens, longest: int
+    ) -> None:
         self.ids, self.flat, self.special = ids, flat, special
         room = longest - len(special.before) - len(special.after)
         if room < 1:
@@ -37,15 +39,15 @@ class Tokens:
         self.lengths = self.inner + len(special.before) + len(special.after)
 
     @classmethod
-    def of(cls, ids: pa.Array, lists: pa.ListArray, special: Special, longest: int) -> "Tokens":
+    def of(cls, ids: pa.Array, lists: pa.ListArray, special: SpecialTokens, longest: int) -> "TokenStore":
         """Of texts tokenized just now."""
         return cls(ids, lists.values.to_numpy(), lists.offsets.to_numpy().astype(np.int64), special, longest)
 
     @classmethod
-    def read(cls, folder: Path, unit: str, longest: int) -> "Tokens":
+    def read(cls, folder: Path, unit: str, longest: int) -> "TokenStore":
         """The `documents` or `queries` that the tokenize stage wrote to `folder`: 2 or 4 bytes a token in memory."""
         try:
-            special = Special(**json.loads((folder / "special.json").read_text(encoding="utf-8")))
+            special = SpecialTokens(**json.loads((folder / "special.json").read_text(encoding="utf-8")))
             if not 0 < special.vocabulary < 1 << 31:
                 raise ValueError(f"a vocabulary of {special.vocabulary}")
             if any(not 0 <= token < special.vocabulary for token in (*special.before, *special.after)):
