@@ -29,8 +29,9 @@ def generate(folder: Path) -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize
 
-    from rankscale import models, sample
+    from rankscale import sample
     from rankscale.collection import docstrings
+    from rankscale.models import bi_encoder, checkpoints, factory
     from rankscale.storage import tables
     from rankscale.text.tokenizers import train_wordpiece
     from tests.conftest import stage
@@ -53,22 +54,23 @@ def generate(folder: Path) -> None:
     fixed = {"split": "test", "candidates": "hard", "query_id": ids, "positive": list(range(QUERIES)), "rows": rows}
     tables.write("candidates", fixed, folder / "candidates.parquet")
     torch.manual_seed(0)
-    model = models.BiEncoder(models.from_scratch(4, 256, 4, 8000, LENGTH), 1024)
+    model = bi_encoder.BiEncoder(factory.from_scratch(4, 256, 4, 8000, LENGTH), 1024)
     facts = {"model": "L4H256", "train_queries": 0, "seed": 0, "step": 0, "status": "finished"}
     facts |= {"query_length": 24, "passage_length": LENGTH, "inverse_temperature": 1.0}
-    models.save(model, folder / "c.safetensors", {**facts, "output_dim": 1024, "pooling": "mean"})
+    checkpoints.save_checkpoint(model, folder / "c.safetensors", {**facts, "output_dim": 1024, "pooling": "mean"})
 
 
 def ours(folder: Path, precision: str) -> None:
     """The stage, after its imports and a first use of the kernels."""
     import torch
 
-    from rankscale import models, retrieve
+    from rankscale import retrieve
+    from rankscale.models import checkpoints, encoding
     from rankscale.text.token_store import TokenStore
 
-    model, facts = models.load(folder / "c.safetensors")
+    model, facts = checkpoints.load_checkpoint(folder / "c.safetensors")
     tokens = TokenStore.read(folder / "tokens", "documents", facts["passage_length"])
-    models.encode(model, tokens, np.arange(100), torch.device("cpu"), "warm up")
+    encoding.encode(model, tokens, np.arange(100), torch.device("cpu"), "warm up")
     places = ("--checkpoint", folder / "c.safetensors", "--tokens", folder / "tokens")
     more = ("--candidates", folder / "candidates.parquet", "--observations", folder / f"{precision}.parquet")
     how = ("--device", "cpu", "--threads", THREADS, "--precision", precision)
@@ -82,11 +84,11 @@ def plain(folder: Path) -> None:
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    from rankscale import models
+    from rankscale.models import checkpoints
     from rankscale.storage import tables
 
     torch.set_num_threads(THREADS)
-    mine, _ = models.load(folder / "c.safetensors")
+    mine, _ = checkpoints.load_checkpoint(folder / "c.safetensors")
     config = BertConfig(**mine.encoder.config._asdict())
     encoder = BertModel(config, add_pooling_layer=False).eval()
     encoder.load_state_dict(mine.encoder.state_dict(), strict=False)

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from rankscale import models, search
-from rankscale.bert import Bert, BertShape
-from rankscale.devices import sixteen_bits
+from rankscale import search
+from rankscale.models import bi_encoder, encoding
+from rankscale.models.bert import Bert, BertShape
+from rankscale.models.devices import autocast_to
 from rankscale.text.token_store import SpecialTokens, TokenStore
 from tests.benchmarks.measure import table
 
@@ -37,13 +38,13 @@ def encoding(device: torch.device, n: int) -> list[dict]:
     for layers, hidden in SIZES:
         heads = 12 if (layers, hidden) == (12, 384) else hidden // 64
         shape = BertShape(30_522, hidden, layers, heads, 4 * hidden)
-        model = models.BiEncoder(Bert(shape), None, "cls").to(device)
+        model = bi_encoder.BiEncoder(Bert(shape), None, "cls").to(device)
         row = {"model": f"L{layers}H{hidden}"}
         for precision in ("fp32", "fp16" if device.type == "cuda" else "bf16"):
-            with sixteen_bits(precision, device):
-                models.encode(model, tokens, np.arange(min(n, 2000)), device, "warm up")
+            with autocast_to(precision, device):
+                encoding.encode(model, tokens, np.arange(min(n, 2000)), device, "warm up")
                 start = time.monotonic()
-                models.encode(model, tokens, np.arange(n), device, f"L{layers}H{hidden}")
+                encoding.encode(model, tokens, np.arange(n), device, f"L{layers}H{hidden}")
                 seconds = time.monotonic() - start
             flops = 2 * layers * 12 * hidden**2 * tokens.lengths.sum()
             flops += 4 * layers * hidden * (tokens.lengths.astype(float) ** 2).sum()

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from rankscale import devices, models
 from rankscale.batches import Batch
-from rankscale.bert import Bert, BertShape
-from rankscale.counts import parameters_by_part, sequence_flops
 from rankscale.learner import Learner
-from rankscale.packing import pack
+from rankscale.models import bi_encoder, devices
+from rankscale.models.bert import Bert, BertShape
+from rankscale.models.model_size import parameters_by_part, training_flops
+from rankscale.models.packing import pack
 from rankscale.processes import Processes
 from tests.benchmarks.gpu import passages
 from tests.benchmarks.measure import table
@@ -66,7 +66,7 @@ def batches(count: int, device: torch.device) -> list[Batch]:
 
 def ours(layers: int, hidden: int, heads: int, made: list[Batch], device: torch.device) -> dict[str, float]:
     encoder = Bert(BertShape(VOCABULARY, hidden, layers, heads, 4 * hidden))
-    model = models.BiEncoder(encoder, DIMENSION)
+    model = bi_encoder.BiEncoder(encoder, DIMENSION)
     parts = parameters_by_part(model)
     learner = Learner(model, device, Processes(), "bf16" if device.type == "cuda" else "fp32", 0.0, None, 1.0)
     for batch in made[:3]:
@@ -77,7 +77,7 @@ def ours(layers: int, hidden: int, heads: int, made: list[Batch], device: torch.
         seconds = timed(lambda: [learner.step(b, 1e-5) for b in made[3:]], device) / len(made[3:])
     else:
         seconds = float(np.median([timed(lambda b=b: learner.step(b, 1e-5), device) for b in made[3:]]))
-    flops = np.mean([sequence_flops(b.lengths, parts, layers, hidden) for b in made[3:]])
+    flops = np.mean([training_flops(b.lengths, parts, layers, hidden) for b in made[3:]])
     tokens = np.mean([b.lengths.sum() for b in made[3:]])
     memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else 0.0
     return {"seconds": seconds, "flops": float(flops), "tokens": float(tokens), "memory": memory}
@@ -104,7 +104,7 @@ def plain(layers: int, hidden: int, heads: int, made: list[Batch], device: torch
     def step(batch: Batch) -> None:
         first = QUERIES + np.arange(QUERIES) * PASSAGES
         others = np.setdiff1d(np.arange(QUERIES, QUERIES * (1 + PASSAGES)), first)
-        with devices.sixteen_bits("bf16" if device.type == "cuda" else "fp32", device):
+        with devices.autocast_to("bf16" if device.type == "cuda" else "fp32", device):
             q, p, n = (encode(batch, rows) for rows in (np.arange(QUERIES), first, others))
         negative = torch.einsum("bd,bkd->bk", q, n.view(QUERIES, PASSAGES - 1, -1))
         scores = torch.cat([(q * p).sum(1, keepdim=True), negative], 1).float()
@@ -118,7 +118,7 @@ def plain(layers: int, hidden: int, heads: int, made: list[Batch], device: torch
 
 
 def main(name: str = "cpu") -> None:
-    device = devices.set_up(name, 2)
+    device = devices.set_up_device(name, 2)
     on_gpu = device.type == "cuda"
     made = batches(33 if on_gpu else 9, device)
     peak = rate(device, torch.bfloat16 if on_gpu else torch.float32)

@@ -93,8 +93,8 @@ def plain(folder: Path, setting: str) -> None:
     from torch.nn import functional
     from transformers import AutoModel, AutoTokenizer, Trainer, TrainingArguments
 
-    from rankscale import training
     from rankscale.examples import Examples
+    from rankscale.models import factory
     from rankscale.storage import tables
 
     torch.set_num_threads(THREADS)
@@ -114,7 +114,7 @@ def plain(folder: Path, setting: str) -> None:
                 folder / "model", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
             )
             self.head = torch.nn.Linear(SHAPE["hidden_size"], DIMENSION)
-            self.head.load_state_dict(training.build(args, 8000).head.state_dict())
+            self.head.load_state_dict(factory.build_model(args, 8000).head.state_dict())
 
         def encode(self, read):
             states = self.encoder(**read).last_hidden_state

@@ -14,10 +14,10 @@ from transformers import (
     RobertaConfig,
 )
 
-from rankscale import models, packing
-from rankscale.counts import parameters_by_part
-from rankscale.packing import Packed
-from rankscale.pretrained import Pretrained
+from rankscale.models import checkpoints, packing
+from rankscale.models.model_size import parameters_by_part
+from rankscale.models.packing import Packed
+from rankscale.models.pretrained import Pretrained
 from rankscale.storage import tables
 from tests.unit.test_train import published, train
 
@@ -60,7 +60,7 @@ def test_it_trains_is_kept_and_counts_itself(shared, tmp_path, name):
     for folder, more in (("a", ()), ("b", ("--gradient-checkpointing",))):
         train(shared, tmp_path / folder, *given, *more)
     assert published(tmp_path / "a") == published(tmp_path / "b")
-    model, facts = models.load(tmp_path / "a/run/final.safetensors")
+    model, facts = checkpoints.load_checkpoint(tmp_path / "a/run/final.safetensors")
     assert facts["pooling"] == "mean"
     (row,) = tables.read("checkpoints", tmp_path / "a/run/checkpoints.parquet").to_pylist()
     parts = parameters_by_part(model)

@@ -8,8 +8,8 @@ import torch
 import yaml
 from packaging.requirements import Requirement
 
-from rankscale import devices
 from rankscale.core.errors import StudyError
+from rankscale.models import devices
 from tests.conftest import ROOT
 
 LOCK = [line for line in (ROOT / "envs/lock.txt").read_text().splitlines() if line and not line.startswith("#")]
@@ -59,5 +59,5 @@ def test_a_gpu_that_torch_does_not_see_is_not_wasted(monkeypatch):
         pytest.skip("torch sees a GPU here")
     monkeypatch.setenv("SLURM_JOB_GPUS", "0")
     with pytest.raises(StudyError, match="SLURM gave this job a GPU"):
-        devices.set_up("auto", 1)
-    assert devices.set_up("cpu", 1).type == "cpu"
+        devices.set_up_device("auto", 1)
+    assert devices.set_up_device("cpu", 1).type == "cpu"

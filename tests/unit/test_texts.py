@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 from tokenizers import BertWordPieceTokenizer
 from transformers import AutoModel, BertConfig, BertModel, BertTokenizer
 
-from rankscale import models, packing
-from rankscale.bert import BertShape
 from rankscale.core.errors import StudyError
-from rankscale.counts import parameters_by_part
-from rankscale.packing import pack
-from rankscale.pretrained import pretrained
+from rankscale.models import bi_encoder, checkpoints, encoding, factory, packing
+from rankscale.models.bert import BertShape
+from rankscale.models.model_size import parameters_by_part
+from rankscale.models.packing import pack
+from rankscale.models.pretrained import load_pretrained
 from rankscale.text import tokenizers
 from rankscale.text.token_store import SpecialTokens, TokenStore
 
@@ -114,7 +114,7 @@ def test_a_length_without_room_is_refused(tokens):
 
 
 def test_the_encoder_is_transformers_bert(folder, tokens):
-    ours = pretrained(str(folder))
+    ours = load_pretrained(str(folder))
     theirs = AutoModel.from_pretrained(folder).eval()
     longest = np.flatnonzero(tokens.lengths == tokens.lengths.max())  # without padding there is no mask
     for rows in (np.arange(5), longest):
@@ -127,7 +127,7 @@ def test_the_encoder_is_transformers_bert(folder, tokens):
 
 
 def test_groups_change_nothing_but_rounding(folder, tokens, monkeypatch):
-    ours, packed = pretrained(str(folder)), pack((tokens, np.arange(5)))
+    ours, packed = load_pretrained(str(folder)), pack((tokens, np.arange(5)))
     with torch.no_grad():
         one = ours(packed)
         monkeypatch.setattr(packing, "PADDING", 0)
@@ -138,9 +138,9 @@ def test_groups_change_nothing_but_rounding(folder, tokens, monkeypatch):
 
 def test_mean_pooling_leaves_padding_out(folder, tokens):
     torch.manual_seed(1)
-    model = models.BiEncoder(pretrained(str(folder)), 6)
-    together = models.encode(model, tokens, np.arange(5), torch.device("cpu"), "")
-    alone = np.concatenate([models.encode(model, tokens, np.array([i]), torch.device("cpu"), "") for i in range(5)])
+    model = bi_encoder.BiEncoder(load_pretrained(str(folder)), 6)
+    together = encoding.encode(model, tokens, np.arange(5), torch.device("cpu"), "")
+    alone = np.concatenate([encoding.encode(model, tokens, np.array([i]), torch.device("cpu"), "") for i in range(5)])
     assert np.allclose(together, alone, atol=1e-6)
     assert np.array_equal(together[0], together[4])  # the same text, to the bit
 
@@ -151,7 +151,7 @@ def test_mean_pooling_leaves_padding_out(folder, tokens):
     [(2, 128, 396_544), (2, 256, 1_579_520), (2, 512, 6_304_768), (2, 768, 14_175_744), (1, 20, 5_060)],
 )
 def test_parameters_are_counted_as_defined(layers, hidden, expected):
-    model = models.BiEncoder(models.from_scratch(layers, hidden, 2, 100, 16), 32)
+    model = bi_encoder.BiEncoder(factory.from_scratch(layers, hidden, 2, 100, 16), 32)
     parts = parameters_by_part(model)
     assert parts["encoder_parameters"] == expected
     assert parts["head_parameters"] == hidden * 32 + 32
@@ -159,45 +159,47 @@ def test_parameters_are_counted_as_defined(layers, hidden, expected):
 
 
 def test_a_checkpoint_comes_back(tmp_path, tokens):
-    model = models.BiEncoder(models.from_scratch(1, 16, 2, 60, 16), 8)
+    model = bi_encoder.BiEncoder(factory.from_scratch(1, 16, 2, 60, 16), 8)
     facts = {"output_dim": 8, "pooling": "mean", "model": "x"}
-    models.save(model, tmp_path / "m.safetensors", facts)
-    again, found = models.load(tmp_path / "m.safetensors")
+    checkpoints.save_checkpoint(model, tmp_path / "m.safetensors", facts)
+    again, found = checkpoints.load_checkpoint(tmp_path / "m.safetensors")
     assert found == facts
-    vectors = [models.encode(m, tokens, np.arange(5), torch.device("cpu"), "") for m in (model, again)]
+    vectors = [encoding.encode(m, tokens, np.arange(5), torch.device("cpu"), "") for m in (model, again)]
     assert np.array_equal(*vectors)
 
 
 @pytest.mark.parametrize("harm", [lambda b: b[:50], lambda b: b"", lambda b: b[:-10]])
 def test_a_harmed_checkpoint_is_named(tmp_path, harm):
     path = tmp_path / "m.safetensors"
-    models.save(models.BiEncoder(models.from_scratch(1, 16, 2, 60, 16), 8), path, {"output_dim": 8, "pooling": "mean"})
+    checkpoints.save_checkpoint(
+        bi_encoder.BiEncoder(factory.from_scratch(1, 16, 2, 60, 16), 8), path, {"output_dim": 8, "pooling": "mean"}
+    )
     path.write_bytes(harm(path.read_bytes()))
     with pytest.raises(StudyError, match=r"m\.safetensors: not a whole safetensors file"):
-        models.load(path)
+        checkpoints.load_checkpoint(path)
 
 
 def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(StudyError, match="there is no such folder"):
-        pretrained(str(tmp_path / "nowhere"))
+        load_pretrained(str(tmp_path / "nowhere"))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "nonsense"}))
     with pytest.raises(StudyError, match="cannot be loaded"):
-        pretrained(str(tmp_path))
+        load_pretrained(str(tmp_path))
 
 
 def test_a_checkpoint_of_another_project_or_shape_is_named(tmp_path, tokens):
     path = tmp_path / "m.safetensors"
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(StudyError, match="is no checkpoint of this project"):
-        models.load(path)
+        checkpoints.load_checkpoint(path)
     facts = {"facts": {"output_dim": 9, "pooling": "mean"}, "encoder": BertShape(60, 16, 1, 2, 64, 16)._asdict()}
     save_file({"a": torch.zeros(1)}, path, {"rankscale": json.dumps(facts)})
     with pytest.raises(StudyError, match="its weights do not fit its config"):
-        models.load(path)
+        checkpoints.load_checkpoint(path)
 
 
 def test_vectors_that_are_not_finite_stop(tokens):
-    model = models.BiEncoder(models.from_scratch(1, 16, 2, 60, 16), 8)
+    model = bi_encoder.BiEncoder(factory.from_scratch(1, 16, 2, 60, 16), 8)
     torch.nn.init.constant_(model.head.bias, float("nan"))
     with pytest.raises(StudyError, match=r"gives [a-e] a vector that is not finite"):
-        models.encode(model, tokens, np.arange(5), torch.device("cpu"), "")
+        encoding.encode(model, tokens, np.arange(5), torch.device("cpu"), "")

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from rankscale.core.errors import StudyError
-from rankscale.counts import sequence_flops
 from rankscale.examples import Examples, subset
+from rankscale.models.model_size import training_flops
+from rankscale.models.pretrained import load_pretrained
 from rankscale.objective import contrastive_loss, diverged, learning_rate
-from rankscale.pretrained import pretrained
 from rankscale.storage import schemas, tables
 from tests.conftest import ROOT, run, stage
 
@@ -123,7 +123,7 @@ def test_schedules():
 def test_flops_by_hand():
     parts = {"encoder_parameters": 100, "head_parameters": 10}
     # 3 tokens: 3 (600 + 12 * 2 * 4 * 3) + 60; 5 tokens: 5 (600 + 12 * 2 * 4 * 5) + 60.
-    assert sequence_flops(np.array([3, 5]), parts, 2, 4) == 3 * (600 + 288) + 60 + 5 * (600 + 480) + 60
+    assert training_flops(np.array([3, 5]), parts, 2, 4) == 3 * (600 + 288) + 60 + 5 * (600 + 480) + 60
 
 
 SHAPE = ("--layers", 1, "--hidden", 8, "--heads", 2)
@@ -349,7 +349,7 @@ def test_dropout_of_any_name_is_off(tmp_path):
     from transformers import GPT2Config, GPT2Model
 
     GPT2Model(GPT2Config(vocab_size=100, n_positions=32, n_embd=16, n_layer=1, n_head=2)).save_pretrained(tmp_path)
-    encoder = pretrained(str(tmp_path)).train()
+    encoder = load_pretrained(str(tmp_path)).train()
     assert all(module.p == 0 for module in encoder.modules() if isinstance(module, torch.nn.Dropout))
 
 
@@ -360,4 +360,4 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     made.encoder.layer[0].output.dense.bias.data[0] = float("nan")
     made.save_pretrained(tmp_path)
     with pytest.raises(StudyError, match=r"its weights .*bias are not finite"):
-        pretrained(str(tmp_path))
+        load_pretrained(str(tmp_path))

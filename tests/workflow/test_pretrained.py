@@ -60,13 +60,13 @@ def test_changed_weights_train_and_encode_anew(folder):
 
 def test_weights_that_do_not_fit_are_refused(folder, tmp_path):
     from rankscale.core.errors import StudyError
-    from rankscale.pretrained import pretrained
+    from rankscale.models.pretrained import load_pretrained
 
     shutil.copytree(folder / "bert", tmp_path / "odd")
     config = (tmp_path / "odd/config.json").read_text()
     (tmp_path / "odd/config.json").write_text(config.replace('"num_hidden_layers": 1', '"num_hidden_layers": 3'))
     with pytest.raises(StudyError, match=r"its weights do not fit the model: encoder\.layer\.1"):
-        pretrained(str(tmp_path / "odd"))
+        load_pretrained(str(tmp_path / "odd"))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import torch
 
 from rankscale.core.errors import StudyError
 from rankscale.examples import Examples
-from rankscale.packing import Packed, pack
+from rankscale.models.packing import Packed, pack
 from rankscale.processes import Processes
 from rankscale.text.token_store import TokenStore
 

@@ -52,23 +52,23 @@ def lsa(args: argparse.Namespace) -> Encoder:
 
 def transformer(args: argparse.Namespace) -> Encoder:
     """Vectors [n, hidden] by a frozen transformer encoder."""
-    from rankscale import devices, models
-    from rankscale.pretrained import pretrained
+    from rankscale.models import bi_encoder, devices, encoding
+    from rankscale.models.pretrained import load_pretrained
     from rankscale.text.token_store import TokenStore
     from rankscale.text.tokenizers import ids_of, load, special_tokens_of
 
-    device = devices.set_up(args.device, args.threads)
+    device = devices.set_up_device(args.device, args.threads)
     tokenizer = load(args.encoder)
     around = special_tokens_of(tokenizer)
-    model = models.BiEncoder(pretrained(args.encoder), None, args.pooling).to(device)
+    model = bi_encoder.BiEncoder(load_pretrained(args.encoder), None, args.pooling).to(device)
     prefix = {"documents": args.passage_prefix, "queries": args.query_prefix}
     longest = {"documents": args.passage_length, "queries": args.query_length}
 
     def encode(unit: str, texts: list[str]) -> np.ndarray:
         lists = ids_of(tokenizer, [prefix[unit] + text for text in texts])
         tokens = TokenStore.of(pa.array(texts), lists, around, longest[unit])
-        with devices.sixteen_bits(args.precision, device):
-            made = models.encode(model, tokens, np.arange(len(texts)), device, f"encode {len(texts)} {unit}")
+        with devices.autocast_to(args.precision, device):
+            made = encoding.encode(model, tokens, np.arange(len(texts)), device, f"encode {len(texts)} {unit}")
         return made / np.linalg.norm(made, axis=1, keepdims=True) if args.normalize else made
 
     return encode

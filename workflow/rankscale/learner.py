@@ -4,12 +4,12 @@ import inspect
 
 import torch
 
-from rankscale import devices
 from rankscale.batches import Batch
 from rankscale.core.errors import StudyError
-from rankscale.models import BiEncoder
+from rankscale.models import devices
+from rankscale.models.bi_encoder import BiEncoder
+from rankscale.models.packing import Packed
 from rankscale.objective import contrastive_loss
-from rankscale.packing import Packed
 from rankscale.processes import Processes
 
 
@@ -100,7 +100,7 @@ class Learner:
         return loss.detach()
 
     def _vectors(self, part: Packed) -> torch.Tensor:
-        with devices.sixteen_bits(self.precision, self.device):
+        with devices.autocast_to(self.precision, self.device):
             return self.model(part).float()  # scores and loss are worth all their digits
 
     def _out_of_memory(self, batch: Batch) -> str:

@@ -9,12 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from rankscale import devices, vectors
+from rankscale import vectors
 from rankscale.collection.qrels import positives_of
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
+from rankscale.models import devices
 from rankscale.negatives import SPARE, Filters, Lists, draw, fill, refuse_short, select
 from rankscale.search import Best, Pairs
 from rankscale.storage import manifests, schemas, tables
@@ -43,7 +44,7 @@ class Miner:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args, self.filters = args, args.filters
-        self.device = devices.set_up(args.device, args.threads).type
+        self.device = devices.set_up_device(args.device, args.threads).type
         self.names, self.queries = vectors.read(args.queries)
         known = tables.read("queries", args.collection / "queries.parquet", ["query_id"])["query_id"]
         if pc.index_in(self.names, known.combine_chunks()).null_count:

@@ -99,11 +99,11 @@ def ranked(best: Best, candidates: pa.Table, ids: pa.Array, documents: pa.Array)
 
 def main(args: argparse.Namespace) -> None:
     """Write the observations of one checkpoint and, where asked for, its run."""
-    from rankscale import devices, models
+    from rankscale.models import checkpoints, devices, encoding
     from rankscale.text.token_store import TokenStore
 
-    device = devices.set_up(args.device, args.threads)
-    model, facts = models.load(args.checkpoint)
+    device = devices.set_up_device(args.device, args.threads)
+    model, facts = checkpoints.load_checkpoint(args.checkpoint)
     keys = {k: facts[k] for k in ("model", "train_queries", "seed", "step")}
     if facts["status"] != "finished":
         log.warning(
@@ -122,8 +122,8 @@ def main(args: argparse.Namespace) -> None:
     if some.null_count:
         raise StudyError(f"{args.tokens}: no tokens for query {ids.filter(pc.is_null(some))[0]}")
     model = model.to(device)
-    exact = partial(devices.sixteen_bits, args.precision, device)
-    asked = models.encode(model, queries, some.to_numpy(), device, "encode queries", exact)
+    exact = partial(devices.autocast_to, args.precision, device)
+    asked = encoding.encode(model, queries, some.to_numpy(), device, "encode queries", exact)
     contrasts = []
     for kind in pc.unique(candidates["candidates"]).to_pylist():
         part = candidates.filter(pc.equal(candidates["candidates"], kind))
@@ -136,7 +136,7 @@ def main(args: argparse.Namespace) -> None:
         needed = np.union1d(needed, searched)
         best = Best(asked, min(args.top_k, len(searched)), device.type)
     log.info("%s/%s/%s step %s: encoding %d queries and %d passages, each once", *keys.values(), len(ids), len(needed))
-    for rows, vectors in models.encode_parts(model, documents, needed, device, "encode passages", exact, PART):
+    for rows, vectors in encoding.encode_in_chunks(model, documents, needed, device, "encode passages", exact, PART):
         for contrast in contrasts:
             contrast.pairs.add(rows, vectors)
         if searched is not None:

@@ -7,19 +7,18 @@ import shutil
 import numpy as np
 import torch
 
-from rankscale import devices, models
 from rankscale.batches import Batches
-from rankscale.bert import BertShape
 from rankscale.core import atomic_files, progress, stage_versions
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.interrupts import Stop
-from rankscale.core.seeding import generator
-from rankscale.counts import parameters_by_part, sequence_flops
 from rankscale.examples import Examples
 from rankscale.learner import Learner
+from rankscale.models import checkpoints, devices
+from rankscale.models.bert import BertShape
+from rankscale.models.factory import build_model
+from rankscale.models.model_size import parameters_by_part, training_flops
 from rankscale.objective import diverged, learning_rate
-from rankscale.pretrained import places, pretrained
 from rankscale.processes import Processes
 from rankscale.record import Record
 from rankscale.state import States, digest
@@ -33,30 +32,6 @@ RECIPE = (
     *("weight_decay", "clip", "inverse_temperature", "precision", "gradient_checkpointing", "divergence"),
     *("query_length", "passage_length", "output_dim", "snapshots", "threads"),
 )
-
-
-def build(args: argparse.Namespace, vocabulary: int) -> models.BiEncoder:
-    """The model before its first step; from scratch, its weights are a function of the seed alone."""
-    torch.manual_seed(int(generator(args.seed, "weights").integers(2**62)))
-    if args.checkpoint:
-        encoder = pretrained(args.checkpoint)
-        longest = places(encoder)
-        for key in ("query_length", "passage_length"):
-            if longest and getattr(args, key) > longest:
-                raise StudyError(
-                    f"training.{key}: {getattr(args, key)} is more than the {longest} tokens {args.model} reads"
-                )
-        if vocabulary > encoder.config.vocab_size:
-            raise StudyError(
-                f"model {args.model}: its vocabulary has {encoder.config.vocab_size} entries, its tokenizer "
-                f"{vocabulary}; name the tokenizer that belongs to the checkpoint"
-            )
-    else:
-        longest = max(args.query_length, args.passage_length)
-        encoder = models.from_scratch(args.layers, args.hidden, args.heads, vocabulary, longest)
-    if args.gradient_checkpointing:
-        encoder.checkpoint()
-    return models.BiEncoder(encoder, args.output_dim)
 
 
 class Run:
@@ -74,7 +49,7 @@ class Run:
             args.negatives_per_query,
             args.seed,
         )
-        self.device = processes.join(devices.set_up(args.device, args.threads))
+        self.device = processes.join(devices.set_up_device(args.device, args.threads))
         queries = TokenStore.read(args.tokens, "queries", args.query_length)
         documents = TokenStore.read(args.tokens, "documents", args.passage_length)
         self.examples.refuse_others(queries.ids, documents.ids)
@@ -82,7 +57,7 @@ class Run:
         self.batches = Batches(self.examples, queries, documents, *sizes, self.device, processes)
         self.steps = self.batches.per_epoch * args.epochs
         self.refuse_impossible()
-        model = build(args, documents.special.vocabulary)
+        model = build_model(args, documents.special.vocabulary)
         self.parts = parameters_by_part(model)
         config = model.encoder.config
         self.shape = (getattr(config, "num_hidden_layers", 0), config.hidden_size)
@@ -105,7 +80,7 @@ class Run:
     def flops_per_token(self) -> float:
         """Training FLOPs a token of the first batch."""
         lengths = self.batches.batch(0, 0, self.examples.epoch(0)).lengths
-        return sequence_flops(lengths, self.parts, *self.shape) / lengths.sum()
+        return training_flops(lengths, self.parts, *self.shape) / lengths.sum()
 
     def refuse_impossible(self) -> None:
         """Raise StudyError for a run without steps, or with a snapshot that is none."""
@@ -140,7 +115,7 @@ class Run:
         told = ("output_dim", "inverse_temperature", "query_length", "passage_length")
         facts = {**keys, "pooling": "mean", "status": status, **{key: getattr(self.args, key) for key in told}}
         path = self.states.checkpoints / f"{name}.safetensors"
-        models.save(self.learner.model, path, facts)
+        checkpoints.save_checkpoint(self.learner.model, path, facts)
         self.digests[path.name] = digest(np.fromfile(path, np.uint8))
         self.record.checkpoints.append(row)
 
@@ -171,7 +146,7 @@ class Run:
         for batch in self.batches.after(self.resume(), self.steps):
             step = record.step + 1
             rate = learning_rate(args.learning_rate, args.schedule, args.warmup, step, self.steps)
-            flops = sequence_flops(batch.lengths, self.parts, *self.shape)
+            flops = training_flops(batch.lengths, self.parts, *self.shape)
             record.begin(step / self.batches.per_epoch, rate, int(batch.lengths.sum()), flops)
             record.end(*self.learner.step(batch, rate), self.device)
             if (step % lag == 0 or step in args.snapshots or step == self.steps) and self.astray():

@@ -19,7 +19,7 @@ def parameters_by_part(model: nn.Module) -> dict[str, int]:
     }
 
 
-def sequence_flops(lengths: np.ndarray, parts: dict[str, int], layers: int, hidden: int) -> float:
+def training_flops(lengths: np.ndarray, parts: dict[str, int], layers: int, hidden: int) -> float:
     """Training FLOPs of sequences of `lengths` tokens: 6 N a token, 12 L S H for attention, 6 x head a sequence."""
     per_token = 6 * parts["encoder_parameters"] + 12 * layers * hidden * lengths
     return float((lengths * per_token).sum() + 6 * parts["head_parameters"] * len(lengths))

@@ -13,7 +13,7 @@ from rankscale.core.errors import StudyError
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
-def set_up(device: str, threads: int) -> torch.device:
+def set_up_device(device: str, threads: int) -> torch.device:
     """Fix what changes the bytes of a result (threads, algorithms) and pick the device."""
     torch.set_num_threads(threads)
     keep_memory()
@@ -44,7 +44,7 @@ def keep_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
-def sixteen_bits(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
+def autocast_to(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
     """The context in which matrix products are taken in `precision`: fp32, bf16, fp16, or auto.
 
     `auto` is bf16 on processors that multiply it by themselves (2.5 times as fast there, cosine to fp32 above .9999,

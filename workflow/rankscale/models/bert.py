@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from rankscale.attention import attend
-from rankscale.packing import Packed
+from rankscale.models.attention import attend
+from rankscale.models.packing import Packed
 
 STANDARD_DEVIATION = 0.02  # of a new weight, as in the BERT paper's code
 

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from rankscale import attention
-from rankscale.bert import Bert, BertShape
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
-from rankscale.packing import Packed
+from rankscale.models import attention
+from rankscale.models.bert import Bert, BertShape
+from rankscale.models.packing import Packed
 
 
 class Pretrained(nn.Module):
@@ -62,7 +62,7 @@ class Pretrained(nn.Module):
         return found.last_hidden_state[0]
 
 
-def pretrained(name: str) -> nn.Module:
+def load_pretrained(name: str) -> nn.Module:
     """The encoder of a hub id or local folder, dropout switched off. Raises StudyError if it cannot be had."""
     from transformers import AutoConfig, AutoModel
     from transformers.utils import logging
@@ -80,7 +80,7 @@ def pretrained(name: str) -> nn.Module:
                 setattr(config, key, 0.0)
         model, report = AutoModel.from_pretrained(place, config=config, output_loading_info=True)
     except Exception as error:  # transformers, safetensors and the hub each raise what they like
-        raise StudyError(not_loaded(f"checkpoint {name}", name, error)) from error
+        raise StudyError(describe_load_failure(f"checkpoint {name}", name, error)) from error
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing or report["mismatched_keys"]:
         odd = missing[0] if missing else sorted(map(str, report["mismatched_keys"]))[0]
@@ -101,7 +101,7 @@ def pretrained(name: str) -> nn.Module:
     return encoder
 
 
-def places(encoder: nn.Module) -> int | None:
+def position_limit(encoder: nn.Module) -> int | None:
     """How many tokens of a text the encoder has positions for; None if it does not say."""
     found = getattr(encoder.config, "max_position_embeddings", None)
     tables_of = [m for name, m in encoder.named_modules() if name.endswith("position_embeddings")]
@@ -110,7 +110,7 @@ def places(encoder: nn.Module) -> int | None:
     return found and found - behind
 
 
-def not_loaded(what: str, name: str, error: Exception) -> str:
+def describe_load_failure(what: str, name: str, error: Exception) -> str:
     """Why something of a hub or folder could not be had, and what to do, in a line."""
     first = next(iter(str(error).splitlines()), type(error).__name__)
     hint = (

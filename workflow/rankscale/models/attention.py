@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional
 
-from rankscale.packing import Group, Packed
+from rankscale.models.packing import Group, Packed
 
 NAME = "rankscale"  # under which transformers finds it
 
