@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rankscale import encode, search
+from rankscale import encode
 from rankscale.collection import docstrings
+from rankscale.search import encoders, exact_search
 from rankscale.text.tokenizers import train_wordpiece
 from tests.benchmarks.measure import Clock, part, report, table
 
@@ -44,7 +45,7 @@ def ours(folder: Path, precision: str) -> None:
     asked = ["--collection", ".", "--encoder", str(folder), "--pooling", "cls", "--normalize", "--device", "cpu"]
     places = ["--threads", str(THREADS), "--documents", "a", "--queries", "b"]
     args = encode.arguments().parse_args([*asked, "--precision", precision, *places])
-    encoder, texts = encode.transformer(args), texts_of(folder)
+    encoder, texts = encoders.transformer(args), texts_of(folder)
     encoder("documents", texts[:50])
     with Clock() as clock:
         made = encoder("documents", texts)
@@ -71,7 +72,7 @@ def theirs(folder: Path, precision: str) -> None:
 
 
 def top(folder: Path, precision: str) -> np.ndarray:
-    best = search.Best(np.load(folder / f"ours_{precision}_queries.npy"), TOP)
+    best = exact_search.TopK(np.load(folder / f"ours_{precision}_queries.npy"), TOP)
     best.add(np.arange(TEXTS), np.load(folder / f"ours_{precision}.npy"))
     return best.result()[1]
 

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from rankscale import search
 from rankscale.models import bi_encoder, encoding
 from rankscale.models.bert import Bert, BertShape
 from rankscale.models.devices import autocast_to
+from rankscale.search import exact_search
 from rankscale.text.token_store import SpecialTokens, TokenStore
 from tests.benchmarks.measure import table
 
@@ -32,7 +32,7 @@ def passages(n: int) -> TokenStore:
     )
 
 
-def encoding(device: torch.device, n: int) -> list[dict]:
+def encoding_rates(device: torch.device, n: int) -> list[dict]:
     rows = []
     tokens = passages(n)
     for layers, hidden in SIZES:
@@ -62,9 +62,9 @@ def searching(device: torch.device, documents: int) -> list[dict]:
         return torch.nn.functional.normalize(made).half().float().cpu().numpy()
 
     queries, seconds, size = units(QUERIES), 0.0, 250_000
-    best = search.Best(queries, TOP)
+    best = exact_search.TopK(queries, TOP)
     if device.type == "cuda":
-        best.scan = partial(search._scan_gpu, device="cuda")
+        best.scan = partial(exact_search._scan_gpu, device="cuda")
     for start in range(0, documents, size):
         part = units(min(size, documents - start))
         begun = time.monotonic()
@@ -76,7 +76,7 @@ def searching(device: torch.device, documents: int) -> list[dict]:
 def main(device: str = "cuda", n: int = 50_000, documents: int = 8_841_823) -> None:
     chosen = torch.device(device)
     name = torch.cuda.get_device_name() if device == "cuda" else "processor"
-    table(f"Encoding {n} passages of 77 tokens on {name}", encoding(chosen, n))
+    table(f"Encoding {n} passages of 77 tokens on {name}", encoding_rates(chosen, n))
     table(f"Exact search on {name}", searching(chosen, documents))
 
 

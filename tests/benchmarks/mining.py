@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from rankscale import mine, search, vectors
+from rankscale import mine
+from rankscale.search import exact_search, miner, vector_shards
 from rankscale.storage import tables
 from tests.benchmarks.measure import Clock, part, report, table
 
@@ -36,17 +37,19 @@ def generate(folder: Path, documents: int, queries: int) -> None:
     judged = {"split": "train", "query_id": names, "doc_id": [f"d{i}" for i in rows], "row": rows}
     tables.write("qrels", {**judged, "grade": 1, "positive": True}, folder / "qrels.parquet")
     for shard, (a, b) in enumerate(((0, documents // 2), (documents // 2, documents))):
-        with vectors.writer(folder / f"documents{shard}.parquet", DIMENSION) as write:
+        with vector_shards.shard_writer(folder / f"documents{shard}.parquet", DIMENSION) as write:
             for start in range(a, b, 50_000):
                 end = min(start + 50_000, b)
                 write(pa.array([f"d{i}" for i in range(start, end)]), units(end - start, start))
-    with vectors.writer(folder / "queries0.parquet", DIMENSION) as write:
+    with vector_shards.shard_writer(folder / "queries0.parquet", DIMENSION) as write:
         write(pa.array(names), units(queries, -1 + 2**31))
 
 
 def loaded(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     shards = [folder / f"documents{i}.parquet" for i in (0, 1)]
-    return np.concatenate([vectors.read(shard)[1] for shard in shards]), vectors.read(folder / "queries0.parquet")[1]
+    return np.concatenate([vector_shards.read_shard(shard)[1] for shard in shards]), vector_shards.read_shard(
+        folder / "queries0.parquet"
+    )[1]
 
 
 def faiss_raw(folder: Path) -> None:
@@ -65,13 +68,15 @@ def ours_search(folder: Path) -> None:
     import faiss
 
     faiss.omp_set_num_threads(THREADS)
-    _, queries = vectors.read(folder / "queries0.parquet")
+    _, queries = vector_shards.read_shard(folder / "queries0.parquet")
     with Clock() as clock:
-        best = search.Best(queries, TOP)
-        for rows, documents in vectors.parts([folder / f"documents{i}.parquet" for i in (0, 1)], vectors.PART):
+        best = exact_search.TopK(queries, TOP)
+        for rows, documents in vector_shards.vector_chunks(
+            [folder / f"documents{i}.parquet" for i in (0, 1)], vector_shards.PART
+        ):
             best.add(rows, documents)
-        for start in range(0, len(queries), mine.BLOCK):
-            best.result(slice(start, start + mine.BLOCK))
+        for start in range(0, len(queries), miner.BLOCK):
+            best.result(slice(start, start + miner.BLOCK))
     report(seconds=clock.seconds, extra=clock.extra)
 
 
@@ -142,7 +147,9 @@ def read_parquet(folder: Path) -> None:
 
     with Clock() as clock:
         index = faiss.IndexFlatIP(DIMENSION)
-        for _, some in vectors.parts([folder / f"documents{i}.parquet" for i in (0, 1)], 4 * DIMENSION * vectors.ROWS):
+        for _, some in vector_shards.vector_chunks(
+            [folder / f"documents{i}.parquet" for i in (0, 1)], 4 * DIMENSION * vector_shards.ROWS
+        ):
             index.add(some)
     report(seconds=clock.seconds, extra=clock.extra)
 
@@ -156,8 +163,8 @@ def read_map(folder: Path) -> None:
     with Clock() as clock:
         index = faiss.IndexFlatIP(DIMENSION)
         mapped = np.load(folder / "map.npy", mmap_mode="r")
-        for start in range(0, len(mapped), vectors.ROWS):
-            index.add(mapped[start : start + vectors.ROWS].astype(np.float32))
+        for start in range(0, len(mapped), vector_shards.ROWS):
+            index.add(mapped[start : start + vector_shards.ROWS].astype(np.float32))
     report(seconds=clock.seconds, extra=clock.extra)
 
 

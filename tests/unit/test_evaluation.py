@@ -7,14 +7,14 @@ import pytest
 
 from rankscale import measures, retrieve, sample, score
 from rankscale.core.errors import StudyError
-from rankscale.search import Pairs
+from rankscale.search.exact_search import PairScores
 from rankscale.storage import schemas, tables
 
 
 def contrast(queries, documents, positive, candidates):
     """Scores of each query's positive and candidates, as the stage gathers them."""
     rows = np.column_stack([positive, candidates])
-    pairs = Pairs(queries, np.repeat(np.arange(len(rows)), rows.shape[1]), rows.reshape(-1))
+    pairs = PairScores(queries, np.repeat(np.arange(len(rows)), rows.shape[1]), rows.reshape(-1))
     pairs.add(np.arange(len(documents)), documents)
     return pairs.scores.reshape(rows.shape)
 
@@ -64,7 +64,7 @@ def test_pairs_are_scored_whatever_the_parts():
     which, rows = random.integers(5, size=300), random.integers(60, size=300)
     expected = (queries[which].astype(float) * documents[rows]).sum(1).astype(np.float32)
     for parts in (1, 4):
-        pairs = Pairs(queries, which, rows)
+        pairs = PairScores(queries, which, rows)
         for some in np.array_split(random.permutation(60), parts):
             pairs.add(np.sort(some), documents[np.sort(some)])
         assert np.array_equal(pairs.scores, expected)

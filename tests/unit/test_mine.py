@@ -6,16 +6,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from rankscale import mine, search
+from rankscale import mine
 from rankscale.collection.qrels import positives_of
 from rankscale.core.errors import StudyError
-from rankscale.negatives import Filters, draw, select
+from rankscale.search import exact_search, miner
+from rankscale.search.hard_negatives import Filters, draw_fill_documents, select
 from rankscale.storage import tables
 from tests.conftest import stage
 from tests.unit.test_tables import save
 
 # The GPU's way of searching is a matter of rounding and what is kept; it can be told on any device.
-WAYS = {"faiss": None, "half": partial(search._scan_gpu, device="cpu")}
+WAYS = {"faiss": None, "half": partial(exact_search._scan_gpu, device="cpu")}
 
 
 def naive(documents, queries, depth):
@@ -26,7 +27,7 @@ def naive(documents, queries, depth):
 
 
 def found(documents, queries, depth, parts=1, way="faiss", order=None):
-    best = search.Best(queries, depth)
+    best = exact_search.TopK(queries, depth)
     best.scan = WAYS[way] or best.scan
     rows = np.arange(len(documents)) if order is None else order
     for some in np.array_split(rows, parts):
@@ -103,7 +104,7 @@ def test_the_top_k_is_a_prefix_of_a_longer_one():
 def test_packed_scores_sort_as_scores_and_rows_do():
     scores = np.array([[0.0, -0.0, np.inf, -np.inf, 1e-30, -1e-30, -2.5, 2.5]], np.float32)
     rows = np.array([[5, 4, 3, 2, 1, 0, 7, 2**32 - 2]])
-    back, places = search.unpack(np.sort(search.pack(scores, rows)))
+    back, places = exact_search.unpack(np.sort(exact_search.pack(scores, rows)))
     assert places.tolist() == [[3, 2**32 - 2, 1, 4, 5, 0, 7, 2]]
     assert (np.diff(back[0][1:-1]) <= 0).all()
 
@@ -116,7 +117,7 @@ def test_vectors_too_large_for_a_product_are_refused():
 def test_an_overflow_that_faiss_passes_over_is_refused_and_an_empty_part_is_nothing():
     with pytest.raises(StudyError, match="a score is not finite"):
         found(np.array([[1, 0], [-6e4, -6e4], [2, 0]], np.float32), np.array([[1e38, 1e38]], np.float32), 3)
-    best = search.Best(np.ones((1, 2), np.float32), 1)
+    best = exact_search.TopK(np.ones((1, 2), np.float32), 1)
     best.add(np.arange(0), np.empty((0, 2), np.float32))
     assert best.result()[1].tolist() == [[-1]]
 
@@ -195,7 +196,7 @@ def test_what_was_left_out_is_counted():
 
 def test_a_fill_draws_what_is_free_and_unseen_and_begins_as_a_longer_one():
     free, seen = np.arange(10, 200), np.array([[10, 11, 12]] * 2)
-    short, long = (draw(["a", "b"], seen, np.array([n, n]), free, 0, 2) for n in (3, 20))
+    short, long = (draw_fill_documents(["a", "b"], seen, np.array([n, n]), free, 0, 2) for n in (3, 20))
     for s, t in zip(short, long, strict=True):
         assert len(set(t)) == len(t) >= 20
         assert not {10, 11, 12} & set(t)
@@ -294,8 +295,8 @@ def test_what_is_judged_not_positive_is_none_and_a_second_split_repeats_nothing(
 
 
 def test_more_queries_than_memory_holds_are_mined_in_several_passes(mined, monkeypatch):
-    monkeypatch.setattr(mine, "STATE", 8 * 11 * 7)  # seven queries at a time
-    monkeypatch.setattr(mine, "BLOCK", 3)
+    monkeypatch.setattr(miner, "STATE", 8 * 11 * 7)  # seven queries at a time
+    monkeypatch.setattr(miner, "BLOCK", 3)
     args = mine.arguments().parse_args(
         ["--collection", str(mined.folder), "--documents"]
         + [str(mined.folder / f"documents{i}.parquet") for i in range(3)]

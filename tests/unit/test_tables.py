@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rankscale import vectors
 from rankscale.core import atomic_files
 from rankscale.core.errors import StudyError
+from rankscale.search import vector_shards
 from rankscale.storage import schemas, tables
 
 KEYS = {"split": ["test", "test"], "query_id": ["a", "b"], "doc_id": ["x", "y"]}
@@ -69,14 +69,14 @@ def test_a_harmed_table_is_named(tmp_path, harm, said):
 
 
 def save(path, values, ids=None):
-    with vectors.writer(path, values.shape[1]) as write:
+    with vector_shards.shard_writer(path, values.shape[1]) as write:
         write(pa.array(ids or [str(i) for i in range(len(values))]), values)
 
 
 def test_vectors_come_back_and_holes_are_named(tmp_path):
     path, values = tmp_path / "v.parquet", np.random.default_rng(0).normal(size=(5, 3))
     save(path, values, list("abcde"))
-    ids, found = vectors.read(path)
+    ids, found = vector_shards.read_shard(path)
     assert ids.to_pylist() == list("abcde")
     assert np.array_equal(found, values.astype(np.float16))
     for hole in (np.nan, 1e6):  # the second is too large for 16 bits
@@ -84,7 +84,7 @@ def test_vectors_come_back_and_holes_are_named(tmp_path):
         with pytest.raises(StudyError, match="not finite for d"):
             save(path, values, list("abcde"))
     # The one that was there is still there.
-    assert np.array_equal(vectors.read(path)[1], found)
+    assert np.array_equal(vector_shards.read_shard(path)[1], found)
 
 
 def test_shards_are_read_in_parts_of_any_size(tmp_path):
@@ -93,12 +93,12 @@ def test_shards_are_read_in_parts_of_any_size(tmp_path):
     for path, some in zip(paths, np.split(values, [100, 39_000]), strict=True):
         save(path, some)
     for size in (1, 16 * 20_000, 1 << 30):
-        seen = [(rows, some.copy()) for rows, some in vectors.parts(paths, size)]
+        seen = [(rows, some.copy()) for rows, some in vector_shards.vector_chunks(paths, size)]
         rows, found = (np.concatenate(part) for part in zip(*seen, strict=True))
         assert np.array_equal(rows, np.arange(40_000))
         assert np.array_equal(found, values)
-    assert len(list(vectors.parts(paths, 1))) == -(-40_000 // vectors.ROWS)
-    assert len(list(vectors.parts(paths, 1 << 30))) == 1
+    assert len(list(vector_shards.vector_chunks(paths, 1))) == -(-40_000 // vector_shards.ROWS)
+    assert len(list(vector_shards.vector_chunks(paths, 1 << 30))) == 1
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_shard_harmed_after_it_was_written_is_named(tmp_path, harm, said):
     save(path, np.ones((40_000, 4)))
     harm(path)
     with pytest.raises(StudyError, match=said) as error:
-        list(vectors.parts([path], 1 << 20))
+        list(vector_shards.vector_chunks([path], 1 << 20))
     assert str(path) in str(error.value)
 
 
@@ -126,7 +126,7 @@ def test_a_shard_with_other_bytes_is_noticed(tmp_path):
     content[20_000] ^= 4
     path.write_bytes(content)
     with pytest.raises(StudyError, match=r"not a whole Parquet table.*CRC"):
-        list(vectors.parts([path], 1 << 20))
+        list(vector_shards.vector_chunks([path], 1 << 20))
 
 
 def test_what_a_killed_writer_left_is_cleared(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from rankscale import vectors
+from rankscale.search import vector_shards
 from rankscale.storage import tables
 from rankscale.text.tokenizers import train_wordpiece
 from tests.conftest import SMALL, run, stage
@@ -41,7 +41,7 @@ def test_it_runs_and_says_what_it_used(folder):
     # The checkpoint's own tokenizer was used, and both shards of the miner's vectors.
     assert list(folder.glob("results/shared/docstrings/tokens/bert-*/documents.parquet"))
     mined = folder / "results/shared/docstrings/bert"
-    assert sum(vectors.shape(mined / f"documents/{s}.parquet")[0] for s in (0, 1)) == 3000
+    assert sum(vector_shards.shard_shape(mined / f"documents/{s}.parquet")[0] for s in (0, 1)) == 3000
     assert sum(tables.count(mined / f"negatives/{s}.parquet") for s in (0, 1)) == 3000
 
 

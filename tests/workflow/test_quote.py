@@ -5,8 +5,9 @@ import re
 import pytest
 import yaml
 
-from rankscale import encode, estimates
+from rankscale import estimates
 from rankscale.core.errors import StudyError
+from rankscale.search import encoders
 from rankscale.storage import tables
 from tests.conftest import ROOT, SMALL, run
 
@@ -190,4 +191,4 @@ def test_a_collection_that_is_not_there_cannot_be_counted(tmp_path):
 def test_what_the_estimates_repeat_is_what_the_workflow_says():
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
     assert profile["group-components"] == [f"evaluation_{{model}}_{{train_queries}}_{{seed}}={estimates.TOGETHER}"]
-    assert estimates.LSA == encode.DIMENSION
+    assert estimates.LSA == encoders.DIMENSION

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
-from rankscale.search import Best, Pairs
+from rankscale.search.exact_search import PairScores, TopK
+from rankscale.search.vector_shards import PART
 from rankscale.storage import tables
 from rankscale.storage.schemas import SCHEMAS
-from rankscale.vectors import PART
 
 
 def observe(scores: np.ndarray, inverse_temperature: float = 1.0) -> tuple[np.ndarray, ...]:
@@ -52,7 +52,7 @@ class Contrast:
                 "delete it and run again"
             )
         which = np.repeat(place.to_numpy(), 1 + self.width)
-        self.pairs = Pairs(queries, which, self.rows.reshape(-1))
+        self.pairs = PairScores(queries, which, self.rows.reshape(-1))
 
     def columns(self, inverse_temperature: float) -> dict[str, object]:
         """The columns of the observations table beside the run's keys."""
@@ -81,7 +81,7 @@ def _width(rows: pa.ListArray, part: pa.Table, documents: int) -> int:
     return widths[0]
 
 
-def ranked(best: Best, candidates: pa.Table, ids: pa.Array, documents: pa.Array) -> dict[str, object]:
+def ranked(best: TopK, candidates: pa.Table, ids: pa.Array, documents: pa.Array) -> dict[str, object]:
     """The columns of the run: each split's queries and their best documents, ties by document order."""
     asked = candidates.group_by(["split", "query_id"], use_threads=False).aggregate([]).combine_chunks()
     scores, rows = best.result()
@@ -134,7 +134,7 @@ def main(args: argparse.Namespace) -> None:
     if args.run:
         searched = tables.read("pool", args.pool)["row"].to_numpy() if args.pool else np.arange(len(documents))
         needed = np.union1d(needed, searched)
-        best = Best(asked, min(args.top_k, len(searched)), device.type)
+        best = TopK(asked, min(args.top_k, len(searched)), device.type)
     log.info("%s/%s/%s step %s: encoding %d queries and %d passages, each once", *keys.values(), len(ids), len(needed))
     for rows, vectors in encoding.encode_in_chunks(model, documents, needed, device, "encode passages", exact, PART):
         for contrast in contrasts:

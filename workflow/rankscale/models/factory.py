@@ -6,7 +6,7 @@ import torch
 
 from rankscale.core.errors import StudyError
 from rankscale.core.seeding import generator
-from rankscale.models import bi_encoder, factory
+from rankscale.models import bi_encoder
 from rankscale.models.bert import Bert, BertShape
 from rankscale.models.pretrained import load_pretrained, position_limit
 
@@ -34,7 +34,7 @@ def build_model(args: argparse.Namespace, vocabulary: int) -> bi_encoder.BiEncod
             )
     else:
         longest = max(args.query_length, args.passage_length)
-        encoder = factory.from_scratch(args.layers, args.hidden, args.heads, vocabulary, longest)
+        encoder = from_scratch(args.layers, args.hidden, args.heads, vocabulary, longest)
     if args.gradient_checkpointing:
         encoder.checkpoint()
     return bi_encoder.BiEncoder(encoder, args.output_dim)

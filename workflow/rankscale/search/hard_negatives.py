@@ -42,7 +42,7 @@ class Filters(NamedTuple):
         return self.absolute_margin is not None or self.relative_margin is not None
 
 
-class Lists(NamedTuple):
+class NegativeLists(NamedTuple):
     """Hard negatives of some queries: rows int32, scores float32 [q, top_k], and how many were mined int32 [q]."""
 
     rows: np.ndarray
@@ -52,7 +52,7 @@ class Lists(NamedTuple):
 
 def select(
     rows: np.ndarray, scores: np.ndarray, positives: list[np.ndarray], lowest: np.ndarray, top_k: int, filters: Filters
-) -> tuple[Lists, dict[str, int]]:
+) -> tuple[NegativeLists, dict[str, int]]:
     """The first `top_k` of each ranking [q, k] that are no positives and pass the filters, and how many did not.
 
     `lowest` float32 [q] is the lowest score of each query's positives. Places beyond `mined` hold -1.
@@ -76,7 +76,7 @@ def select(
     keep = ~drop
     order = np.cumsum(keep, axis=1, dtype=np.int32) - 1
     keep &= order < top_k
-    found = Lists(
+    found = NegativeLists(
         np.full((len(rows), top_k), -1, np.int32), np.zeros((len(rows), top_k), np.float32), keep.sum(1, dtype=np.int32)
     )
     query, _ = np.nonzero(keep)
@@ -84,7 +84,7 @@ def select(
     return found, counts
 
 
-def draw(
+def draw_fill_documents(
     names: list[str], seen: np.ndarray, need: np.ndarray, free: np.ndarray, seed: int, spare: int
 ) -> list[np.ndarray]:
     """For each query that lacks `need` documents, `spare` times as many rows of `free`, none of them in `seen` [q, k].
@@ -106,7 +106,9 @@ def draw(
     return drawn
 
 
-def fill(found: Lists, drawn: list[np.ndarray], scores: np.ndarray, lowest: np.ndarray, filters: Filters) -> None:
+def fill_short_lists(
+    found: NegativeLists, drawn: list[np.ndarray], scores: np.ndarray, lowest: np.ndarray, filters: Filters
+) -> None:
     """Put drawn documents behind the mined ones, as far as they pass the filters; `scores` are all theirs in a row."""
     for i, (rows, own) in enumerate(zip(drawn, np.split(scores, np.cumsum([len(d) for d in drawn])[:-1]), strict=True)):
         start, room = found.mined[i], found.rows.shape[1] - found.mined[i]
@@ -115,7 +117,7 @@ def fill(found: Lists, drawn: list[np.ndarray], scores: np.ndarray, lowest: np.n
         found.scores[i, start : start + len(fine)] = own[fine]
 
 
-def refuse_short(names: list[str], lists: Lists, filled: bool) -> None:
+def refuse_short(names: list[str], lists: NegativeLists, filled: bool) -> None:
     """Raise StudyError, naming a query, where a list is still not full."""
     short = np.flatnonzero((lists.rows < 0).any(1))
     if len(short):

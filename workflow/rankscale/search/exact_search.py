@@ -17,7 +17,7 @@ PAIRS = 4096  # scored together: few enough to stay in a processor's cache
 LOW = 0xFFFFFFFF  # where the row stands in what `pack` makes
 
 
-class Best:
+class TopK:
     """The best `depth` documents of each query among all that were added, ties by row.
 
     Equal vectors tie exactly, wherever they stood: each distinct vector is scored once, however often it comes. (A
@@ -95,7 +95,7 @@ class Best:
         return self.groups
 
 
-class Pairs:
+class PairScores:
     """Scores of given pairs of a query and a document, as the documents come by.
 
     Summed in double and rounded to single precision, so that equal vectors tie whatever the order in which a processor

@@ -15,19 +15,19 @@ ROWS = 1 << 12  # of a row group: what is read at once
 PART = 400 << 20  # bytes of float32 vectors that are worth one scan: fewer parts, fewer lists to merge
 
 
-def schema(dimension: int) -> pa.Schema:
+def shard_schema(dimension: int) -> pa.Schema:
     """A shard's columns: `id`, and `vector` as a fixed-size list of 16-bit floats."""
     item = pa.field("item", pa.float16(), nullable=False)
     return schemas.schema("id", id=pa.string(), vector=pa.list_(item, dimension))
 
 
 @contextlib.contextmanager
-def writer(path: str | Path, dimension: int) -> Iterator[Callable[[pa.Array, np.ndarray], None]]:
+def shard_writer(path: str | Path, dimension: int) -> Iterator[Callable[[pa.Array, np.ndarray], None]]:
     """A function that appends ids and their vectors [n, dimension]; the shard appears whole when the block ends well.
 
     Raises StudyError for a vector that is not finite in 16 bits.
     """
-    like = schema(dimension)
+    like = shard_schema(dimension)
     # Vectors hardly compress, and a dictionary of them costs more time than the disk does.
     how = {"use_dictionary": False, "compression": {"id": "zstd", "vector.list.element": "none"}}
     with tables.writer("vectors", path, like=like, **how) as append:
@@ -46,7 +46,7 @@ def writer(path: str | Path, dimension: int) -> Iterator[Callable[[pa.Array, np.
         yield write
 
 
-def shape(path: str | Path) -> tuple[int, int]:
+def shard_shape(path: str | Path) -> tuple[int, int]:
     """How many vectors a shard has, and their dimension. Raises StudyError if it is no whole shard."""
     with tables.reading(path):
         found = pq.read_schema(path)
@@ -56,26 +56,26 @@ def shape(path: str | Path) -> tuple[int, int]:
     return tables.count(path), kind.list_size
 
 
-def read(path: str | Path) -> tuple[pa.Array, np.ndarray]:
+def read_shard(path: str | Path) -> tuple[pa.Array, np.ndarray]:
     """ids and vectors float32 [n, dimension] of a whole shard. Raises StudyError as `shape` does."""
     with tables.reading(path):
         ids = pq.read_table(path, columns=["id"])["id"].combine_chunks()
-    found = [part.copy() for _, part in parts([path], PART)]
-    return ids, np.concatenate(found) if found else np.empty((0, shape(path)[1]), np.float32)
+    found = [part.copy() for _, part in vector_chunks([path], PART)]
+    return ids, np.concatenate(found) if found else np.empty((0, shard_shape(path)[1]), np.float32)
 
 
-def parts(shards: Sequence[str | Path], size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def vector_chunks(shards: Sequence[str | Path], size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rows int64 and vectors float32 of all shards in order, about `size` bytes at a time.
 
     One buffer serves all parts: what is to be kept must be copied. Raises StudyError for a shard that is not whole, has
     another dimension than the first, or holds a vector that is not finite.
     """
-    dimension = shape(shards[0])[1]
-    total = sum(shape(path)[0] for path in shards)
+    dimension = shard_shape(shards[0])[1]
+    total = sum(shard_shape(path)[0] for path in shards)
     buffer = np.empty((min(total, max(ROWS, size // (4 * dimension))), dimension), np.float32)
     start = filled = 0
     for path in shards:
-        for part in tables.scan("vectors", path, ["vector"], like=schema(dimension)):
+        for part in tables.scan("vectors", path, ["vector"], like=shard_schema(dimension)):
             half = part["vector"].combine_chunks().flatten().to_numpy().reshape(-1, dimension)
             taken = 0
             while taken < len(half):
