@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from rankscale.batches import Batch
-from rankscale.learner import Learner
 from rankscale.models import bi_encoder, devices
 from rankscale.models.bert import Bert, BertShape
 from rankscale.models.model_size import parameters_by_part, training_flops
 from rankscale.models.packing import pack
-from rankscale.processes import Processes
+from rankscale.training.batch_loader import Batch
+from rankscale.training.distributed import ProcessGroup
+from rankscale.training.learner import Learner
 from tests.benchmarks.gpu import passages
 from tests.benchmarks.measure import table
 
@@ -68,7 +68,7 @@ def ours(layers: int, hidden: int, heads: int, made: list[Batch], device: torch.
     encoder = Bert(BertShape(VOCABULARY, hidden, layers, heads, 4 * hidden))
     model = bi_encoder.BiEncoder(encoder, DIMENSION)
     parts = parameters_by_part(model)
-    learner = Learner(model, device, Processes(), "bf16" if device.type == "cuda" else "fp32", 0.0, None, 1.0)
+    learner = Learner(model, device, ProcessGroup(), "bf16" if device.type == "cuda" else "fp32", 0.0, None, 1.0)
     for batch in made[:3]:
         learner.step(batch, 1e-5)
     # On a GPU many steps are timed together, since it works behind; on a processor each is, for the median.

@@ -93,14 +93,14 @@ def plain(folder: Path, setting: str) -> None:
     from torch.nn import functional
     from transformers import AutoModel, AutoTokenizer, Trainer, TrainingArguments
 
-    from rankscale.examples import Examples
     from rankscale.models import factory
     from rankscale.storage import tables
+    from rankscale.training.sampler import ExampleSampler
 
     torch.set_num_threads(THREADS)
     made, args = SETTINGS[setting], arguments(folder, setting)
     negatives = made["negatives"]
-    examples = Examples(folder, args.mined, "train", None, "nested", "mined", negatives, args.seed)
+    examples = ExampleSampler(folder, args.mined, "train", None, "nested", "mined", negatives, args.seed)
     texts = [tables.read(k, folder / f"{k}.parquet")["text"].to_pylist() for k in ("queries", "documents")]
     order, steps = examples.epoch(0), made["steps"]
     rows = [examples.batch(0, step, order[step * BATCH : (step + 1) * BATCH]) for step in range(steps)]
@@ -187,12 +187,12 @@ def sentence_transformers(folder: Path, setting: str) -> None:
     from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
     from sentence_transformers.util import dot_score
 
-    from rankscale.examples import Examples
     from rankscale.storage import tables
+    from rankscale.training.sampler import ExampleSampler
 
     torch.set_num_threads(THREADS)
     made, args = SETTINGS[setting], arguments(folder, setting)
-    examples = Examples(folder, args.mined, "train", None, "nested", "mined", 1, args.seed)
+    examples = ExampleSampler(folder, args.mined, "train", None, "nested", "mined", 1, args.seed)
     texts = [tables.read(k, folder / f"{k}.parquet")["text"].to_pylist() for k in ("queries", "documents")]
     order = examples.epoch(0)
     rows = [examples.batch(0, step, order[step * BATCH : (step + 1) * BATCH]) for step in range(made["steps"])]

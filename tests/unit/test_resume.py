@@ -16,11 +16,11 @@ import pytest
 import torch
 
 from rankscale.core.interrupts import Stop
-from rankscale.processes import Processes
-from rankscale.state import States
 from rankscale.storage import tables
 from rankscale.train import arguments
-from rankscale.training import Run
+from rankscale.training.distributed import ProcessGroup
+from rankscale.training.saved_states import SavedStates
+from rankscale.training.trainer import Trainer
 from tests.conftest import ROOT
 from tests.unit.test_train import command, copied, published, train
 
@@ -107,7 +107,7 @@ def test_a_signal_that_comes_while_torch_is_imported_is_remembered(shared, tmp_p
 
 
 def test_a_signal_that_comes_while_a_state_is_saved_is_not_lost(shared, tmp_path, monkeypatch):
-    run = Run(arguments().parse_args(command(shared, tmp_path, *LONG, "--save-steps", 1)), Processes())
+    run = Trainer(arguments().parse_args(command(shared, tmp_path, *LONG, "--save-steps", 1)), ProcessGroup())
     saved = []
 
     def save(step, *what, whole=run.states.save):
@@ -220,7 +220,7 @@ def test_a_state_under_other_special_tokens_is_not_used(shared, stopped, tmp_pat
 def test_a_divergence_between_two_checks_is_found_before_a_save(shared, tmp_path, monkeypatch):
     """On a GPU losses are looked at every sixteen steps; a save in between must not hide one."""
     args = arguments().parse_args(command(shared, tmp_path, "--learning-rate", 1e30, "--save-steps", 5))
-    run = Run(args, Processes())
+    run = Trainer(args, ProcessGroup())
     monkeypatch.setattr(run, "device", torch.device("cpu"))
     for number in range(1, 4):
         batch = next(run.batches.after(number - 1, run.steps))
@@ -262,7 +262,7 @@ def test_a_state_of_another_recipe_is_set_aside(shared, stopped, tmp_path, undis
 
 
 def test_a_full_disk_costs_the_state_not_the_older_one(tmp_path, caplog):
-    kept = States(tmp_path, "f" * 64, 60, None)
+    kept = SavedStates(tmp_path, "f" * 64, 60, None)
     tensors = {"weights/a": torch.arange(5000.0)}
     facts = {"checkpoints": {}}
     assert kept.save(1, tensors, facts)
@@ -281,7 +281,7 @@ def test_a_full_disk_costs_the_state_not_the_older_one(tmp_path, caplog):
 
 
 def test_saving_takes_a_small_share_of_the_time(tmp_path):
-    kept = States(tmp_path, "f" * 64, 0.0, None)
+    kept = SavedStates(tmp_path, "f" * 64, 0.0, None)
     assert kept.due(1)
     kept.took, kept.last = 1.0, time.monotonic()  # a state that took a second waits for fifty
     assert not kept.due(2)

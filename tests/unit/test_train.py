@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from rankscale.core.errors import StudyError
-from rankscale.examples import Examples, subset
 from rankscale.models.model_size import training_flops
 from rankscale.models.pretrained import load_pretrained
-from rankscale.objective import contrastive_loss, diverged, learning_rate
 from rankscale.storage import schemas, tables
+from rankscale.training.divergence import first_divergent_step
+from rankscale.training.losses import contrastive_loss
+from rankscale.training.sampler import ExampleSampler, subset
+from rankscale.training.schedules import learning_rate
 from tests.conftest import ROOT, run, stage
 
 N = 40  # queries, each with its own document; the last four have a second one
@@ -41,7 +43,7 @@ def collection(tmp_path_factory):
 
 def examples(collection, objective="mined", per_query=3, size=None, seed=1, split="train"):
     negatives = [collection / f"{shard}.parquet" for shard in (0, 1)]
-    return Examples(collection, negatives, split, size, "nested", objective, per_query, seed)
+    return ExampleSampler(collection, negatives, split, size, "nested", objective, per_query, seed)
 
 
 def test_subsets_are_nested_and_seeded():
@@ -218,13 +220,15 @@ def test_a_pretrained_folder_can_be_trained(shared, tmp_path):
 
 def test_a_loss_that_is_no_number_or_far_above_its_start_is_a_divergence():
     flat = [1.0] * 30
-    assert diverged(flat, flat, 0.5, 5, 0) is None
-    assert diverged([1.0, float("nan")], [1.0, 1.0], 0.5, 5, 0) == 2
-    assert diverged([1.0, 1.0], [1.0, float("inf")], 0.5, 5, 0) == 2
+    assert first_divergent_step(flat, flat, 0.5, 5, 0) is None
+    assert first_divergent_step([1.0, float("nan")], [1.0, 1.0], 0.5, 5, 0) == 2
+    assert first_divergent_step([1.0, 1.0], [1.0, float("inf")], 0.5, 5, 0) == 2
     # Ten ones, then forties: the mean of the last ten is 1 + 3.9 k after k of them, over 5 from the second on.
-    assert diverged([1.0] * 10 + [40.0] * 3, flat, 0.5, 5, 0) == 12
-    assert diverged([1.0] * 10 + [40.0] * 3, flat, 2.0, 5, 0) == 13  # against chance, 2 nats, it takes three
-    assert diverged([1.0] * 10 + [40.0] * 3, flat, 0.5, 5, 12) == 13
+    assert first_divergent_step([1.0] * 10 + [40.0] * 3, flat, 0.5, 5, 0) == 12
+    assert (
+        first_divergent_step([1.0] * 10 + [40.0] * 3, flat, 2.0, 5, 0) == 13
+    )  # against chance, 2 nats, it takes three
+    assert first_divergent_step([1.0] * 10 + [40.0] * 3, flat, 0.5, 5, 12) == 13
 
 
 def test_a_run_that_diverges_is_published_as_such(shared, tmp_path):

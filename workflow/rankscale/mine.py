@@ -6,9 +6,7 @@ from pathlib import Path
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
-from rankscale.search.hard_negatives import (
-    Filters,
-)
+from rankscale.search.hard_negatives import Filters
 from rankscale.search.miner import Miner
 from rankscale.storage import manifests, tables
 

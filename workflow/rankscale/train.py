@@ -16,16 +16,16 @@ def main(args: argparse.Namespace) -> None:
     stop = Stop()
     refuse_unfit(args)
     # torch takes two seconds to import: wrong arguments are said before, and a signal is remembered.
-    from rankscale.processes import Processes
-    from rankscale.state import alone
-    from rankscale.training import Run
+    from rankscale.training.distributed import ProcessGroup
+    from rankscale.training.saved_states import acquire_run_lock
+    from rankscale.training.trainer import Trainer
 
-    processes = Processes()
+    processes = ProcessGroup()
     if not processes.first:
         log.setLevel("ERROR")
-    lock = alone(args.scratch, stop) if processes.first else None
+    lock = acquire_run_lock(args.scratch, stop) if processes.first else None
     try:
-        run = Run(args, processes)
+        run = Trainer(args, processes)
     except (RuntimeError, MemoryError, OverflowError) as error:
         if "alloc" not in str(error) and "overflow" not in str(error) and not isinstance(error, MemoryError):
             raise

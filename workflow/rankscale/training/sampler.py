@@ -27,7 +27,7 @@ def subset(n_queries: int, size: int | None, kind: str, seed: int) -> np.ndarray
     return np.sort(order[:size])
 
 
-class Examples:
+class ExampleSampler:
     """Training examples of one run, in rows of the queries and documents tables.
 
     `objective` is `mined` or `mined+in_batch` (hard negatives drawn afresh from each query's mined list) or

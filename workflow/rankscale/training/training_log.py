@@ -21,7 +21,7 @@ MINUTE = 60.0
 TIMED = ("step", "seconds", "memory_mb")
 
 
-class Record:
+class TrainingLog:
     """The log of a run so far. Losses are left on the device until `settle`, so that no step waits for them."""
 
     def __init__(self, bar: "tqdm | bool") -> None:

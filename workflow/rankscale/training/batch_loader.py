@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from rankscale.core.errors import StudyError
-from rankscale.examples import Examples
 from rankscale.models.packing import Packed, pack
-from rankscale.processes import Processes
 from rankscale.text.token_store import TokenStore
+from rankscale.training.distributed import ProcessGroup
+from rankscale.training.sampler import ExampleSampler
 
 AHEAD = 3  # batches made ready for a GPU
 
@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     lengths: np.ndarray
 
 
-class Batches:
+class BatchLoader:
     """The batches of a run, from any step on; each is a function of (seed, pass, position) alone.
 
     Every process of several takes its share of a step's queries, and a share is computed in parts of at most
@@ -40,13 +40,13 @@ class Batches:
 
     def __init__(
         self,
-        examples: Examples,
+        examples: ExampleSampler,
         queries: TokenStore,
         documents: TokenStore,
         size: int,
         part: int,
         device: torch.device,
-        processes: Processes,
+        processes: ProcessGroup,
     ) -> None:
         if size % processes.count:
             raise StudyError(f"training.batch_size: {size} queries do not divide among {processes.count} processes")

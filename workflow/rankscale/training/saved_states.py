@@ -23,7 +23,7 @@ KEPT = 2  # states; the newest may turn out to be damaged
 SHARE = 0.02  # of the time may go into saving
 
 
-def digest(*parts: object) -> str:
+def content_hash(*parts: object) -> str:
     """A hash of arrays, tensors and plain values, by their bytes, types and shapes."""
     found = hashlib.sha256()
     for part in parts:
@@ -36,7 +36,7 @@ def digest(*parts: object) -> str:
     return found.hexdigest()
 
 
-def alone(scratch: Path, stop: Stop) -> IO:
+def acquire_run_lock(scratch: Path, stop: Stop) -> IO:
     """Wait until no other process of this machine works on the run; the lock, held until it is closed.
 
     One that outlived a killed workflow may: this one then goes on from its state, or makes the same bytes again.
@@ -65,7 +65,7 @@ def alone(scratch: Path, stop: Stop) -> IO:
         lock.close()
 
 
-class States:
+class SavedStates:
     """States of one run under one recipe; those of another lie beside, in a folder of their own, and are not used."""
 
     def __init__(self, scratch: Path, fingerprint: str, seconds: float, steps: int | None) -> None:
@@ -121,10 +121,10 @@ class States:
                 with safe_open(path, "pt") as file:
                     metadata = json.loads(file.metadata()["rankscale"])
                     tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-                if metadata["digest"] != _of(tensors):
+                if metadata["content_hash"] != _of(tensors):
                     raise ValueError("its bytes are not those that were written")
                 for name, kept in metadata["facts"]["checkpoints"].items():
-                    if digest(np.fromfile(self.checkpoints / name, np.uint8)) != kept:
+                    if content_hash(np.fromfile(self.checkpoints / name, np.uint8)) != kept:
                         raise ValueError(f"the checkpoint {name} beside it is not the one that was written")
             except Exception as error:  # damaged files fail in many ways
                 log.warning("%s: damaged (%s); going back to the one before", path, error)
@@ -149,4 +149,4 @@ class States:
 
 
 def _of(tensors: dict[str, torch.Tensor]) -> str:
-    return digest(*(part for name in sorted(tensors) for part in (name, tensors[name])))
+    return content_hash(*(part for name in sorted(tensors) for part in (name, tensors[name])))

@@ -4,13 +4,13 @@ import inspect
 
 import torch
 
-from rankscale.batches import Batch
 from rankscale.core.errors import StudyError
 from rankscale.models import devices
 from rankscale.models.bi_encoder import BiEncoder
 from rankscale.models.packing import Packed
-from rankscale.objective import contrastive_loss
-from rankscale.processes import Processes
+from rankscale.training.batch_loader import Batch
+from rankscale.training.distributed import ProcessGroup
+from rankscale.training.losses import contrastive_loss
 
 
 class AdamW(torch.optim.AdamW):
@@ -33,7 +33,7 @@ class Learner:
         self,
         model: BiEncoder,
         device: torch.device,
-        processes: Processes,
+        processes: ProcessGroup,
         precision: str,
         weight_decay: float,
         clip: float | None,

@@ -6,7 +6,7 @@ import torch
 from torch import distributed
 
 
-class Processes:
+class ProcessGroup:
     """The processes that train one model together; a single one unless torchrun started several."""
 
     def __init__(self) -> None:

@@ -7,22 +7,23 @@ import shutil
 import numpy as np
 import torch
 
-from rankscale.batches import Batches
 from rankscale.core import atomic_files, progress, stage_versions
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.interrupts import Stop
-from rankscale.examples import Examples
-from rankscale.learner import Learner
 from rankscale.models import checkpoints, devices
 from rankscale.models.bert import BertShape
 from rankscale.models.factory import build_model
 from rankscale.models.model_size import parameters_by_part, training_flops
-from rankscale.objective import diverged, learning_rate
-from rankscale.processes import Processes
-from rankscale.record import Record
-from rankscale.state import States, digest
 from rankscale.text.token_store import TokenStore
+from rankscale.training.batch_loader import BatchLoader
+from rankscale.training.distributed import ProcessGroup
+from rankscale.training.divergence import first_divergent_step
+from rankscale.training.learner import Learner
+from rankscale.training.sampler import ExampleSampler
+from rankscale.training.saved_states import SavedStates, content_hash
+from rankscale.training.schedules import learning_rate
+from rankscale.training.training_log import TrainingLog
 
 LAST = "checkpoints.parquet"  # of what is published: where it is, all is
 # What a run's result depends on, of its arguments.
@@ -34,12 +35,12 @@ RECIPE = (
 )
 
 
-class Run:
+class Trainer:
     """One training run: its examples, its model, the record of its steps, and its state on disk."""
 
-    def __init__(self, args: argparse.Namespace, processes: Processes) -> None:
+    def __init__(self, args: argparse.Namespace, processes: ProcessGroup) -> None:
         self.args, self.processes = args, processes
-        self.examples = Examples(
+        self.examples = ExampleSampler(
             args.collection,
             args.mined,
             args.split,
@@ -54,21 +55,21 @@ class Run:
         documents = TokenStore.read(args.tokens, "documents", args.passage_length)
         self.examples.refuse_others(queries.ids, documents.ids)
         sizes = args.batch_size, args.micro_batch or 0
-        self.batches = Batches(self.examples, queries, documents, *sizes, self.device, processes)
+        self.batches = BatchLoader(self.examples, queries, documents, *sizes, self.device, processes)
         self.steps = self.batches.per_epoch * args.epochs
         self.refuse_impossible()
         model = build_model(args, documents.special.vocabulary)
         self.parts = parameters_by_part(model)
         config = model.encoder.config
         self.shape = (getattr(config, "num_hidden_layers", 0), config.hidden_size)
-        self.record = Record(processes.first and progress.progress_bar(self.steps, f"train {args.model}", "step"))
+        self.record = TrainingLog(processes.first and progress.progress_bar(self.steps, f"train {args.model}", "step"))
         contents = [t for tokens in (queries, documents) for t in (tokens.flat, tokens.starts, tokens.inner)]
         encoder = config._asdict() if isinstance(config, BertShape) else config.to_dict()
         about = [{key: getattr(args, key) for key in RECIPE}, encoder, queries.special, documents.special]
         machine = [stage_versions.TRAIN, torch.__version__, self.device.type, processes.count]
         weights = [value for _, value in sorted(model.state_dict().items())]
-        self.fingerprint = digest(about, machine, *self.examples.contents(), *contents, *weights)
-        self.states = States(args.scratch, self.fingerprint, args.save_seconds, args.save_steps)
+        self.fingerprint = content_hash(about, machine, *self.examples.contents(), *contents, *weights)
+        self.states = SavedStates(args.scratch, self.fingerprint, args.save_seconds, args.save_steps)
         self.learner = Learner(
             model, self.device, processes, args.precision, args.weight_decay, args.clip, args.inverse_temperature
         )
@@ -116,7 +117,7 @@ class Run:
         facts = {**keys, "pooling": "mean", "status": status, **{key: getattr(self.args, key) for key in told}}
         path = self.states.checkpoints / f"{name}.safetensors"
         checkpoints.save_checkpoint(self.learner.model, path, facts)
-        self.digests[path.name] = digest(np.fromfile(path, np.uint8))
+        self.digests[path.name] = content_hash(np.fromfile(path, np.uint8))
         self.record.checkpoints.append(row)
 
     def resume(self) -> int:
@@ -171,7 +172,9 @@ class Run:
         norms = record.columns["gradient_norm"]
         if self.learner.scaler.is_enabled():  # half precision leaves a step out whose gradient is too large
             norms = [0.0] * len(norms)
-        self.stopped = diverged(record.columns["loss"], norms, float(np.log(candidates)), args.divergence, self.checked)
+        self.stopped = first_divergent_step(
+            record.columns["loss"], norms, float(np.log(candidates)), args.divergence, self.checked
+        )
         self.checked = record.step
         if self.stopped is None:
             return False
