@@ -29,8 +29,8 @@ def generate(folder: Path) -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize
 
-    from rankscale import sample
     from rankscale.collection import docstrings
+    from rankscale.evaluation import candidates
     from rankscale.models import bi_encoder, checkpoints, factory
     from rankscale.storage import tables
     from rankscale.text.tokenizers import train_wordpiece
@@ -50,7 +50,7 @@ def generate(folder: Path) -> None:
     scores = q @ d.T
     scores[np.arange(QUERIES), np.arange(QUERIES)] = -np.inf
     mined = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
-    rows = [sample.hard(mined[i], CANDIDATES, ids[i], 7).tolist() for i in range(QUERIES)]
+    rows = [candidates.draw_hard(mined[i], CANDIDATES, ids[i], 7).tolist() for i in range(QUERIES)]
     fixed = {"split": "test", "candidates": "hard", "query_id": ids, "positive": list(range(QUERIES)), "rows": rows}
     tables.write("candidates", fixed, folder / "candidates.parquet")
     torch.manual_seed(0)

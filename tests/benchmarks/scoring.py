@@ -53,14 +53,14 @@ def generate(folder: Path, queries: int) -> None:
 
 def decomposing(folder: Path) -> None:
     """All that `score` says of observations, for one checkpoint after the other."""
-    from rankscale import score
+    from rankscale.evaluation import scoring
     from rankscale.storage import tables
 
     observations = tables.read("observations", folder / "o.parquet")
-    score.measure(observations, "expected", "jackknife")
+    scoring.score_observations(observations, "expected", "jackknife")
     with Clock() as clock:
         for _ in range(CHECKPOINTS):
-            score.measure(observations, "expected", "jackknife")
+            scoring.score_observations(observations, "expected", "jackknife")
     report(seconds=clock.seconds)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from rankscale.score import measure
+from rankscale.evaluation.scoring import score_observations
 from rankscale.storage import schemas, tables
 
 CANDIDATES = 64
@@ -57,6 +57,6 @@ def write_study(folder, sizes, subsets, queries=300, seeds=(42,), ties="expected
                         "retrieval": "none",
                         **dict.fromkeys(("layers", "hidden", *schemas.FULL)),
                     }
-                    for row in measure(seen, ties, "jackknife")
+                    for row in score_observations(seen, ties, "jackknife")
                 ]
     tables.write("metrics", pa.Table.from_pylist(rows, schema=schemas.SCHEMAS["metrics"]), folder / "metrics.parquet")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from rankscale import compare, trec
 from rankscale.core.errors import StudyError
-from rankscale.decomposition import decompose
+from rankscale.evaluation import paired_tests, trec_format
+from rankscale.evaluation.decomposition import decompose
 from rankscale.storage import schemas, tables
 from tests.conftest import stage
 
@@ -32,7 +32,7 @@ def observed(path, seed, shift, n=300):
 def test_differences_are_paired_and_tested(tmp_path):
     a, b = tmp_path / "a.parquet", tmp_path / "b.parquet"
     (loss_a, above_a), (loss_b, above_b) = observed(a, 1, 1.0), observed(b, 2, 1.3)
-    found = {row["measure"]: row for row in compare.differences(a, b, 4000, 7, "expected")}
+    found = {row["measure"]: row for row in paired_tests.paired_differences(a, b, 4000, 7, "expected")}
     row = found["cross_entropy"]
     assert row["difference"] == pytest.approx(loss_b.mean() - loss_a.mean())
     # A paired t-test is nearly the same test, and its interval nearly the same interval.
@@ -42,7 +42,7 @@ def test_differences_are_paired_and_tested(tmp_path):
     entropy = [decompose(*seen, n_candidates=32).rank_entropy for seen in ((loss_a, above_a), (loss_b, above_b))]
     assert found["rank_entropy"]["difference"] == pytest.approx(entropy[1] - entropy[0])
     assert set(found) == {*schemas.PARTS, "mrr"}
-    same = {row["measure"]: row for row in compare.differences(a, a, 100, 7, "expected")}
+    same = {row["measure"]: row for row in paired_tests.paired_differences(a, a, 100, 7, "expected")}
     assert (same["mrr"]["difference"], same["mrr"]["p"]) == (0, 1)
 
 
@@ -51,7 +51,7 @@ def test_the_test_holds_its_level(tmp_path):
     low = 0
     for i in range(60):
         observed(tmp_path / "a.parquet", 2 * i, 1.0, 80), observed(tmp_path / "b.parquet", 2 * i + 1, 1.0, 80)
-        rows = compare.differences(tmp_path / "a.parquet", tmp_path / "b.parquet", 400, i, "expected")
+        rows = paired_tests.paired_differences(tmp_path / "a.parquet", tmp_path / "b.parquet", 400, i, "expected")
         low += next(row["p"] for row in rows if row["measure"] == "cross_entropy") < 0.05
     assert low <= 9  # a chance of .001 for more
 
@@ -109,4 +109,4 @@ def test_a_run_goes_to_trec_s_format_and_back(study, shared, tmp_path):
 def test_what_is_no_run_is_named(tmp_path, text, said):
     (tmp_path / "run.txt").write_text(text)
     with pytest.raises(StudyError, match=said):
-        trec.imported(tmp_path / "run.txt", {})
+        trec_format.read_trec(tmp_path / "run.txt", {})

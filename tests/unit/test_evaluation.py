@@ -5,8 +5,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from rankscale import measures, retrieve, sample, score
 from rankscale.core.errors import StudyError
+from rankscale.evaluation import candidates, observations, retrieval_measures, scoring
 from rankscale.search.exact_search import PairScores
 from rankscale.storage import schemas, tables
 
@@ -24,17 +24,17 @@ def test_observations_by_hand():
     queries = np.array([[1, 0], [0, 1]], np.float32)
     # Query 0: positive 2; candidates 1, 2, 3: one above, one tied. Query 1: positive 5; candidates 0, 0, 0.
     candidates = np.array([[1, 2, 3], [0, 1, 2]])
-    loss, above, tied, margin = retrieve.observe(contrast(queries, documents, np.array([0, 4]), candidates))
+    loss, above, tied, margin = observations.observe(contrast(queries, documents, np.array([0, 4]), candidates))
     assert loss == pytest.approx([np.log(np.exp([2.0, 1, 2, 3]).sum()) - 2, np.log(np.exp(5) + 3) - 5])
     assert (above.tolist(), tied.tolist(), margin.tolist()) == ([1, 0], [1, 0], [-1, 5])
     # AUC: query 0 beats 1 of 3 and ties with 1, query 1 beats all. Ranks: 2 or 3, so 2.5; and 1.
-    found = score.more(above, tied, margin, 3)
+    found = scoring.rank_measures(above, tied, margin, 3)
     assert found["auc"] == pytest.approx((1.5 / 3 + 1) / 2)
     assert (found["accuracy_1"], found["mean_rank"], found["median_rank"]) == (0.5, 1.75, 1.75)
     assert found["margin_50"] == 2
     # A constant scorer is right as often as chance would be.
-    assert score.more(np.zeros(4), np.full(4, 3), np.zeros(4), 3)["auc"] == 0.5
-    assert score.more(np.zeros(4), np.full(4, 3), np.zeros(4), 3)["accuracy_1"] == 0.25
+    assert scoring.rank_measures(np.zeros(4), np.full(4, 3), np.zeros(4), 3)["auc"] == 0.5
+    assert scoring.rank_measures(np.zeros(4), np.full(4, 3), np.zeros(4), 3)["accuracy_1"] == 0.25
 
 
 def test_equal_vectors_tie_wherever_they_stand():
@@ -42,20 +42,20 @@ def test_equal_vectors_tie_wherever_they_stand():
     documents = np.repeat(random.normal(size=(1, 128)), 257, 0).astype(np.float32)
     queries = random.normal(size=(300, 128)).astype(np.float32)
     candidates = np.tile(np.arange(1, 257), (300, 1))
-    loss, above, tied, _ = retrieve.observe(contrast(queries, documents, np.zeros(300, int), candidates))
+    loss, above, tied, _ = observations.observe(contrast(queries, documents, np.zeros(300, int), candidates))
     assert (above == 0).all()
     assert (tied == 256).all()
     assert loss == pytest.approx(np.full(300, np.log(257)))
 
 
 def test_an_inverse_temperature_multiplies_the_scores():
-    loss, *_ = retrieve.observe(np.array([[1, 3]], np.float32), inverse_temperature=0.5)
+    loss, *_ = observations.observe(np.array([[1, 3]], np.float32), inverse_temperature=0.5)
     assert loss[0] == pytest.approx(np.log(np.exp(0.5) + np.exp(1.5)) - 0.5)
 
 
 def test_a_score_that_is_not_finite_is_named():
     with pytest.raises(StudyError, match="evaluated query number 1 is not finite"):
-        retrieve.observe(np.array([[1, 2], [1, np.inf]], np.float32))
+        observations.observe(np.array([[1, 2], [1, np.inf]], np.float32))
 
 
 def test_pairs_are_scored_whatever_the_parts():
@@ -72,15 +72,15 @@ def test_pairs_are_scored_whatever_the_parts():
 
 def test_candidates_are_drawn_without_replacement_and_a_shortage_is_named():
     mined = np.arange(100)
-    drawn = sample.hard(mined, 64, "q", 7)
+    drawn = candidates.draw_hard(mined, 64, "q", 7)
     assert len(set(drawn)) == 64
-    assert np.array_equal(drawn, sample.hard(mined, 64, "q", 7))
-    assert not np.array_equal(drawn, sample.hard(mined, 64, "q", 8))
-    assert not np.array_equal(drawn, sample.hard(mined, 64, "other", 7))
+    assert np.array_equal(drawn, candidates.draw_hard(mined, 64, "q", 7))
+    assert not np.array_equal(drawn, candidates.draw_hard(mined, 64, "q", 8))
+    assert not np.array_equal(drawn, candidates.draw_hard(mined, 64, "other", 7))
     with pytest.raises(StudyError, match=r"candidates\.hard: 101 asked for, but query q has 100"):
-        sample.hard(mined, 101, "q", 7)
+        candidates.draw_hard(mined, 101, "q", 7)
     with pytest.raises(StudyError, match="the pool has only 100"):
-        sample.random(mined, 101, "q", 7)
+        candidates.draw_random(mined, 101, "q", 7)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_candidates_table_that_cannot_be_is_refused(rows, positive, said):
     keys = {"split": "test", "candidates": "hard", "query_id": ["a", "b"]}
     table = tables.checked("candidates", {**keys, "positive": positive, "rows": rows}, "t", unique=False)
     with pytest.raises(StudyError, match=said):
-        retrieve.Contrast("hard", table, pa.array([0, 1]), np.ones((2, 3), np.float32), 5)
+        observations.Contrast("hard", table, pa.array([0, 1]), np.ones((2, 3), np.float32), 5)
 
 
 def judged_table(qrels, threshold=1):
@@ -124,13 +124,15 @@ def judged_run(seed=0, queries=30, documents=300, depth=200):
 def run_table(run):
     names = ("query_id", "doc_id", "rank", "score")
     columns = dict(zip(names, map(list, zip(*run, strict=True)), strict=True))
-    return pa.table({"split": ["test"] * len(run), **columns}).select(measures.COLUMNS)
+    return pa.table({"split": ["test"] * len(run), **columns}).select(retrieval_measures.COLUMNS)
 
 
 def test_full_retrieval_equals_ir_measures_and_missing_queries_count_0():
     qrels, run = judged_run()
-    each = measures.full_retrieval([run_table(run[:1111]), run_table(run[1111:])], judged_table(qrels))["test"]
-    found = measures.means(each)
+    each = retrieval_measures.full_retrieval([run_table(run[:1111]), run_table(run[1111:])], judged_table(qrels))[
+        "test"
+    ]
+    found = retrieval_measures.means(each)
     assert each["q29"]["mrr_10"] == 0  # judged, not in the run
     names = {"mrr_10": "RR@10", "ndcg_10": "nDCG@10", "recall_100": "R@100", "map": "AP"}
     peers = ir_measures.calc_aggregate(
@@ -154,7 +156,7 @@ def test_full_retrieval_equals_ir_measures_and_missing_queries_count_0():
 )
 def test_runs_and_judgments_that_cannot_be_measured_are_refused(run, qrels, said):
     with pytest.raises(StudyError, match=said):
-        measures.full_retrieval([run_table(run)], judged_table(qrels))
+        retrieval_measures.full_retrieval([run_table(run)], judged_table(qrels))
 
 
 def test_mixed_observations_are_refused():
@@ -166,4 +168,4 @@ def test_mixed_observations_are_refused():
         schemas.SCHEMAS["observations"]
     )
     with pytest.raises(StudyError, match=r"\[64, 32\] candidates are mixed"):
-        score.measure(table, "expected", "jackknife")
+        scoring.score_observations(table, "expected", "jackknife")

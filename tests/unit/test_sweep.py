@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rankscale.decomposition import decompose
-from rankscale.sweep import sizes, swept
+from rankscale.evaluation.decomposition import decompose
+from rankscale.evaluation.query_subsampling import parts_by_query_count, query_counts
 
 
 def observed(queries, seed=0):
@@ -16,14 +16,15 @@ def observed(queries, seed=0):
 
 
 def test_sizes_halve():
-    assert sizes(1500) == [1500, 750, 375, 187, 93]
-    assert sizes(60) == [60]
+    assert query_counts(1500) == [1500, 750, 375, 187, 93]
+    assert query_counts(60) == [60]
 
 
 def test_all_queries_give_the_decomposition_itself():
     part = observed(400)
     found = {
-        (r["correction"], r["part"], r["n_queries"]): r for r in swept(part, "expected", 5, np.random.default_rng(1))
+        (r["correction"], r["part"], r["n_queries"]): r
+        for r in parts_by_query_count(part, "expected", 5, np.random.default_rng(1))
     }
     whole = decompose(part.loss, part.above, part.tied)
     assert found["jackknife", "rank_entropy", 400]["mean"] == pytest.approx(whole.rank_entropy, abs=1e-12)
@@ -39,7 +40,7 @@ def test_the_plug_in_falls_with_the_queries_and_the_correction_holds_it():
     part = observed(4000)
     found = {
         (r["correction"], r["n_queries"]): r
-        for r in swept(part, "expected", 60, np.random.default_rng(1))
+        for r in parts_by_query_count(part, "expected", 60, np.random.default_rng(1))
         if r["part"] == "rank_entropy"
     }
     p = 0.15 * 0.85 ** np.arange(64)

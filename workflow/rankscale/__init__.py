@@ -4,7 +4,7 @@
 """
 
 from rankscale.core.errors import StudyError
-from rankscale.decomposition import Decomposition, decompose, pseudo_values
+from rankscale.evaluation.decomposition import Decomposition, decompose, pseudo_values
 
 __all__ = ["Decomposition", "StudyError", "decompose", "pseudo_values"]
 __version__ = "0.1.0"

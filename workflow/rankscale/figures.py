@@ -10,7 +10,7 @@ import pandas as pd
 
 from rankscale import enough, trust
 from rankscale.axes import fixed_of, sizes
-from rankscale.decomposition import PARTS
+from rankscale.evaluation.decomposition import PARTS
 from rankscale.findings import NAMES, SEARCHED
 from rankscale.panels import (
     CANDIDATES,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from rankscale.axes import fixed_of
-from rankscale.decomposition import PARTS
+from rankscale.evaluation.decomposition import PARTS
 from rankscale.shapes import NO_CHANGE
 from rankscale.storage.schemas import UNFINISHED
 

@@ -19,7 +19,7 @@ from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
-from rankscale.decomposition import PARTS, TIES
+from rankscale.evaluation.decomposition import PARTS, TIES
 from rankscale.noise import Noise, numeric, values_of
 from rankscale.ranking import Race, ranked
 from rankscale.storage import schemas, tables

@@ -7,7 +7,7 @@ import pandas as pd
 
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
-from rankscale.decomposition import PARTS, pseudo_values, reciprocal_ranks
+from rankscale.evaluation.decomposition import PARTS, pseudo_values, reciprocal_ranks
 from rankscale.storage import tables
 from rankscale.storage.schemas import FULL, MORE
 

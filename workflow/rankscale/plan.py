@@ -15,7 +15,7 @@ from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.seeding import generator
-from rankscale.decomposition import TIES
+from rankscale.evaluation.decomposition import TIES
 from rankscale.noise import Noise, numeric, values_of
 from rankscale.planning import STEPS, Costs, Prices, best_data, choose, throughput
 from rankscale.storage import schemas, tables

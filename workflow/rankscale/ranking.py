@@ -12,7 +12,7 @@ import numpy as np
 from rankscale import intervals, laws
 from rankscale.axes import Origin
 from rankscale.core.seeding import generator
-from rankscale.decomposition import NORMAL
+from rankscale.evaluation.decomposition import NORMAL
 from rankscale.shapes import evaluate, link
 from rankscale.work import Row, fitted, scaled, unchanged
 

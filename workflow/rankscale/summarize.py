@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from rankscale.axes import fixed_of
 from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
-from rankscale.decomposition import ENOUGH
+from rankscale.evaluation.decomposition import ENOUGH
 from rankscale.findings import (
     AXES,
     FOLLOWS,

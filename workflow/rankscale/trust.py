@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from rankscale.axes import fixed_of
-from rankscale.decomposition import PARTS
+from rankscale.evaluation.decomposition import PARTS
 from rankscale.findings import NAMES
 from rankscale.outlook import name_of
 from rankscale.panels import AXES, COLOURS, MARKERS, Study, blank, panels, subtitle

@@ -11,7 +11,7 @@ from rankscale.axes import fixed_of, sizes
 from rankscale.core import atomic_files
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
-from rankscale.decomposition import PARTS
+from rankscale.evaluation.decomposition import PARTS
 from rankscale.findings import NAMES, findings, headline_of, said, standing
 from rankscale.storage import tables
 

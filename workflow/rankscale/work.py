@@ -12,7 +12,7 @@ from statsmodels.regression.linear_model import OLS
 from rankscale import intervals, laws
 from rankscale.axes import Origin
 from rankscale.core.seeding import generator
-from rankscale.decomposition import NORMAL
+from rankscale.evaluation.decomposition import NORMAL
 from rankscale.shapes import LAWS, NO_CHANGE, evaluate, link, named
 
 GRID = 60

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rankscale.core.errors import StudyError
-from rankscale.decomposition import PARTS, decompose
+from rankscale.evaluation.decomposition import PARTS, decompose
 
 KEYS = ("rank", "loss", "qids")
 # The default rule with its correction, and what the published code computes.
@@ -62,7 +62,7 @@ def _ends(interval: tuple[float, float]) -> zip:
     return zip(("low", "high"), interval, strict=True)
 
 
-def said(path: Path, n_candidates: int | None, as_json: bool) -> str:
+def format_decomposition(path: Path, n_candidates: int | None, as_json: bool) -> str:
     """What the command prints: a table, or one JSON object with a key for each rule."""
     found = decomposed(path, n_candidates)
     if as_json:

@@ -21,7 +21,7 @@ COLUMNS = ["split", "query_id", "doc_id", "rank"]
 Query = tuple[str, str]  # split and query id
 
 
-class Places:
+class JudgedRanks:
     """Where a run has the judged documents of each query, and how many results it has for each."""
 
     def __init__(self, parts: Iterable[pa.Table], qrels: pa.Table) -> None:
@@ -55,7 +55,7 @@ def full_retrieval(parts: Iterable[pa.Table], qrels: pa.Table) -> dict[str, dict
     grades, the others whether a document is positive. A judged query that the run lacks counts 0. Raises StudyError
     for empty judgments, a query nobody judged, a document twice in one list, or ranks that are not 1 to n.
     """
-    run = Places(parts, qrels)
+    run = JudgedRanks(parts, qrels)
     splits = list(dict.fromkeys(split for split, _ in run.depth))
     judged: dict[Query, list[tuple[str, int, bool]]] = {}
     for split, query, *judgment in zip(
@@ -78,7 +78,7 @@ def full_retrieval(parts: Iterable[pa.Table], qrels: pa.Table) -> dict[str, dict
     return out
 
 
-def _measured(run: Places, judged: dict[Query, list]) -> dict[Query, dict[str, float | None]]:
+def _measured(run: JudgedRanks, judged: dict[Query, list]) -> dict[Query, dict[str, float | None]]:
     import pytrec_eval
 
     numbers = {str(number): key for number, key in enumerate(judged)}

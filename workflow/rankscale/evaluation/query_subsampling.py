@@ -1,0 +1,37 @@
+"""The parts of the cross-entropy on ever fewer queries: whether a test set has enough of them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from rankscale.evaluation.decomposition import PARTS, decompose
+
+KEYS = ["model", "train_queries", "seed", "step", "split", "candidates"]
+
+
+FEWEST = 50  # queries; below it every part is mostly bias
+
+
+def query_counts(queries: int) -> list[int]:
+    """All queries, half of them, a quarter, and so on."""
+    found = [queries]
+    while found[-1] // 2 >= FEWEST:
+        found.append(found[-1] // 2)
+    return found
+
+
+def parts_by_query_count(
+    part: pd.DataFrame, ties: str, draws: int, random: np.random.Generator
+) -> Iterator[dict[str, object]]:
+    """Per number of queries, correction and part of the loss: mean and spread over random subsets of the queries."""
+    columns = part.loss.to_numpy(), part.above.to_numpy(), part.tied.to_numpy()
+    for size in query_counts(len(part)):
+        some = [random.permutation(len(part))[:size] for _ in range(draws if size < len(part) else 1)]
+        found = [decompose(*(column[rows] for column in columns), ties=ties) for rows in some]
+        for correction, end in (("jackknife", ""), ("none", "_plugin")):
+            for name in PARTS[1:]:
+                values = np.array([getattr(made, f"{name}{end}") for made in found])
+                spread = values.std(ddof=1) if len(values) > 1 else None
+                row = {"n_queries": size, "correction": correction, "part": name, "draws": len(values)}
+                yield {**row, "mean": values.mean(), "spread": spread}
