@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import curve_fit
 
-from rankscale import intervals, laws
-from rankscale.shapes import LAWS
+from rankscale.laws import bootstrap, fitting
+from rankscale.laws.forms import LAWS
 from tests.benchmarks.measure import table
 
 DRAWS = 400
@@ -62,15 +62,15 @@ def study(name: str, noise: float, seed: int) -> tuple | None:
     random = np.random.default_rng([seed, 1])
     both = np.concatenate([x, ahead])
     y = truth(law, parameters, both) * np.exp(noise * random.standard_normal(len(both)))
-    made = laws.fit(law, x, y[: len(x)])
+    made = fitting.fit(law, x, y[: len(x)])
     if not made.converged:
         return None
-    drawn = intervals.simulate(made, None, DRAWS, random)
+    drawn = bootstrap.simulate(made, None, DRAWS, random)
     held = [
         (low is None or low <= true) and (high is None or true <= high)
-        for true, (_, low, high) in zip(parameters, intervals.parameters(made, drawn).values(), strict=True)
+        for true, (_, low, high) in zip(parameters, bootstrap.parameters(made, drawn).values(), strict=True)
     ]
-    _, low, high = intervals.forecast(made, ahead, None, DRAWS, random)
+    _, low, high = bootstrap.forecast(made, ahead, None, DRAWS, random)
     return (*held, float(np.mean((low <= y[len(x) :]) & (y[len(x) :] <= high))))
 
 
@@ -125,7 +125,7 @@ def peers(studies: int = 300) -> None:
                             except RuntimeError:
                                 found = np.full(3, np.nan)
                         off[who].append(found[1] - parameters[1])
-                    made = laws.fit("floor", sizes, y)
+                    made = fitting.fit("floor", sizes, y)
                     off["rankscale"].append(made.named()["alpha"] - parameters[1] if made.converged else np.nan)
                 for who, errors in off.items():
                     # An exponent off by more than half of itself is a failure too.
@@ -156,14 +156,15 @@ def published_grid() -> None:
         rows, made = [], {}
         for workers in (2, 1):
             from rankscale import fit
+            from rankscale.laws import study_fit
 
             out = folder / f"by_{workers}"
-            outputs = [word for name in fit.OUTPUTS for word in (f"--{name}", out / f"{name}.parquet")]
+            outputs = [word for name in study_fit.OUTPUTS for word in (f"--{name}", out / f"{name}.parquet")]
             asked = ["--metrics", folder / "metrics.parquet", "--study", folder, "--columns", *columns]
             start = time.monotonic()
             fit.main(fit.arguments().parse_args(list(map(str, [*asked, "--workers", workers, *outputs]))))
             rows.append({"processes": workers, "seconds": time.monotonic() - start})
-            made[workers] = [(out / f"{name}.parquet").read_bytes() for name in fit.OUTPUTS]
+            made[workers] = [(out / f"{name}.parquet").read_bytes() for name in study_fit.OUTPUTS]
         title = f"The fit stage: {len(SIZES)} x {len(SUBSETS)} runs, {len(columns)} metrics, 1,000 draws; "
         table(f"{title}tables equal to the byte: {made[1] == made[2]}", rows)
 

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rankscale import axes, fit, outlook
+from rankscale import fit, outlook
 from rankscale.core.errors import StudyError
-from rankscale.noise import Noise, per_query, values_of
-from rankscale.ranking import Race, ranked
+from rankscale.laws import holdout, study_fit
+from rankscale.laws.fit_tasks import FitTask, no_change_forecast, run_fit_task
+from rankscale.laws.metric_ranking import MetricComparison, rank_metrics
+from rankscale.laws.query_covariance import QueryCovariance, per_query, values_of
 from rankscale.storage import tables
-from rankscale.work import Task, done, unchanged
 from tests.conftest import stage
 from tests.unit.synthetic import write_study
 
@@ -29,10 +30,10 @@ def synthetic(tmp_path_factory):
 
 
 def fitted(folder, out, workers, *more):
-    outputs = [word for name in fit.OUTPUTS for word in (f"--{name}", out / f"{name}.parquet")]
+    outputs = [word for name in study_fit.OUTPUTS for word in (f"--{name}", out / f"{name}.parquet")]
     asked = ["--metrics", folder / "metrics.parquet", "--study", folder, "--bootstrap", 100, "--workers", workers]
     fit.main(fit.arguments().parse_args(list(map(str, [*asked, *more, *outputs]))))
-    return {name: tables.read(name, out / f"{name}.parquet").to_pandas() for name in fit.OUTPUTS}
+    return {name: tables.read(name, out / f"{name}.parquet").to_pandas() for name in study_fit.OUTPUTS}
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,7 @@ def test_without_a_point_the_law_is_that_of_the_others(synthetic, found):
 def test_noise_of_two_metrics_is_the_covariance_of_their_means_over_queries(synthetic):
     metrics = tables.read("metrics", synthetic / "metrics.parquet").to_pandas()
     rows = metrics[metrics.train_queries == 500].iloc[:2]
-    noise = Noise(metrics, ["mean_rank", "1-auc"], synthetic, "expected")
+    noise = QueryCovariance(metrics, ["mean_rank", "1-auc"], synthetic, "expected")
     seen = [pd.read_parquet(synthetic / f"observations/{m}/500/42/final.parquet") for m in rows.model]
     ranks = [s.sort_values("query_id").above.to_numpy(float) for s in seen]
     covariance = np.cov(np.stack(ranks)) / 400
@@ -142,7 +143,7 @@ def test_every_metrics_values_have_the_metrics_mean(synthetic):
 def test_a_metric_that_is_lost_in_noise_gets_no_power_law():
     x, y = np.geomspace(1e4, 1e6, 7)[:, None], np.linspace(0.02, 0.01, 7)
     where = dict.fromkeys(("metric", "split", "candidates", "axis", "fixed"), "")
-    made = done(Task(where, x, y, np.eye(7) * 0.01**2, [{}] * 7, ("line", "trend"), [], False, 100, 0))
+    made = run_fit_task(FitTask(where, x, y, np.eye(7) * 0.01**2, [{}] * 7, ("line", "trend"), [], False, 100, 0))
     notes = {row["law"]: (row["converged"], row["note"]) for row in made.fits}
     assert notes["line"] == (False, "a value cannot be told from 0: a power law needs positive values")
     assert notes["trend"][0]
@@ -151,9 +152,9 @@ def test_a_metric_that_is_lost_in_noise_gets_no_power_law():
 def test_no_change_is_the_largest_known_nearest_to_each_point():
     x = np.array([[1.0, 1], [1, 10], [10, 1], [10, 10]])
     y = np.array([1.0, 2, 3, 4])
-    assert unchanged(x, y, np.array([[100.0, 1], [100, 100], [1, 100]])).tolist() == [3, 4, 2]
+    assert no_change_forecast(x, y, np.array([[100.0, 1], [100, 100], [1, 100]])).tolist() == [3, 4, 2]
     twice = np.array([[1.0], [10], [10]])
-    assert unchanged(twice, np.array([[5.0, 1, 3], [5, 2, 4]]), np.array([[50.0]])).tolist() == [[2], [3]]
+    assert no_change_forecast(twice, np.array([[5.0, 1, 3], [5, 2, 4]]), np.array([[50.0]])).tolist() == [[2], [3]]
 
 
 def test_a_metric_that_is_forecast_better_by_far_is_significantly_better():
@@ -162,11 +163,13 @@ def test_a_metric_that_is_forecast_better_by_far_is_significantly_better():
     x = np.geomspace(1e4, 1e8, 12)[:, None]
     clean = 5 * x[:, 0] ** -0.1 * np.exp(0.001 * random.standard_normal(12))
     wild = 5 * x[:, 0] ** -0.1 * np.exp(0.2 * random.standard_normal(12))
-    origin = axes.Origin(np.arange(10), np.arange(10, 12), True)
+    origin = holdout.ForecastSplit(np.arange(10), np.arange(10, 12), True)
     names = [("line", "trend")] * 2
     where = {"split": "", "candidates": "", "axis": "model", "fixed": ""}
-    rows = ranked(
-        Race(where, ["rank_entropy", "wild"], x, np.stack([clean, wild]), np.zeros((24, 24)), names, origin, 400, 1)
+    rows = rank_metrics(
+        MetricComparison(
+            where, ["rank_entropy", "wild"], x, np.stack([clean, wild]), np.zeros((24, 24)), names, origin, 400, 1
+        )
     )
     assert [row["metric"] for row in rows] == ["rank_entropy", "wild"]
     assert rows[1]["significant"]
@@ -321,7 +324,7 @@ def test_per_query_values_of_other_queries_are_refused(synthetic, tmp_path):
         ids = [f"other{i}" for i in range(400)]
         tables.write("per_query", {**keys, "query_id": ids, **measured}, path)
     with pytest.raises(StudyError, match=r"per_query.*lacks query q00000"):
-        Noise(metrics, ["1-ndcg_10"], folder, "expected")
+        QueryCovariance(metrics, ["1-ndcg_10"], folder, "expected")
 
 
 def test_a_rising_metric_is_said_to_rise(tmp_path):

@@ -5,18 +5,18 @@ import json
 import numpy as np
 import pytest
 
-from rankscale import laws, plan, planning
 from rankscale.core.errors import StudyError
+from rankscale.laws import allocation, fitting, plan
 from rankscale.storage import tables
 from tests.conftest import stage
 from tests.unit.synthetic import write_study
 
-PRICES = planning.Prices(2.0, 0.1, 0.5, 10_000)
+PRICES = allocation.Prices(2.0, 0.1, 0.5, 10_000)
 
 
 def costs():
     """Two sizes: 600 FLOPs a parameter and query, 1e6 and 4e6 FLOP/s."""
-    return planning.Costs(np.array([1e4, 1e6]), np.array([6e6, 6e8]), np.array([1e6, 4e6]), PRICES)
+    return allocation.CostModel(np.array([1e4, 1e6]), np.array([6e6, 6e8]), np.array([1e6, 4e6]), PRICES)
 
 
 def test_a_cost_is_training_judging_and_serving():
@@ -38,12 +38,12 @@ def test_a_budget_and_a_target_are_met_where_all_cells_say_so():
     fine = np.array([(a, b) for a in np.geomspace(1e4, 1e6, 400) for b in np.geomspace(1e3, 1e6, 400)])
     value = 1.82 + 482 / fine[:, 0] ** 0.348 + 2085 / fine[:, 1] ** 0.366
     paid = costs().total(*fine.T)
-    spent = planning.choose("additive", theta[0], costs(), n, d, 20_000.0, None)
+    spent = allocation.optimal_allocation("additive", theta[0], costs(), n, d, 20_000.0, None)
     assert costs().total(np.array([spent.n]), np.array([spent.d]))[0] == pytest.approx(20_000, rel=1e-3)
     best = value[paid <= 20_000].min()
     found = 1.82 + 482 / spent.n**0.348 + 2085 / spent.d**0.366
     assert found == pytest.approx(best, rel=2e-3)
-    reached = planning.choose("additive", theta[0], costs(), n, d, None, best)
+    reached = allocation.optimal_allocation("additive", theta[0], costs(), n, d, None, best)
     least = paid[value <= best].min()
     assert costs().total(np.array([reached.n]), np.array([reached.d]))[0] == pytest.approx(least, rel=0.02)
 
@@ -51,12 +51,12 @@ def test_a_budget_and_a_target_are_met_where_all_cells_say_so():
 def test_what_cannot_be_had_is_said_with_the_best_there_is():
     theta = np.array([np.log(482), 0.348, np.log(2085), 0.366, 1.82])
     n, d = np.geomspace(1e4, 1e6, 50), np.geomspace(1e3, 1e6, 50)
-    none = planning.choose("additive", theta, costs(), n, d, None, 1.0)
+    none = allocation.optimal_allocation("additive", theta, costs(), n, d, None, 1.0)
     assert np.isnan(none.n)
     assert "reaches 1: the best is" in none.note
-    poor = planning.choose("additive", theta, costs(), n, d, 1.0, None)
+    poor = allocation.optimal_allocation("additive", theta, costs(), n, d, 1.0, None)
     assert "pays for nothing that was measured: the least costs" in poor.note
-    rich = planning.choose("additive", theta, costs(), n, d, 1e12, None)
+    rich = allocation.optimal_allocation("additive", theta, costs(), n, d, 1e12, None)
     assert "limited in size and data" in rich.note
 
 
@@ -64,10 +64,12 @@ def test_a_choice_is_warned_of_where_a_cheaper_run_was_measured_to_be_as_good():
     """Only runs that cost no more count: a dearer one that is better says nothing against a small budget."""
     x = np.array([(n, d) for n in (1e4, 1e5, 1e6) for d in (1e3, 1e4, 1e5)])
     y = 1.82 + 482 / x[:, 0] ** 0.348 + 2085 / x[:, 1] ** 0.366
-    made = laws.fit("additive", x, y)
+    made = fitting.fit("additive", x, y)
     assert plan.already(made, costs(), 2e4, 2e3) == []
     assert plan.already(made, costs(), 2e6, 2e5) == []
-    lucky = laws.Fit("additive", x, np.append(1.9, y[1:]), True, "", made.theta)  # the smallest is better than its law
+    lucky = fitting.LawFit(
+        "additive", x, np.append(1.9, y[1:]), True, "", made.theta
+    )  # the smallest is better than its law
     assert "but 1.900 was measured at no more cost" in plan.already(lucky, costs(), 2e4, 2e3)[0]
 
 
@@ -161,7 +163,7 @@ def test_too_small_a_study_gets_a_plan_that_says_why_there_is_none(tmp_path):
 
 def test_a_study_without_the_first_test_sets_runs_is_refused(tmp_path):
     with pytest.raises(StudyError, match="no such file"):
-        planning.throughput(tables.read("metrics", _study(tmp_path)).to_pandas(), tmp_path, PRICES)
+        allocation.cost_model_of_runs(tables.read("metrics", _study(tmp_path)).to_pandas(), tmp_path, PRICES)
 
 
 def _study(folder):

@@ -1,78 +1,23 @@
 """Laws for runs that were made elsewhere: any CSV or Parquet table with a metric, a size, a number of data, or both."""
 
 import argparse
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from tabulate import tabulate
 
-from rankscale import laws
-from rankscale.axes import Points, origins
 from rankscale.core import cli
 from rankscale.core.errors import StudyError
-from rankscale.shapes import FORMULAS, LAWS
+from rankscale.laws import fitting
+from rankscale.laws.axes import PointSet
+from rankscale.laws.external_table import numbers, read, refuse_repeats
+from rankscale.laws.fit_tasks import FitTask, run_fit_task
+from rankscale.laws.forms import FORMULAS, LAWS
+from rankscale.laws.holdout import forecast_splits
 from rankscale.storage import schemas, tables
-from rankscale.work import Task, done
 
 
-def read(path: Path) -> pd.DataFrame:
-    """The table at `path`. Raises StudyError if it is none, or empty."""
-    try:
-        if path.suffix == ".parquet":
-            found = pq.read_table(path, partitioning=None).to_pandas()
-        else:
-            found = pd.read_csv(path, encoding="utf-8-sig", skipinitialspace=True)
-            first = next(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
-            twice = sorted({name for name in first if first.count(name) > 1})
-            if twice:
-                raise StudyError(f"{path}: column {twice[0]} stands twice")
-    except FileNotFoundError:
-        raise StudyError(f"{path}: there is no such file") from None
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError, IsADirectoryError) as error:
-        raise StudyError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]})") from None
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, ValueError) as error:
-        raise StudyError(f"{path}: cannot be read as a Parquet table ({str(error).splitlines()[0]})") from None
-    if found.empty:
-        raise StudyError(f"{path}: holds no rows")
-    return found
-
-
-def numbers(found: pd.DataFrame, column: str, option: str, path: Path) -> np.ndarray:
-    """A column as float64 [n]. Raises StudyError where it is missing or a value is no finite number."""
-    if column not in found:
-        raise StudyError(f"{path}: {option}: there is no column {column}; it has {', '.join(map(str, found.columns))}")
-    given = found[column]
-    if pd.api.types.is_bool_dtype(given) or not (pd.api.types.is_numeric_dtype(given) or given.dtype.kind in "OUT"):
-        raise StudyError(f"{path}: {option}: column {column} holds {given.dtype}, not numbers")
-    values = pd.to_numeric(given, errors="coerce").to_numpy(float)
-    bad = ~np.isfinite(values)
-    if bad.any():
-        at = int(bad.argmax())
-        raise StudyError(f"{path}: column {column}, row {at + 1}: {str(found[column].iloc[at])!r} is no finite number")
-    return values
-
-
-def refuse_repeats(found: pd.DataFrame, x: np.ndarray, path: Path) -> None:
-    """Raise StudyError for a cell that stands twice, unless a column `seed` tells its runs apart."""
-    seeds = found["seed"] if "seed" in found else pd.Series(np.zeros(len(found)))
-    if seeds.isna().any():
-        raise StudyError(f"{path}: column seed, row {int(seeds.isna().to_numpy().argmax()) + 1}: is empty")
-    first: dict[tuple, int] = {}
-    for row, key in enumerate((*cell, seed) for cell, seed in zip(x.tolist(), seeds.tolist(), strict=True)):
-        if key in first:
-            raise StudyError(
-                f"{path}: row {row + 1} repeats the cell of row {first[key] + 1}; leave one out, or tell runs of one "
-                "cell apart by a column named seed"
-            )
-        first[key] = row
-
-
-def points_of(args: argparse.Namespace) -> tuple[Points, np.ndarray]:
+def points_of(args: argparse.Namespace) -> tuple[PointSet, np.ndarray]:
     """The points of the table and their metric [n]."""
     found = read(args.table)
     if not args.metric or not (args.size or args.data):
@@ -82,7 +27,7 @@ def points_of(args: argparse.Namespace) -> tuple[Points, np.ndarray]:
     x = np.column_stack([numbers(found, column, option, args.table) for column, option in named])
     refuse_repeats(found, x, args.table)
     axis = "grid" if len(named) == 2 else "model" if args.size else "data"
-    return Points(axis, "all cells", found, x, True), y
+    return PointSet(axis, "all cells", found, x, True), y
 
 
 def fit_table(args: argparse.Namespace) -> None:
@@ -98,11 +43,11 @@ def fit_table(args: argparse.Namespace) -> None:
     ]
     hold = {"model": args.hold_out_size, "data": args.hold_out_data}
     asked = any(hold.values())
-    own = [o for o in origins(points, hold) if o.held_out] if asked else []
+    own = [o for o in forecast_splits(points, hold) if o.held_out] if asked else []
     if asked and not own:
         raise StudyError("--hold-out-size, --hold-out-data: too little would be left, or it names a column not given")
     where = {"metric": args.metric, "split": "", "candidates": "", "axis": points.axis, "fixed": points.fixed}
-    result = done(Task(where, points.x, y, None, runs, (law,), own, False, args.bootstrap, args.seed))
+    result = run_fit_task(FitTask(where, points.x, y, None, runs, (law,), own, False, args.bootstrap, args.seed))
     first = result.fits[0]
     if not first["converged"]:
         raise StudyError(f"{args.table}: {law} of {args.metric}: {first['note']}")
@@ -116,14 +61,14 @@ def fit_table(args: argparse.Namespace) -> None:
         print()
         print(tabulate(_ahead(result.forecasts, points, own[0].ahead), headers="keys", disable_numparse=True))
         if law not in {row["law"] for row in result.forecasts}:
-            why = laws.fit(law, points.x[own[0].known], y[own[0].known]).note
+            why = fitting.fit(law, points.x[own[0].known], y[own[0].known]).note
             print(f"No forecast by the {law} law from the {len(own[0].known)} others: {why}.")
     if args.output:
         names = schemas.SCHEMAS["fits"].names
         tables.write("fits", {n: [row.get(n) for row in result.fits] for n in names}, args.output)
 
 
-def _ahead(rows: list[dict], points: Points, ahead: np.ndarray) -> list[dict[str, str]]:
+def _ahead(rows: list[dict], points: PointSet, ahead: np.ndarray) -> list[dict[str, str]]:
     shown = []
     for number, row in enumerate(rows):
         x = points.x[ahead[number % len(ahead)]]

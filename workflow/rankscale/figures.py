@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from rankscale import enough, trust
-from rankscale.axes import fixed_of, sizes
 from rankscale.evaluation.decomposition import PARTS
 from rankscale.findings import NAMES, SEARCHED
+from rankscale.laws.axes import coordinates, headline_slice
+from rankscale.laws.forms import NO_CHANGE
 from rankscale.panels import (
     CANDIDATES,
     COLOURS,
@@ -26,13 +27,12 @@ from rankscale.panels import (
     said,
     subtitle,
 )
-from rankscale.shapes import NO_CHANGE
 
 
 def _scale(study: Study, axis: str, by: str, label: Callable) -> plt.Figure:
     """Four panels over one axis: points by `by`, and the laws of the headline's points."""
     finals = study.finals()
-    fixed = fixed_of(axis, finals)
+    fixed = headline_slice(axis, finals)
     figure, axes = panels()
     drawn: set[str] = set()
     groups = sorted(finals[by].unique())
@@ -41,7 +41,7 @@ def _scale(study: Study, axis: str, by: str, label: Callable) -> plt.Figure:
         for i, group in enumerate(groups):
             rows = finals[finals[by] == group]
             style = (colours[i], MARKERS[i % len(MARKERS)])
-            draw_points(ax, rows, metric, sizes(rows, axis)[:, 0], *style, label(rows.iloc[0]))
+            draw_points(ax, rows, metric, coordinates(rows, axis)[:, 0], *style, label(rows.iloc[0]))
         drawn |= draw_curves(ax, study, metric, axis, fixed)
         dress(ax, finals, metric, axis)
     handles, labels = axes[0].get_legend_handles_labels()
@@ -175,7 +175,7 @@ def forecast(study: Study) -> plt.Figure:
     """Held-out sizes and subsets: what was forecast from the others, and what came."""
     headline = study.headline()
     ahead, finals = headline.forecasts[headline.forecasts.held_out], headline.finals()
-    shown = ahead[ahead.fixed.isin([fixed_of("model", finals), fixed_of("data", finals)])]
+    shown = ahead[ahead.fixed.isin([headline_slice("model", finals), headline_slice("data", finals)])]
     figure, axes = panels()
     laws = [law for law in COLOURS if law in set(shown.law)]
     for ax, metric in zip(axes, PARTS, strict=True):

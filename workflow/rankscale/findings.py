@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from rankscale.axes import fixed_of
 from rankscale.evaluation.decomposition import PARTS
-from rankscale.shapes import NO_CHANGE
+from rankscale.laws.axes import headline_slice
+from rankscale.laws.forms import NO_CHANGE
 from rankscale.storage.schemas import UNFINISHED
 
 NAMES = dict(zip(PARTS, ("Cross-entropy", "Rank-Entropy", "Rank-Score-Alignment", "Score-Uncertainty"), strict=True))
@@ -57,7 +57,7 @@ def findings(
     """One finding per metric and axis of the headline; `fixed` says what another fit of an axis than its own holds."""
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
     fits, forecasts = headline_of(fits, metrics), headline_of(forecasts[forecasts.held_out], metrics)
-    held = {axis: fixed_of(axis, finals) for axis in AXES} | (fixed or {})
+    held = {axis: headline_slice(axis, finals) for axis in AXES} | (fixed or {})
     return [_finding(metric, axis, held[axis], fits, forecasts) for axis in AXES for metric in PARTS]
 
 

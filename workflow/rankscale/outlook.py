@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from rankscale.axes import fixed_of
 from rankscale.findings import AXES, NAMES, headline_of
+from rankscale.laws.axes import headline_slice
 
 # Other metrics, in words; what is not here keeps its column's name.
 MORE = {
@@ -29,7 +29,7 @@ def share(value: float | None) -> str:
 def _headline(ranking: pd.DataFrame, metrics: pd.DataFrame, axis: str) -> pd.DataFrame:
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
     rows = headline_of(ranking, metrics)
-    return rows[(rows.axis == axis) & (rows.fixed == fixed_of(axis, finals))].sort_values("position")
+    return rows[(rows.axis == axis) & (rows.fixed == headline_slice(axis, finals))].sort_values("position")
 
 
 def ranking_table(ranking: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:

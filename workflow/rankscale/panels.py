@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rankscale.findings import NAMES, headline_of
-from rankscale.shapes import NO_CHANGE
+from rankscale.laws.forms import NO_CHANGE
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

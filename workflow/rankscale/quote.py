@@ -18,7 +18,7 @@ from rankscale import config as configs
 from rankscale import estimates, studyfile
 from rankscale.core import cli
 from rankscale.core.errors import StudyError
-from rankscale.planning import Prices, throughput
+from rankscale.laws.allocation import Prices, cost_model_of_runs
 from rankscale.storage import tables
 
 # Dense 16-bit matrix products a second, by the makers' data sheets.
@@ -88,7 +88,7 @@ def rates(like: Path | None, device: str | None, share: float) -> Rate | None:
         raise StudyError(f"{like}/metrics.parquet: holds no finished run, so no rates")
     split = finals[(finals.split == finals.split.iloc[0]) & (finals.candidates == finals.candidates.iloc[0])]
     # A partial report's runs lie in the study that it is of.
-    made = throughput(split, like if (like / "models").is_dir() else like.parent, Prices(0, 0, 0, 0))
+    made = cost_model_of_runs(split, like if (like / "models").is_dir() else like.parent, Prices(0, 0, 0, 0))
     return lambda sizes: np.exp(np.interp(np.log(sizes), np.log(made.sizes), np.log(made.rates)))
 
 

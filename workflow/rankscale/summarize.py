@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 from markdown_it import MarkdownIt
 
-from rankscale.axes import fixed_of
 from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
 from rankscale.evaluation.decomposition import ENOUGH
@@ -22,6 +21,7 @@ from rankscale.findings import (
     scaling_table,
     standing,
 )
+from rankscale.laws.axes import headline_slice
 from rankscale.outlook import plan_said, plan_table, race, ranking_table
 from rankscale.provenance import provenance
 from rankscale.storage import tables
@@ -95,7 +95,7 @@ def summary(
     found = findings(metrics, fits, forecasts)
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
     first = finals.iloc[0]
-    claims = "\n".join(f"- {axis} axis ({fixed_of(axis, finals)}): {claim(found, axis)}." for axis in AXES)
+    claims = "\n".join(f"- {axis} axis ({headline_slice(axis, finals)}): {claim(found, axis)}." for axis in AXES)
     others = [name for name in metrics.split.unique() if name != first.split]
     tables_too = "their rows stand in metrics.parquet, fits.parquet and forecasts.parquet"
     also = f" Evaluated too: {', '.join(others)}; {tables_too}." if others else ""

@@ -5,9 +5,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from rankscale.axes import fixed_of
 from rankscale.evaluation.decomposition import PARTS
 from rankscale.findings import NAMES
+from rankscale.laws.axes import headline_slice
 from rankscale.outlook import name_of
 from rankscale.panels import AXES, COLOURS, MARKERS, Study, blank, panels, subtitle
 
@@ -23,7 +23,7 @@ def roll_forward(study: Study) -> plt.Figure:
     figure, axes = panels(len(PARTS), len(ROLLED), 11, 2.9 * len(ROLLED))
     for ax, (axis, metric) in zip(axes, [(a, m) for a in ROLLED for m in PARTS], strict=True):
         rows = headline.forecasts
-        rows = rows[(rows.axis == axis) & (rows.fixed == fixed_of(axis, finals)) & (rows.metric == metric)]
+        rows = rows[(rows.axis == axis) & (rows.fixed == headline_slice(axis, finals)) & (rows.metric == metric)]
         # A relative error means nothing for a metric that crosses 0.
         signed = metric == "score_uncertainty"
         away = (rows.predicted - rows.observed).abs() if signed else 100 * rows.relative_error.abs()
@@ -56,7 +56,7 @@ def residuals(study: Study) -> plt.Figure:
     figure, axes = panels(len(shown), len(ROLLED), 9.5, 2.9 * len(ROLLED))
     for ax, (axis, metric) in zip(axes, [(a, m) for a in ROLLED for m in shown], strict=True):
         rows = headline.influence
-        rows = rows[(rows.axis == axis) & (rows.fixed == fixed_of(axis, finals)) & (rows.metric == metric)]
+        rows = rows[(rows.axis == axis) & (rows.fixed == headline_slice(axis, finals)) & (rows.metric == metric)]
         for law in (law for law in COLOURS if law in set(rows.law)):
             of = rows[rows.law == law].sort_values("x")
             ax.plot(of.x, 100 * of.residual, color=COLOURS[law], lw=0.6, alpha=0.6)

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from rankscale.axes import fixed_of, sizes
 from rankscale.core import atomic_files
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.evaluation.decomposition import PARTS
 from rankscale.findings import NAMES, findings, headline_of, said, standing
+from rankscale.laws.axes import coordinates, headline_slice
 from rankscale.storage import tables
 
 AXES = ("model", "data")
@@ -74,7 +74,9 @@ def slices(first: Side, second: Side) -> tuple[list[dict[str, str]], str]:
     for axis, column, by in (("model", "train_queries", "train_queries"), ("data", "model", "encoder_parameters")):
         common = finals[0][finals[0][column].isin(finals[1][column])]
         for one, rows in zip(held, finals, strict=True):
-            one[axis] = fixed_of(axis, rows) if common.empty else f"{column}={common.loc[common[by].idxmax(), column]}"
+            one[axis] = (
+                headline_slice(axis, rows) if common.empty else f"{column}={common.loc[common[by].idxmax(), column]}"
+            )
         if common.empty:
             warnings.append(
                 f"No {column} is in both: over {axis} size, {held[0][axis]} and {held[1][axis]} are compared."
@@ -163,7 +165,7 @@ def draw(first: Side, second: Side, held: list[dict[str, str]], path: Path) -> N
             rows = one.finals[one.finals[name].astype(str) == value]
             label = f"{one.name()} (over N: {panels.said(of['model'])}; over D: {value})"
             for ax, metric in zip(axes[4 * n :], PARTS, strict=False):
-                made = panels.draw_points(ax, rows, metric, sizes(rows, axis)[:, 0], colour, marker, label)
+                made = panels.draw_points(ax, rows, metric, coordinates(rows, axis)[:, 0], colour, marker, label)
                 _curve(ax, one, metric, axis, fixed, colour)
         handles.append(made)
     both = pd.concat([first.finals, second.finals])

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rankscale.core.errors import StudyError
-from rankscale.shapes import evaluate
+from rankscale.laws.forms import evaluate
 from rankscale.storage import tables
 
 STEPS = 160  # sizes, and numbers of data, that are looked at
@@ -23,7 +23,7 @@ class Prices(NamedTuple):
     lifetime_queries: float
 
 
-class Costs:
+class CostModel:
     """The cost of training and serving a model, from what a study's own runs took.
 
     FLOPs a training query and FLOP/s are interpolated between the measured sizes [m] (in logarithms); beyond the
@@ -56,7 +56,7 @@ class Costs:
         return sum(self.parts(n, d).values())
 
 
-def throughput(finals: pd.DataFrame, study: Path, prices: Prices) -> Costs:
+def cost_model_of_runs(finals: pd.DataFrame, study: Path, prices: Prices) -> CostModel:
     """Costs by the FLOPs and seconds of the runs on the largest subset, of each size its fastest."""
     measured: dict[float, tuple[float, float]] = {}
     largest = finals[finals.train_queries == finals.train_queries.max()]
@@ -68,7 +68,7 @@ def throughput(finals: pd.DataFrame, study: Path, prices: Prices) -> Costs:
         found = (row.train_flops / row.train_queries, row.train_flops / seconds)
         measured[row.encoder_parameters] = max(found, measured.get(row.encoder_parameters, found), key=lambda f: f[1])
     flops, rates = np.array(list(measured.values())).T
-    return Costs(np.array(list(measured), float), flops, rates, prices)
+    return CostModel(np.array(list(measured), float), flops, rates, prices)
 
 
 class Choice(NamedTuple):
@@ -80,7 +80,7 @@ class Choice(NamedTuple):
 
 
 def best_data(
-    law: str, theta: np.ndarray, costs: Costs, n: float, d: np.ndarray, budget: float | None, target: float | None
+    law: str, theta: np.ndarray, costs: CostModel, n: float, d: np.ndarray, budget: float | None, target: float | None
 ) -> float | None:
     """For one size: the most data that the budget pays for, or the least that reaches the target; None if none does.
 
@@ -104,8 +104,14 @@ def _crossing(d: np.ndarray, values: np.ndarray, level: float) -> float:
     return float(np.exp(np.log(d[inside]) + share * (np.log(d[inside + 1]) - np.log(d[inside]))))
 
 
-def choose(
-    law: str, theta: np.ndarray, costs: Costs, n: np.ndarray, d: np.ndarray, budget: float | None, target: float | None
+def optimal_allocation(
+    law: str,
+    theta: np.ndarray,
+    costs: CostModel,
+    n: np.ndarray,
+    d: np.ndarray,
+    budget: float | None,
+    target: float | None,
 ) -> Choice:
     """Among sizes `n` and data `d`: the best metric within the budget, or the cheapest that reaches the target."""
     best, value = None, np.inf

@@ -22,7 +22,7 @@ class Law(NamedTuple):
     variables: int
     parameters: tuple[str, ...]
     curve: Callable  # working parameters [b, p] and log x [n, v] to values [b, n] and their slopes [b, n, p]
-    named: Callable  # working parameters to named ones
+    named_parameters: Callable  # working parameters to named ones
     robust: bool  # Huber loss on log residuals, with a floor as the last parameter
 
 
@@ -103,15 +103,15 @@ def link(law: str, y: np.ndarray) -> np.ndarray:
 
 def evaluate(law: str, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Values [b, m] of a law with working parameters `theta` [b, p] at `x` [m] or [m, v]."""
-    return LAWS[law].curve(theta, np.log(columns(x)))[0]
+    return LAWS[law].curve(theta, np.log(as_columns(x)))[0]
 
 
-def named(law: str, theta: np.ndarray) -> np.ndarray:
+def named_parameters(law: str, theta: np.ndarray) -> np.ndarray:
     """Working parameters [b, p] as those of the law's names."""
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         return LAWS[law].named(theta) if len(theta) else theta
 
 
-def columns(x: np.ndarray) -> np.ndarray:
+def as_columns(x: np.ndarray) -> np.ndarray:
     """Points [n] of one variable as [n, 1]."""
     return x[:, None] if x.ndim == 1 else x

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 
 HUBER = 1e-3  # of log residuals: beyond a tenth of a per cent an error counts by its size, not by its square
-FAR = 700.0  # a log residual beyond all that can be
+OUT_OF_DOMAIN = 700.0  # a log residual beyond all that can be
 
 
-def descend(
+def levenberg_marquardt(
     curve: Callable,
     theta: np.ndarray,
     target: np.ndarray,
@@ -80,7 +80,7 @@ def _residual(
     bad = ~np.isfinite(residual).all(1)
     if bad.any():
         # A step left the domain (a value of 0 by underflow): a huge error refuses it.
-        residual[bad], slopes[bad] = FAR, np.nan_to_num(slopes[bad])
+        residual[bad], slopes[bad] = OUT_OF_DOMAIN, np.nan_to_num(slopes[bad])
     return (residual, slopes) if points is None else (points * residual, points[:, :, None] * slopes)
 
 

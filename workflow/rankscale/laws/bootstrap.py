@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rankscale.laws import Fit, solve
-from rankscale.shapes import LAWS, evaluate, link, named
-from rankscale.solver import huber
+from rankscale.laws.fitting import LawFit, solve
+from rankscale.laws.forms import LAWS, evaluate, link, named_parameters
+from rankscale.laws.least_squares import huber
 
 REPEATS = 3  # runs beyond one per size, from which run-to-run noise is judged within sizes
-ENDS = (0.025, 0.975)
+QUANTILES_95 = (0.025, 0.975)
 DECAY = {"A": "alpha", "B": "beta"}  # scales, and the exponents that give them a meaning
 FREE = 0.1  # share of studies with a floor above 0 that is enough to tell by
 GRID = 60  # floors at which the profile is taken each way
@@ -21,7 +21,7 @@ GRID = 60  # floors at which the profile is taken each way
 Interval = tuple[float | None, float | None]
 
 
-class Draws(NamedTuple):
+class BootstrapDraws(NamedTuple):
     """Simulated studies: the laws fitted to them, `theta` [b, p], and the errors [b, n + m] of their points."""
 
     theta: np.ndarray
@@ -29,7 +29,9 @@ class Draws(NamedTuple):
     targets: np.ndarray  # [b, n], what was fitted, in the law's space
 
 
-def simulate(made: Fit, noise: np.ndarray | None, draws: int, random: np.random.Generator, others: int = 0) -> Draws:
+def simulate(
+    made: LawFit, noise: np.ndarray | None, draws: int, random: np.random.Generator, others: int = 0
+) -> BootstrapDraws:
     """Errors of the `n` fitted and `m` other points in `draws` studies, and the law fitted to each.
 
     `noise` [n + m, n + m] is the covariance that query sampling gives the points, in the law's space, None without any;
@@ -43,10 +45,10 @@ def simulate(made: Fit, noise: np.ndarray | None, draws: int, random: np.random.
         errors += random.standard_normal((draws, n + others)) @ (vectors * np.sqrt(np.maximum(values, 0))).T
     targets = link(made.law, made.predict(made.x)) + errors[:, :n]
     theta, _ = solve(made.law, made.x, targets, made.theta)
-    return Draws(theta, errors, targets)
+    return BootstrapDraws(theta, errors, targets)
 
 
-def run_noise(made: Fit, noise: np.ndarray | None, draws: int, random: np.random.Generator) -> np.ndarray:
+def run_noise(made: LawFit, noise: np.ndarray | None, draws: int, random: np.random.Generator) -> np.ndarray:
     """Standard deviations [draws] of run-to-run noise, independent between points: what residuals show beyond `noise`.
 
     Those within a size where seeds repeat, those of the fit otherwise. As it is itself estimated from few residuals,
@@ -70,23 +72,26 @@ def run_noise(made: Fit, noise: np.ndarray | None, draws: int, random: np.random
     return np.sqrt(np.maximum(spread - explained, 0))
 
 
-def parameters(made: Fit, draws: Draws) -> dict[str, tuple[float, float | None, float | None]]:
+def parameters(made: LawFit, draws: BootstrapDraws) -> dict[str, tuple[float, float | None, float | None]]:
     """Each parameter's estimate and 95 % interval; None for an end that the data leave open."""
-    drawn = named(made.law, draws.theta)
+    drawn = named_parameters(made.law, draws.theta)
     out = {}
     for i, (name, estimate) in enumerate(made.named().items()):
         if name == "delta":
             ends = floor_interval(made, draws)
         else:
-            found = np.quantile(drawn[:, i], ENDS, method="nearest")
+            found = np.quantile(drawn[:, i], QUANTILES_95, method="nearest")
             # A scale is a point where a power is 1: without a sure decay there is none.
-            lost = name in DECAY and np.quantile(drawn[:, LAWS[made.law].parameters.index(DECAY[name])], ENDS[0]) <= 0
+            lost = (
+                name in DECAY
+                and np.quantile(drawn[:, LAWS[made.law].parameters.index(DECAY[name])], QUANTILES_95[0]) <= 0
+            )
             ends = (None, None) if lost else tuple(float(q) if np.isfinite(q) else None for q in found)
         out[name] = (estimate, *ends)
     return out
 
 
-def floor_interval(made: Fit, draws: Draws) -> Interval:
+def floor_interval(made: LawFit, draws: BootstrapDraws) -> Interval:
     """The floor's 95 % interval by its profile; an end is None where 0, or the largest value, does as well."""
     last, log_y = len(made.theta) - 1, link(made.law, made.y)
     estimate, least = made.theta[-1], _objective(made, made.theta[None], log_y[None])[0]
@@ -117,18 +122,18 @@ def floor_interval(made: Fit, draws: Draws) -> Interval:
     return (ends[0] if estimate > 0 else None), ends[1]
 
 
-def _objective(made: Fit, theta: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def _objective(made: LawFit, theta: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return huber(np.log(evaluate(made.law, theta, made.x)) - targets)
 
 
-def band(made: Fit, draws: Draws, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def band(made: LawFit, draws: BootstrapDraws, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The 95 % interval of the law itself at `x`."""
-    low, high = np.quantile(evaluate(made.law, draws.theta, x), ENDS, axis=0)
+    low, high = np.quantile(evaluate(made.law, draws.theta, x), QUANTILES_95, axis=0)
     return low, high
 
 
 def forecast(
-    made: Fit, x: np.ndarray, noise: np.ndarray | None, draws: int, random: np.random.Generator
+    made: LawFit, x: np.ndarray, noise: np.ndarray | None, draws: int, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Predicted values [m] at `x` [m] and their 95 % prediction interval: law, query noise and run noise.
 
@@ -139,5 +144,5 @@ def forecast(
     drawn = simulate(made, noise, draws, random, len(x))
     centre = link(made.law, made.predict(x))
     off = link(made.law, evaluate(made.law, drawn.theta, x)) - centre
-    low, high = np.quantile(centre + off - drawn.errors[:, len(made.x) :], ENDS, axis=0)
+    low, high = np.quantile(centre + off - drawn.errors[:, len(made.x) :], QUANTILES_95, axis=0)
     return made.predict(x), *((low, high) if made.law == "trend" else (np.exp(low), np.exp(high)))

@@ -9,18 +9,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rankscale import intervals, laws
-from rankscale.axes import Origin
 from rankscale.core.seeding import generator
 from rankscale.evaluation.decomposition import NORMAL
-from rankscale.shapes import evaluate, link
-from rankscale.work import Row, fitted, scaled, unchanged
+from rankscale.laws import bootstrap, fitting
+from rankscale.laws.fit_tasks import Row, covariance_in_law_space, fit_with_query_noise, no_change_forecast
+from rankscale.laws.forms import evaluate, link
+from rankscale.laws.holdout import ForecastSplit
 
 REFERENCE = "rank_entropy"
 OPEN = 100  # times what was observed; an end of an interval beyond it is open
 
 
-class Race(NamedTuple):
+class MetricComparison(NamedTuple):
     """The metrics of one axis: `x` [n, v], `y` [m, n], their covariance from queries [m n, m n], laws by metric."""
 
     where: Row
@@ -29,7 +29,7 @@ class Race(NamedTuple):
     y: np.ndarray
     noise: np.ndarray
     names: list[tuple[str, ...]]
-    origin: Origin
+    origin: ForecastSplit
     draws: int
     seed: int
 
@@ -40,7 +40,7 @@ def error(predicted: np.ndarray, observed: np.ndarray, law: str) -> np.ndarray:
     return (away if law == "trend" else away / observed).mean(-1)
 
 
-def ranked(race: Race) -> list[Row]:
+def rank_metrics(race: MetricComparison) -> list[Row]:
     """One row per metric, best skill first; those that no law could be fitted to last, without figures."""
     known, ahead = race.origin.known, race.origin.ahead
     m, n = race.y.shape
@@ -59,19 +59,21 @@ def ranked(race: Race) -> list[Row]:
         if made is None or (made.law != "trend" and lost[ahead].any()):
             rows.append({**row, "law": "none"})
             continue
-        law, same = made.law, unchanged(race.x[known], y[known], race.x[ahead])
+        law, same = made.law, no_change_forecast(race.x[known], y[known], race.x[ahead])
         found = error(made.predict(race.x[ahead]), y[ahead], law)
         plain = error(same, y[ahead], law)
         # Run noise as the fit itself estimates it; noise of queries from the draws that all metrics share.
-        own = intervals.run_noise(made, scaled(law, y, block)[np.ix_(known, known)], race.draws, random)
+        own = bootstrap.run_noise(
+            made, covariance_in_law_space(law, y, block)[np.ix_(known, known)], race.draws, random
+        )
         spread = shared[:, i] if law == "trend" else shared[:, i] / y
         targets = link(law, y) + spread + own[:, None] * random.standard_normal((race.draws, n))
-        theta, _ = laws.solve(law, race.x[known], targets[:, known], made.theta)
+        theta, _ = fitting.solve(law, race.x[known], targets[:, known], made.theta)
         # Few residuals tell little of the noise: some simulated studies are beyond all bounds.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             observed = targets if law == "trend" else np.exp(targets)
             errors = error(evaluate(law, theta, race.x[ahead]), observed[:, ahead], law)
-            same = unchanged(race.x[known], observed[:, known], race.x[ahead])
+            same = no_change_forecast(race.x[known], observed[:, known], race.x[ahead])
             plains = error(same, observed[:, ahead], law)
         drawn[metric] = errors
         rows.append(
@@ -97,15 +99,15 @@ def ranked(race: Race) -> list[Row]:
     return [{**row, "position": i + 1} for i, row in enumerate(rows)]
 
 
-def preferred(names: tuple[str, ...], x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> laws.Fit | None:
+def preferred(names: tuple[str, ...], x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> fitting.LawFit | None:
     """The law that AICc prefers on the known points, a trend only where it is the only one; None if none fits."""
     names = names if len(names) == 1 else tuple(law for law in names if law != "trend")
-    made = [fit for fit in (fitted(law, x, y, noise) for law in names) if fit.converged]
+    made = [fit for fit in (fit_with_query_noise(law, x, y, noise) for law in names) if fit.converged]
     scores = [fit.quality()["aicc"] for fit in made]
     order = [float("inf") if score is None else score for score in scores]
     return made[int(np.argmin(order))] if made else None
 
 
 def _ends(name: str, values: np.ndarray) -> Row:
-    ends = np.quantile(values, intervals.ENDS)
+    ends = np.quantile(values, bootstrap.QUANTILES_95)
     return {f"{name}_{k}": float(v) if abs(v) < OPEN else None for k, v in zip(("low", "high"), ends, strict=True)}

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from statsmodels.regression.linear_model import OLS
 
-from rankscale import intervals, laws
-from rankscale.axes import Origin
 from rankscale.core.seeding import generator
 from rankscale.evaluation.decomposition import NORMAL
-from rankscale.shapes import LAWS, NO_CHANGE, evaluate, link, named
+from rankscale.laws import bootstrap, fitting
+from rankscale.laws.forms import LAWS, NO_CHANGE, evaluate, link, named_parameters
+from rankscale.laws.holdout import ForecastSplit
 
 GRID = 60
 LOOSE = 10  # from end to end of an exponent's interval: more is no knowledge of it
@@ -22,7 +22,7 @@ OUTLYING = 12  # times the middle residual; Gaussian ones reach some 6 among 200
 Row = dict[str, object]
 
 
-class Task(NamedTuple):
+class FitTask(NamedTuple):
     """Points `x` [n, v] with `y` [n], their covariance from queries [n, n] or None, and what is asked of them."""
 
     where: Row
@@ -31,13 +31,13 @@ class Task(NamedTuple):
     noise: np.ndarray | None
     runs: list[Row]
     names: tuple[str, ...]
-    origins: list[Origin]
+    origins: list[ForecastSplit]
     influence: bool
     draws: int
     seed: int
 
 
-class Result(NamedTuple):
+class FitRows(NamedTuple):
     """Rows of the tables of the same names."""
 
     fits: list[Row]
@@ -46,12 +46,12 @@ class Result(NamedTuple):
     influence: list[Row]
 
 
-def fitted(law: str, x: np.ndarray, y: np.ndarray, noise: np.ndarray | None) -> laws.Fit:
+def fit_with_query_noise(law: str, x: np.ndarray, y: np.ndarray, noise: np.ndarray | None) -> fitting.LawFit:
     """One law fitted to points whose covariance from queries is `noise` [n, n], None without any.
 
     A power law is not fitted where a value is lost in that noise: its logarithm would mean nothing.
     """
-    made = laws.fit(law, x, y)
+    made = fitting.fit(law, x, y)
     lost = np.zeros(1, bool) if noise is None else NORMAL * np.sqrt(np.diag(noise)) >= np.abs(y)
     if made.converged and law != "trend" and lost.any():
         made.converged = False
@@ -59,28 +59,28 @@ def fitted(law: str, x: np.ndarray, y: np.ndarray, noise: np.ndarray | None) -> 
     return made
 
 
-def scaled(law: str, y: np.ndarray, noise: np.ndarray | None) -> np.ndarray | None:
+def covariance_in_law_space(law: str, y: np.ndarray, noise: np.ndarray | None) -> np.ndarray | None:
     """A covariance in the law's space: relative for a power law."""
     return noise if law == "trend" or noise is None else noise / np.outer(y, y)
 
 
-def done(task: Task) -> Result:
+def run_fit_task(task: FitTask) -> FitRows:
     """All rows of one task."""
-    result = Result([], [], [], [])
+    result = FitRows([], [], [], [])
     for law in task.names:
         what = {**task.where, "law": law}
-        made = fitted(law, task.x, task.y, task.noise)
+        made = fit_with_query_noise(law, task.x, task.y, task.noise)
         if not made.converged:
             empty = ("r2", "rmse", "aicc", "parameter", "estimate", "low", "high", "hc3_low", "hc3_high")
             said = {"n_points": len(made.x), "converged": False, "note": made.note}
             result.fits.append({**what, **said, **dict.fromkeys(empty)})
             continue
         random = generator(task.seed, *what.values())
-        drawn = intervals.simulate(made, scaled(law, made.y, task.noise), task.draws, random)
+        drawn = bootstrap.simulate(made, covariance_in_law_space(law, made.y, task.noise), task.draws, random)
         result.fits.extend(_fits(made, drawn, what))
         if task.x.shape[1] == 1:
             x = np.geomspace(made.x.min(), made.x.max(), GRID)
-            lines = zip(x, made.predict(x), *intervals.band(made, drawn, x), strict=True)
+            lines = zip(x, made.predict(x), *bootstrap.band(made, drawn, x), strict=True)
             result.curves.extend({**what, **dict(zip(("x", "y", "low", "high"), p, strict=True))} for p in lines)
         if task.influence and law != "trend":
             result.influence.extend(_influence(made, drawn, task, what))
@@ -89,9 +89,9 @@ def done(task: Task) -> Result:
     return result
 
 
-def _fits(made: laws.Fit, drawn: intervals.Draws, what: Row) -> Iterator[Row]:
-    found = intervals.parameters(made, drawn)
-    note = "; ".join([*([made.note] if made.note else []), *cautions(made, found)])
+def _fits(made: fitting.LawFit, drawn: bootstrap.BootstrapDraws, what: Row) -> Iterator[Row]:
+    found = bootstrap.parameters(made, drawn)
+    note = "; ".join([*([made.note] if made.note else []), *fit_warnings(made, found)])
     straight = hc3(made) if not LAWS[made.law].robust else {}
     row = {**what, "n_points": len(made.x), "converged": True, "note": note, **made.quality()}
     for name, (estimate, low, high) in found.items():
@@ -100,7 +100,7 @@ def _fits(made: laws.Fit, drawn: intervals.Draws, what: Row) -> Iterator[Row]:
         yield {**row, **named, "hc3_low": ends[0], "hc3_high": ends[1]}
 
 
-def cautions(made: laws.Fit, found: dict[str, tuple]) -> Iterator[str]:
+def fit_warnings(made: fitting.LawFit, found: dict[str, tuple]) -> Iterator[str]:
     """What a reader must know of a fit that converged: what its data do not tell, and points that are far off."""
     if "delta" in found and found["delta"][1] is None and found["delta"][0] > 0:
         yield "the floor cannot be told from 0"
@@ -118,7 +118,7 @@ def cautions(made: laws.Fit, found: dict[str, tuple]) -> Iterator[str]:
         yield f"a point lies {residuals.max() / typical:.0f} times as far off as the middle one; intervals count it"
 
 
-def hc3(made: laws.Fit) -> dict[str, tuple[float, float]]:
+def hc3(made: fitting.LawFit) -> dict[str, tuple[float, float]]:
     """The 95 % intervals of a straight law from its residuals alone, whatever their spread (MacKinnon and White 1985).
 
     Empty where a point lies on the line by its leverage alone.
@@ -132,15 +132,15 @@ def hc3(made: laws.Fit) -> dict[str, tuple[float, float]]:
     return dict(zip(LAWS[made.law].parameters, map(tuple, fitted.conf_int().tolist()), strict=True))
 
 
-def _influence(made: laws.Fit, drawn: intervals.Draws, task: Task, what: Row) -> Iterator[Row]:
+def _influence(made: fitting.LawFit, drawn: bootstrap.BootstrapDraws, task: FitTask, what: Row) -> Iterator[Row]:
     """Each point's residual, and what the law becomes without it."""
     n = len(made.x)
     target = np.tile(link(made.law, made.y), (n, 1))
-    theta, _ = laws.solve(made.law, made.x, target, made.theta, weights=1 - np.eye(n))
+    theta, _ = fitting.solve(made.law, made.x, target, made.theta, weights=1 - np.eye(n))
     names = LAWS[made.law].parameters
     at = names.index("alpha")
-    alpha = named(made.law, theta)[:, at]
-    spread = named(made.law, drawn.theta)[:, at].std()
+    alpha = named_parameters(made.law, theta)[:, at]
+    spread = named_parameters(made.law, drawn.theta)[:, at].std()
     top = made.x[np.lexsort(made.x.T[::-1])[-1]][None]
     largest = evaluate(made.law, theta, top)[:, 0] / made.predict(top)[0] - 1
     fitted, residuals = made.predict(made.x), made.residuals()
@@ -158,7 +158,7 @@ def _influence(made: laws.Fit, drawn: intervals.Draws, task: Task, what: Row) ->
         }
 
 
-def unchanged(x: np.ndarray, y: np.ndarray, ahead: np.ndarray) -> np.ndarray:
+def no_change_forecast(x: np.ndarray, y: np.ndarray, ahead: np.ndarray) -> np.ndarray:
     """What the largest known sizes show: the forecast of whoever expects no change at `ahead` [m, v].
 
     `y` is [n] or [draws, n], the result [m] or [draws, m]: the mean of the known points nearest to each one ahead, cut
@@ -170,24 +170,24 @@ def unchanged(x: np.ndarray, y: np.ndarray, ahead: np.ndarray) -> np.ndarray:
     return y @ (nearest / nearest.sum(1, keepdims=True)).T
 
 
-def _forecasts(task: Task, origin: Origin) -> Iterator[Row]:
+def _forecasts(task: FitTask, origin: ForecastSplit) -> Iterator[Row]:
     """The points ahead of one origin by each law, and by `no change`."""
     known, ahead = origin.known, origin.ahead
     x, y = task.x[known], task.y[known]
     both = np.append(known, ahead)
     names = tuple(law for law in task.names if law != "trend" or len(task.names) == 1)
     for law in (*names, NO_CHANGE):
-        predicted, low, high = unchanged(x, y, task.x[ahead]), None, None
+        predicted, low, high = no_change_forecast(x, y, task.x[ahead]), None, None
         aicc = None
         if law != NO_CHANGE:
             shared = None if task.noise is None else task.noise[np.ix_(both, both)]
-            made = fitted(law, x, y, None if shared is None else shared[: len(y), : len(y)])
+            made = fit_with_query_noise(law, x, y, None if shared is None else shared[: len(y), : len(y)])
             if not made.converged or (law != "trend" and (task.y[ahead] <= 0).any()):
                 continue
             aicc = made.quality()["aicc"]
-            noise = scaled(law, task.y[both], shared)
+            noise = covariance_in_law_space(law, task.y[both], shared)
             random = generator(task.seed, "forecast", *task.where.values(), law, len(known))
-            predicted, low, high = intervals.forecast(made, task.x[ahead], noise, task.draws, random)
+            predicted, low, high = bootstrap.forecast(made, task.x[ahead], noise, task.draws, random)
         for i, place in enumerate(ahead):
             value = task.y[place]
             yield {

@@ -50,7 +50,7 @@ def per_query(metric: str, seen: pd.DataFrame, parts: np.ndarray, ties: str) -> 
     return seen[name].to_numpy(float) if name in FULL else None
 
 
-class Noise:
+class QueryCovariance:
     """Covariance of metrics between checkpoints from sampling the queries, paired by query.
 
     The parts' noise is that of their pseudo-values, all others' that of their values query by query. Metrics that are

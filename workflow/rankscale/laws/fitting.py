@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rankscale.shapes import LAWS, columns, evaluate, link, named
-from rankscale.solver import descend
+from rankscale.laws.forms import LAWS, as_columns, evaluate, link, named_parameters
+from rankscale.laws.least_squares import levenberg_marquardt
 
 FLAT = 1e-6  # in logarithms: less than that is no change
 SHARES = (0.0, 0.3, 0.6, 0.8, 0.9, 0.97, 0.995)  # floors to start from, of the smallest value
@@ -19,7 +19,7 @@ NEAR = (0.0, 0.9)
 
 
 @dataclass
-class Fit:
+class LawFit:
     """A law fitted to points `x` [n, v], `y` [n]; `theta` are its working parameters [p]."""
 
     law: str
@@ -58,13 +58,15 @@ class Fit:
 
     def named(self) -> dict[str, float]:
         """The parameters by name."""
-        return dict(zip(LAWS[self.law].parameters, map(float, named(self.law, self.theta[None])[0]), strict=True))
+        return dict(
+            zip(LAWS[self.law].parameters, map(float, named_parameters(self.law, self.theta[None])[0]), strict=True)
+        )
 
 
-def fit(law: str, x: np.ndarray, y: np.ndarray) -> Fit:
+def fit(law: str, x: np.ndarray, y: np.ndarray) -> LawFit:
     """Fit one law to points `x` [n] or [n, v]. A fit that cannot be made says why and is not `converged`."""
-    made = Fit(law, columns(np.asarray(x, float)), np.asarray(y, float))
-    made.note = refuse(law, made.x, made.y)
+    made = LawFit(law, as_columns(np.asarray(x, float)), np.asarray(y, float))
+    made.note = why_unfittable(law, made.x, made.y)
     if made.note:
         return made
     theta, converged = solve(law, made.x, link(law, made.y)[None])
@@ -82,7 +84,7 @@ def fit(law: str, x: np.ndarray, y: np.ndarray) -> Fit:
     return made
 
 
-def refuse(law: str, x: np.ndarray, y: np.ndarray) -> str:
+def why_unfittable(law: str, x: np.ndarray, y: np.ndarray) -> str:
     """Why these points cannot carry this law; empty if they can."""
     needed = len(LAWS[law].parameters) + (3 if LAWS[law].robust else 1)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
@@ -148,7 +150,7 @@ def solve(
         there = np.tile(target, (times, 1)), u
         points = None if weights is None else np.tile(weights, (times, 1))
         how = {"weights": points, "held": held_at, "tolerance": tolerance, "iterations": iterations}
-        found = descend(LAWS[law].curve, theta, *there, **how)
+        found = levenberg_marquardt(LAWS[law].curve, theta, *there, **how)
         theta, objective, converged = (a.reshape(times, len(target), *a.shape[1:]) for a in found)
         best = objective.argmin(0)
         return theta[best, each], converged[best, each]

@@ -9,7 +9,7 @@ import pandas as pd
 ONE, TWO = ("line", "floor", "trend"), ("joint", "additive")  # laws of one variable and of two
 
 
-class Points(NamedTuple):
+class PointSet(NamedTuple):
     """The points of one fit: metrics rows, where each lies on the axis [n, v], and whether it is a headline."""
 
     axis: str
@@ -19,7 +19,7 @@ class Points(NamedTuple):
     headline: bool = False
 
 
-def sizes(rows: pd.DataFrame, axis: str) -> np.ndarray:
+def coordinates(rows: pd.DataFrame, axis: str) -> np.ndarray:
     """Where rows of the metrics table lie on an axis, float64 [n, v].
 
     `model` is encoder parameters, `model_with_head` those and the head's; `data` is training queries, `tokens` those
@@ -38,7 +38,7 @@ def sizes(rows: pd.DataFrame, axis: str) -> np.ndarray:
     return columns[axis]().to_numpy(float).reshape(len(rows), -1)
 
 
-def fixed_of(axis: str, finals: pd.DataFrame) -> str:
+def headline_slice(axis: str, finals: pd.DataFrame) -> str:
     """What the headline fit of an axis holds fixed."""
     if axis in ("model", "model_with_head"):
         return f"train_queries={finals.train_queries.max()}"
@@ -47,30 +47,30 @@ def fixed_of(axis: str, finals: pd.DataFrame) -> str:
     return "all cells" if axis == "grid" else "lower envelope"
 
 
-def scales(rows: pd.DataFrame) -> Iterator[Points]:
+def point_sets(rows: pd.DataFrame) -> Iterator[PointSet]:
     """Every set of points that a law is fitted to but for the compute envelope."""
-    top = {axis: fixed_of(axis, rows) for axis in ("model", "data")}
+    top = {axis: headline_slice(axis, rows) for axis in ("model", "data")}
     for queries, some in rows.groupby("train_queries"):
         fixed = f"train_queries={queries}"
-        yield Points("model", fixed, some, sizes(some, "model"), fixed == top["model"])
+        yield PointSet("model", fixed, some, coordinates(some, "model"), fixed == top["model"])
     largest = rows[rows.train_queries == rows.train_queries.max()]
-    yield Points("model_with_head", top["model"], largest, sizes(largest, "model_with_head"))
+    yield PointSet("model_with_head", top["model"], largest, coordinates(largest, "model_with_head"))
     for _, some in rows.groupby("encoder_parameters"):
         for model, of_model in some.groupby("model"):
             fixed = f"model={model}"
-            yield Points("data", fixed, of_model, sizes(of_model, "data"), fixed == top["data"])
+            yield PointSet("data", fixed, of_model, coordinates(of_model, "data"), fixed == top["data"])
     largest = rows["model=" + rows.model == top["data"]]
-    yield Points("tokens", top["data"], largest, sizes(largest, "tokens"))
+    yield PointSet("tokens", top["data"], largest, coordinates(largest, "tokens"))
     for axis in ("compute", "compute_proxy"):
-        yield Points(axis, "all cells", rows, sizes(rows, axis))
-    yield Points("grid", "all cells", rows, sizes(rows, "grid"), True)
+        yield PointSet(axis, "all cells", rows, coordinates(rows, axis))
+    yield PointSet("grid", "all cells", rows, coordinates(rows, "grid"), True)
 
 
-def envelope(points: Points, values: np.ndarray) -> Points:
+def envelope(points: PointSet, values: np.ndarray) -> PointSet:
     """The cells that no cheaper cell beats on a metric, `values` [n]: what the best use of each budget gives."""
     order = np.argsort(points.x[:, 0], kind="stable")
     kept = order[values[order] <= np.minimum.accumulate(values[order])]
-    return Points(points.axis, "lower envelope", points.rows.iloc[kept], points.x[kept])
+    return PointSet(points.axis, "lower envelope", points.rows.iloc[kept], points.x[kept])
 
 
 def law_names(metric: str, axis: str) -> tuple[str, ...]:
@@ -79,36 +79,3 @@ def law_names(metric: str, axis: str) -> tuple[str, ...]:
     if axis == "grid":
         return () if signed else TWO
     return ("trend",) if signed else ONE
-
-
-class Origin(NamedTuple):
-    """Where a forecast starts from: the points that are known, those to be forecast, and whether it is the study's
-    own hold-out (the others roll forward to it and beyond)."""
-
-    known: np.ndarray
-    ahead: np.ndarray
-    held_out: bool
-
-
-def origins(points: Points, hold: dict[str, int]) -> list[Origin]:
-    """The forecasts to be made on an axis, from few known sizes to all but one; only the study's own hold-out where
-    the points are no headline.
-
-    On the grid the largest sizes and the largest subsets are left out together, and the cells that are large in both
-    are forecast; where only one of the two is held out, in that one.
-    """
-    asked = [hold["model"], hold["data"]] if points.axis == "grid" else [hold.get(points.axis, 0)]
-    if not any(asked):
-        return []
-    ranks = np.column_stack([np.unique(column, return_inverse=True)[1].reshape(-1) for column in points.x.T])
-    counts = ranks.max(0) + 1
-    rolling = [(out,) * len(counts) for out in range(1, int(counts.max()))] if points.headline else []
-    made = []
-    for left in dict.fromkeys([*rolling, tuple(asked)]):
-        if (counts - left < 2).any():
-            continue
-        held = np.array(left) > 0
-        known, ahead = (ranks < counts - left).all(1), (ranks >= counts - left)[:, held].all(1)
-        if known.sum() > 1 and ahead.any():
-            made.append(Origin(np.flatnonzero(known), np.flatnonzero(ahead), left == tuple(asked)))
-    return made
