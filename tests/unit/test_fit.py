@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rankscale import fit, outlook
+from rankscale import fit
 from rankscale.core.errors import StudyError
 from rankscale.laws import holdout, study_fit
 from rankscale.laws.fit_tasks import FitTask, no_change_forecast, run_fit_task
 from rankscale.laws.metric_ranking import MetricComparison, rank_metrics
 from rankscale.laws.query_covariance import QueryCovariance, per_query, values_of
+from rankscale.report import narrative, tables
 from rankscale.storage import tables
 from tests.conftest import stage
 from tests.unit.synthetic import write_study
@@ -85,7 +86,7 @@ def test_a_known_law_is_forecast_well_and_ranked_above_no_change(found):
 
 def test_the_claim_is_said_with_its_uncertainty(synthetic, found):
     metrics = tables.read("metrics", synthetic / "metrics.parquet").to_pandas()
-    said = outlook.race(found["ranking"], metrics)
+    said = narrative.forecast_sentences(found["ranking"], metrics)
     assert len(said) == 3
     number = r"[\d.]+%"
     within = rf"of {number} \[{number}, {number}\], no change of {number}"
@@ -94,7 +95,7 @@ def test_the_claim_is_said_with_its_uncertainty(synthetic, found):
     assert re.match(pattern, said[0])
     row = found["ranking"].query("axis == 'model' and metric == 'cross_entropy'").iloc[0]
     assert f"that is {'' if row.significant else 'not '}significant" in said[0]
-    table = outlook.ranking_table(found["ranking"], metrics)
+    table = tables.ranking_table(found["ranking"], metrics)
     assert list(table.columns[:3]) == ["axis", "metric", "law"]
     assert len(table) == 9
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from rankscale import versus
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.evaluation.decomposition import TIES
 from rankscale.evaluation.paired_tests import paired_differences
+from rankscale.report import study_comparison
 
 
 def main(args: argparse.Namespace) -> None:
@@ -26,7 +26,7 @@ def main(args: argparse.Namespace) -> None:
         raise StudyError(f"{args.first} and {args.second}: give two tables, or the folders of two studies")
     if args.first.is_dir():
         log.info("comparing two studies")
-        print(versus.compare(args.first, args.second, args.figure, args.table))
+        print(study_comparison.compare(args.first, args.second, args.figure, args.table))
         return
     if args.figure or args.table:
         raise StudyError("--figure and --table are for two studies: give their folders")

@@ -9,9 +9,9 @@ from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
-from rankscale.figures import FIGURES
-from rankscale.findings import left_out, standing
-from rankscale.panels import Study
+from rankscale.report.figures.registry import FIGURES
+from rankscale.report.figures.style import StudyTables
+from rankscale.report.narrative import describe_missing_runs, progress_phrase
 from rankscale.storage import tables
 from rankscale.storage.schemas import UNFINISHED
 
@@ -26,11 +26,11 @@ def main(args: argparse.Namespace) -> None:
     if "plan" in args.figures and not (args.plan and args.plan_grid):
         raise StudyError("the figure plan needs --plan and --plan-grid")
     given = [name for name in (*TABLES, *PLAN) if getattr(args, name)]
-    study = Study(**{name: tables.read(name, getattr(args, name)).to_pandas() for name in given})
+    study = StudyTables(**{name: tables.read(name, getattr(args, name)).to_pandas() for name in given})
     missing = tables.read("left_out", args.left_out).to_pylist()
     # What is still to come is counted, what is lost is named.
-    lost = left_out([run for run in missing if run["status"] != UNFINISHED])
-    note = ". ".join(filter(None, (standing(study.metrics, missing).capitalize(), lost)))
+    lost = describe_missing_runs([run for run in missing if run["status"] != UNFINISHED])
+    note = ". ".join(filter(None, (progress_phrase(study.metrics, missing).capitalize(), lost)))
     log.info("drawing %d figures", len(args.figures))
     for name in progress(args.figures, "draw", "figure"):
         figure = FIGURES[name](study)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
-from rankscale.findings import left_out as told
+from rankscale.report.narrative import describe_missing_runs as told
 from rankscale.storage import schemas, tables
 from rankscale.storage.schemas import UNFINISHED
 

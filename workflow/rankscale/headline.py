@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 from rankscale.core.errors import StudyError
-from rankscale.findings import AXES, claim, findings, headline_table, left_out, standing
+from rankscale.report.narrative import describe_missing_runs, progress_phrase
+from rankscale.report.tables import headline_table
+from rankscale.report.verdicts import AXES, claim_sentence, scaling_verdicts
 from rankscale.storage import tables
 
 
@@ -14,13 +16,13 @@ def main(folder: Path) -> None:
     read = {n: tables.read(n, folder / f"{n}.parquet").to_pandas() for n in ("metrics", "fits", "forecasts")}
     if read["metrics"].empty:
         raise StudyError(f"{folder}/metrics.parquet: holds no finished run")
-    found = findings(**read)
+    found = scaling_verdicts(**read)
     missing = tables.read("left_out", folder / "left_out.parquet").to_pylist()
-    for note in filter(None, (standing(read["metrics"], missing).capitalize(), left_out(missing))):
+    for note in filter(None, (progress_phrase(read["metrics"], missing).capitalize(), describe_missing_runs(missing))):
         print(f"{note}.")
     print(f"\n{headline_table(read['metrics']).to_markdown(index=False, disable_numparse=True, tablefmt='simple')}\n")
     for axis in AXES:
-        print(f"Only Rank-Entropy scales, {axis} axis: {claim(found, axis)}.")
+        print(f"Only Rank-Entropy scales, {axis} axis: {claim_sentence(found, axis)}.")
     print(f"\nIn words: {folder / 'summary.md'}")
     if (folder / "report.html").exists():
         print(f"Report:   {folder / 'report.html'}")

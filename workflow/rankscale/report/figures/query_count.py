@@ -3,17 +3,17 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from rankscale.findings import NAMES
-from rankscale.panels import PART_COLOURS, Study, panels, subtitle
+from rankscale.report.figures.style import PART_COLOURS, StudyTables, subplots, subtitle
+from rankscale.report.labels import NAMES
 
 
-def queries(study: Study) -> plt.Figure:
+def queries(study: StudyTables) -> plt.Figure:
     """The parts of the largest model's loss as queries are dropped, with and without the correction."""
     headline = study.headline()
     sweep = headline.sweep
     largest = headline.finals().sort_values(["train_queries", "encoder_parameters"]).model
     shown = [model for model in largest if (sweep.model == model).any()]
-    figure, axes = panels(3, 1, 9.5, 3.4)
+    figure, axes = subplots(3, 1, 9.5, 3.4)
     figure.suptitle(subtitle(study.headline()), fontsize=9)
     if not shown:
         axes[0].text(0.5, 0.5, "no finished run to look at", transform=axes[0].transAxes, ha="center")

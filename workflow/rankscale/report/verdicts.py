@@ -7,16 +7,14 @@ import pandas as pd
 from rankscale.evaluation.decomposition import PARTS
 from rankscale.laws.axes import headline_slice
 from rankscale.laws.forms import NO_CHANGE
-from rankscale.storage.schemas import UNFINISHED
+from rankscale.report.labels import NAMES, error_text
 
-NAMES = dict(zip(PARTS, ("Cross-entropy", "Rank-Entropy", "Rank-Score-Alignment", "Score-Uncertainty"), strict=True))
 AXES = ("model", "data", "compute")
 FEW = 5  # points; with fewer nothing is claimed either way
-NAMED = 8  # runs left out that are named one by one
 FOLLOWS = 0.9  # R^2 from which a metric is said to follow a law
 
 
-class Finding(NamedTuple):
+class ScalingVerdict(NamedTuple):
     """One metric on one axis, at the largest subset, model, or along the compute envelope.
 
     `slope` is the exponent of the line law (of the trend, in nats per e-fold, where a metric may be negative), with
@@ -40,10 +38,6 @@ class Finding(NamedTuple):
     scales: bool | None
 
 
-# What the run of a checkpoint searched, in words.
-SEARCHED = {"full": "all documents", "pooled": "pooled documents"}
-
-
 def headline_of(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     """The rows of the headline: the first test set, and hard candidates where there are any."""
     split = metrics.split.iloc[0]
@@ -51,17 +45,17 @@ def headline_of(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     return table[(table.split == split) & (table.candidates == ("hard" if "hard" in kinds else kinds[0]))]
 
 
-def findings(
+def scaling_verdicts(
     metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame, fixed: dict[str, str] | None = None
-) -> list[Finding]:
+) -> list[ScalingVerdict]:
     """One finding per metric and axis of the headline; `fixed` says what another fit of an axis than its own holds."""
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
     fits, forecasts = headline_of(fits, metrics), headline_of(forecasts[forecasts.held_out], metrics)
     held = {axis: headline_slice(axis, finals) for axis in AXES} | (fixed or {})
-    return [_finding(metric, axis, held[axis], fits, forecasts) for axis in AXES for metric in PARTS]
+    return [_verdict_of(metric, axis, held[axis], fits, forecasts) for axis in AXES for metric in PARTS]
 
 
-def _finding(metric: str, axis: str, fixed: str, fits: pd.DataFrame, forecasts: pd.DataFrame) -> Finding:
+def _verdict_of(metric: str, axis: str, fixed: str, fits: pd.DataFrame, forecasts: pd.DataFrame) -> ScalingVerdict:
     straight = "trend" if metric == "score_uncertainty" else "line"
 
     def of(table: pd.DataFrame) -> pd.DataFrame:
@@ -83,7 +77,7 @@ def _finding(metric: str, axis: str, fixed: str, fits: pd.DataFrame, forecasts: 
     }
     r2 = _number(rows[rows.law == law].r2)
     verdict, scales = _verdict(straight, (slope, low, high), r2, law, errors, rows)
-    return Finding(
+    return ScalingVerdict(
         metric,
         axis,
         fixed,
@@ -121,22 +115,17 @@ def _verdict(
         return f"falls after a law ({law} R² {r2:.2f}); no forecast tests it", None
     error, same = errors[law][0], errors[NO_CHANGE][0]
     if error >= same:
-        worse = f"no better ({said(law, error)}) than no change ({said(law, same)})"
+        worse = f"no better ({error_text(law, error)}) than no change ({error_text(law, same)})"
         return f"falls, but the {law} forecasts what was held out {worse}", False
-    within = f"within {said(law, error)} (no change: {said(law, same)})"
+    within = f"within {error_text(law, error)} (no change: {error_text(law, same)})"
     return f"scales: the {law} forecasts what was held out {within}", True
-
-
-def said(law: str, error: float, sign: str = "") -> str:
-    """An error in words; a trend's is in nats."""
-    return f"{error:{sign}.3f} nats" if law == "trend" else f"{error:{sign}.1%}"
 
 
 def _number(column: pd.Series) -> float | None:
     return None if column.empty or pd.isna(column.iloc[0]) else float(column.iloc[0])
 
 
-def claim(found: list[Finding], axis: str) -> str:
+def claim_sentence(found: list[ScalingVerdict], axis: str) -> str:
     """Whether "only Rank-Entropy scales" shows on one axis, in a sentence."""
     of_axis = {f.metric: f for f in found if f.axis == axis}
     if not any(f.errors for f in of_axis.values()):
@@ -152,73 +141,3 @@ def claim(found: list[Finding], axis: str) -> str:
         return "holds here: Rank-Entropy scales, the other two parts and the cross-entropy do not"
     others = " and ".join(NAMES[m] for m in scaling if m != "rank_entropy")
     return f"does not hold here as stated: besides Rank-Entropy, {others} scales by the same checks"
-
-
-def _interval(
-    value: float | None, low: float | None, high: float | None, digits: int = 3, open_ends: bool = False
-) -> str:
-    if value is None:
-        return "-"
-    if low is None and high is None and not open_ends:
-        return f"{value:.{digits}f}"
-    ends = ["open" if end is None else f"{end:.{digits}f}" for end in (low, high)]
-    return f"{value:.{digits}f} [{', '.join(ends)}]"
-
-
-def headline_table(metrics: pd.DataFrame) -> pd.DataFrame:
-    """The end of training of each model on the largest subset: the four with their intervals, and MRR."""
-    finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
-    finals = finals[finals.train_queries == finals.train_queries.max()].sort_values(["encoder_parameters", "seed"])
-    rows = []
-    for row in finals.to_dict("records"):
-        cells = {"model": row["model"], "N": f"{row['encoder_parameters']:,}", "seed": row["seed"]}
-        for name, title in (*NAMES.items(), ("mrr", "MRR")):
-            cells[title] = _interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
-        if pd.notna(row["ndcg_10"]):
-            cells[f"nDCG@10, {SEARCHED[row['retrieval']]}"] = f"{row['ndcg_10']:.3f}"
-        rows.append(cells)
-    return pd.DataFrame(rows)
-
-
-def scaling_table(found: list[Finding]) -> pd.DataFrame:
-    """One row per axis and metric: the slope, the law that AICc prefers, and what each law forecast."""
-    rows = []
-    for f in found:
-        errors = [
-            f"{law} {said(kind, error)} (bias {said(kind, bias, '+')})"
-            for kind in ["trend" if f.metric == "score_uncertainty" else "line"]
-            for law in ("line", "floor", "trend", NO_CHANGE)
-            for error, bias in [f.errors.get(law, (None, None))]
-            if error is not None
-        ]
-        rows.append(
-            {
-                "axis": f"{f.axis} ({f.fixed.replace('=', ' ')})",
-                "metric": NAMES[f.metric],
-                "slope": ("b " if f.metric == "score_uncertainty" else "alpha ") + _interval(f.slope, f.low, f.high),
-                "law": f.law if f.r2 is None else f"{f.law}, R² {f.r2:.3f}",
-                "floor": "-" if f.floor is None else _interval(*f.floor, digits=2, open_ends=True),
-                "held-out error": ", ".join(errors) or "-",
-                "covered": f"{f.covered[0]} of {f.covered[1]}" if f.covered[1] else "-",
-                "verdict": f.verdict,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def left_out(runs: list[dict[str, object]]) -> str:
-    """The runs that no table or figure counts, in words; empty if there are none."""
-    named = []
-    for run in runs:
-        how = "not finished yet" if run["status"] == UNFINISHED else f"{run['status']} after step {run['step']}"
-        named.append(f"{run['model']} on {run['subset']}, seed {run['seed']} ({how})")
-    more = [f"and {len(named) - NAMED} more (left_out.parquet)"] if len(named) > NAMED + 1 else []
-    named = named[:NAMED] + more if more else named
-    return f"Left out of all metrics, fits and figures: {'; '.join(named)}" if named else ""
-
-
-def standing(metrics: pd.DataFrame, missing: list[dict[str, object]]) -> str:
-    """How much of a study that is not finished is there, in words; empty if all of it is."""
-    to_come = sum(run["status"] == UNFINISHED for run in missing)
-    done = len(metrics.groupby(["model", "train_queries", "seed"])) + len(missing) - to_come
-    return f"as it stands: {done} of {done + to_come} runs" if to_come else ""

@@ -6,8 +6,9 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from rankscale.findings import NAMES, headline_of
 from rankscale.laws.forms import NO_CHANGE
+from rankscale.report.labels import NAMES
+from rankscale.report.verdicts import headline_of
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -42,7 +43,7 @@ CANDIDATES = {"hard": "#0072B2", "random": "#E69F00"}
 MARKERS = "osD^vP*XhpdH<>8"
 
 
-class Study(NamedTuple):
+class StudyTables(NamedTuple):
     """The tables that the figures show."""
 
     metrics: pd.DataFrame
@@ -54,30 +55,30 @@ class Study(NamedTuple):
     plan: pd.DataFrame | None = None
     plan_grid: pd.DataFrame | None = None
 
-    def headline(self) -> "Study":
+    def headline(self) -> "StudyTables":
         """What the findings speak of: one test set, one kind of candidates."""
         tables = self._asdict().items()
         kept = ("plan", "plan_grid")
-        return Study(**{k: table if k in kept else headline_of(table, self.metrics) for k, table in tables})
+        return StudyTables(**{k: table if k in kept else headline_of(table, self.metrics) for k, table in tables})
 
     def finals(self) -> pd.DataFrame:
         """The ends of training."""
         return self.metrics[self.metrics.checkpoint == "final"]
 
 
-def panels(columns: int = 2, rows: int = 2, width: float = 8, height: float = 6) -> tuple:
+def subplots(columns: int = 2, rows: int = 2, width: float = 8, height: float = 6) -> tuple:
     """A figure of `rows` x `columns` axes, flattened; width and height in inches."""
     figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
     return figure, axes.ravel()
 
 
-def subtitle(study: Study) -> str:
+def subtitle(study: StudyTables) -> str:
     """Study, test set and candidates, in words."""
     row = study.metrics.iloc[0]
     return f"{row.study}: {row.n_queries} {row.split} queries, {row.n_candidates} {row.candidates} candidates"
 
 
-def said(fixed: str) -> str:
+def describe_slice(fixed: str) -> str:
     """What a fit held fixed, in words."""
     name, _, value = fixed.partition("=")
     return f"D = {int(value):,}" if name == "train_queries" else value or name
@@ -92,13 +93,13 @@ def draw_points(
     return ax.errorbar(x, y, errors, fmt=marker, color=colour, ms=4, lw=0.8, label=label, alpha=0.9, zorder=3)
 
 
-def blank(ax: plt.Axes, why: str) -> None:
+def empty_panel(ax: plt.Axes, why: str) -> None:
     """A panel that has nothing to show says why, without axes."""
     ax.axis("off")
     ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center")
 
 
-def dress(ax: plt.Axes, rows: pd.DataFrame, metric: str, axis: str) -> None:
+def format_axis(ax: plt.Axes, rows: pd.DataFrame, metric: str, axis: str) -> None:
     """Scales, ticks, title and labels of a panel that shows `metric` of `rows` over one axis."""
     ax.margins(y=0.12)  # room for what is written at the foot of a panel
     ax.set_xscale("log")
@@ -119,7 +120,7 @@ def dress(ax: plt.Axes, rows: pd.DataFrame, metric: str, axis: str) -> None:
     ax.set_ylabel("nats")
 
 
-def draw_curves(ax: plt.Axes, study: Study, metric: str, axis: str, fixed: str) -> set[str]:
+def draw_curves(ax: plt.Axes, study: StudyTables, metric: str, axis: str, fixed: str) -> set[str]:
     """The fitted laws of one set of points, with bands, or why there is none; which were drawn."""
     curves = study.curves[(study.curves.metric == metric) & (study.curves.axis == axis) & (study.curves.fixed == fixed)]
     fits = study.fits[(study.fits.metric == metric) & (study.fits.axis == axis) & (study.fits.fixed == fixed)]

@@ -1,7 +1,6 @@
 """Two studies side by side: the slopes of their laws, the models that both have, and a figure of the two."""
 
 import math
-from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +10,11 @@ from rankscale.core import atomic_files
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.evaluation.decomposition import PARTS
-from rankscale.findings import NAMES, findings, headline_of, said, standing
-from rankscale.laws.axes import coordinates, headline_slice
+from rankscale.laws.axes import headline_slice
+from rankscale.report.figures.two_studies import draw_two_studies
+from rankscale.report.labels import NAMES, error_text
+from rankscale.report.narrative import progress_phrase
+from rankscale.report.verdicts import headline_of, scaling_verdicts
 from rankscale.storage import tables
 
 AXES = ("model", "data")
@@ -20,7 +22,7 @@ MEASURES = (*PARTS, "mrr", "ndcg_10")
 TABLES = ("metrics", "fits", "forecasts", "curves")
 
 
-class Side(NamedTuple):
+class ComparedStudy(NamedTuple):
     """One study: its tables, by name, and what its headline speaks of."""
 
     folder: Path
@@ -42,7 +44,7 @@ class Side(NamedTuple):
         )
 
 
-def side(folder: Path) -> Side:
+def read_study(folder: Path) -> ComparedStudy:
     """Read a study's tables. Raises StudyError where one is missing or has no finished run."""
     if not (folder / "metrics.parquet").exists():
         raise StudyError(
@@ -52,10 +54,10 @@ def side(folder: Path) -> Side:
     if read["metrics"].empty:
         raise StudyError(f"{folder}/metrics.parquet: holds no finished run")
     missing = tables.read("left_out", folder / "left_out.parquet").to_pylist()
-    return Side(folder, read, standing(read["metrics"], missing))
+    return ComparedStudy(folder, read, progress_phrase(read["metrics"], missing))
 
 
-def apart(first: tuple, second: tuple) -> tuple[float, float, float]:
+def difference_interval(first: tuple, second: tuple) -> tuple[float, float, float]:
     """The difference second - first of two estimates (value, low, high), and its interval, from theirs.
 
     By the method of variance estimates recovery (Zou and Donner, Statistics in Medicine 2008), which takes intervals
@@ -66,7 +68,7 @@ def apart(first: tuple, second: tuple) -> tuple[float, float, float]:
     return gap, gap - math.hypot(b - lb, ua - a), gap + math.hypot(ub - b, a - la)
 
 
-def slices(first: Side, second: Side) -> tuple[list[dict[str, str]], str]:
+def common_slices(first: ComparedStudy, second: ComparedStudy) -> tuple[list[dict[str, str]], str]:
     """What each one's fits hold, by axis: the largest subset and model that both have; else its own, and a warning."""
     held: list[dict[str, str]] = [{}, {}]
     warnings = []
@@ -84,15 +86,15 @@ def slices(first: Side, second: Side) -> tuple[list[dict[str, str]], str]:
     return held, " ".join(warnings)
 
 
-def slopes(first: Side, second: Side, held: list[dict[str, str]]) -> list[dict[str, object]]:
+def slopes(first: ComparedStudy, second: ComparedStudy, held: list[dict[str, str]]) -> list[dict[str, object]]:
     """One row per axis and metric: both slopes with their intervals, the difference, laws, errors, verdicts."""
     rows = []
     sides = zip((first, second), held, strict=True)
-    found = [findings(*(one.tables[name] for name in TABLES[:3]), fixed) for one, fixed in sides]
+    found = [scaling_verdicts(*(one.tables[name] for name in TABLES[:3]), fixed) for one, fixed in sides]
     for one, other in zip(*found, strict=True):
         if one.axis not in AXES:
             continue
-        gap, low, high = apart(one[4:7], other[4:7])
+        gap, low, high = difference_interval(one[4:7], other[4:7])
         row: dict[str, object] = {"axis": one.axis, "metric": one.metric}
         for end, f in (("first", one), ("second", other)):
             error = f.errors.get(f.law, (None,))[0]
@@ -107,7 +109,7 @@ def slopes(first: Side, second: Side, held: list[dict[str, str]]) -> list[dict[s
     return rows
 
 
-def shared(first: Side, second: Side) -> tuple[list[dict[str, object]], str]:
+def shared(first: ComparedStudy, second: ComparedStudy) -> tuple[list[dict[str, object]], str]:
     """One row per measure over the models and subsets that both have, means over seeds; or why there is none."""
     what = ["collection", "split", "candidates", "n_candidates", "n_queries"]
     a, b = (one.finals.iloc[0][what] for one in (first, second))
@@ -140,7 +142,7 @@ def printed(rows: list[dict[str, object]]) -> list[dict[str, object]]:
             made[end] = "-" if value is None else f"{value:.3f} [{_end(low)}, {_end(high)}]"
             kind = "trend" if row["metric"] == "score_uncertainty" else "line"
             error = row[f"{end}_error"]
-            told = "" if error is None else f", off by {said(kind, error)}"
+            told = "" if error is None else f", off by {error_text(kind, error)}"
             made[f"its law, {end}"] = f"{row[f'{end}_law']}, R² {r2:.3f}{told}" if r2 is not None else "-"
         ends = f"[{_end(row['low'])}, {_end(row['high'])}]"
         made["difference"] = "-" if math.isnan(row["difference"]) else f"{row['difference']:+.3f} {ends}"
@@ -152,68 +154,21 @@ def _end(value: float | None) -> str:
     return "open" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
-def draw(first: Side, second: Side, held: list[dict[str, str]], path: Path) -> None:
-    """The four over model size and data, both studies in each panel, as SVG, PDF or PNG by the path's suffix."""
-    from rankscale import panels
-
-    figure, axes = panels.panels(4, 2, 13, 6)
-    handles = []
-    for one, of, colour, marker in ((first, held[0], "#0072B2", "o"), (second, held[1], "#D55E00", "s")):
-        for n, axis in enumerate(AXES):
-            fixed = of[axis]
-            name, _, value = fixed.partition("=")
-            rows = one.finals[one.finals[name].astype(str) == value]
-            label = f"{one.name()} (over N: {panels.said(of['model'])}; over D: {value})"
-            for ax, metric in zip(axes[4 * n :], PARTS, strict=False):
-                made = panels.draw_points(ax, rows, metric, coordinates(rows, axis)[:, 0], colour, marker, label)
-                _curve(ax, one, metric, axis, fixed, colour)
-        handles.append(made)
-    both = pd.concat([first.finals, second.finals])
-    for ax, (axis, metric) in zip(axes, product(AXES, PARTS), strict=True):
-        # The second one's marks are open, so that what lies below them shows.
-        ax.containers[1][0].set_markerfacecolor("none")
-        panels.dress(ax, both, metric, axis)
-    figure.legend(handles=handles, loc="outside upper center", ncols=1)
-    with atomic_files.whole(path) as beside:
-        figure.savefig(beside, format=path.suffix[1:].lower())
-
-
-def _curve(ax: object, one: Side, metric: str, axis: str, fixed: str, colour: str) -> None:
-    """The law that AICc prefers on all points, with its band."""
-    curves = one.tables["curves"]
-    fits = headline_of(one.tables["fits"], one.tables["metrics"])
-    fits = fits[(fits.metric == metric) & (fits.axis == axis) & (fits.fixed == fixed) & fits.converged]
-    laws = ("trend",) if metric == "score_uncertainty" else ("line", "floor")
-    # Few points have no AICc: then the straight law, as in the table.
-    fits = fits[fits.law.isin(laws)].sort_values("aicc", kind="stable", na_position="last")
-    if fits.aicc.isna().all():
-        fits = fits[fits.law == laws[0]]
-    if fits.empty:
-        return
-    curves = headline_of(curves, one.tables["metrics"])
-    key = (curves.metric == metric) & (curves.axis == axis) & (curves.fixed == fixed) & (curves.law == fits.law.iloc[0])
-    curve = curves[key].sort_values("x")
-    ax.plot(curve.x, curve.y, color=colour, lw=1.2)
-    ax.fill_between(
-        curve.x.to_numpy(), curve.low.to_numpy(float), curve.high.to_numpy(float), color=colour, alpha=0.12, lw=0
-    )
-
-
 def compare(first: Path, second: Path, figure: Path | None, table: Path | None) -> str:
     """Both studies in words and tables; `figure` and `table` (CSV) are written where given."""
     from tabulate import tabulate
 
     if figure and figure.suffix.lower() not in (".svg", ".pdf", ".png"):
         raise StudyError(f"--figure: {figure} should end in .svg, .pdf or .png")
-    sides = side(first), side(second)
-    held, warning = slices(*sides)
+    sides = read_study(first), read_study(second)
+    held, warning = common_slices(*sides)
     rows = slopes(*sides, held)
     values, why = shared(*sides)
     if table:
         with atomic_files.whole(table) as beside:
             pd.DataFrame(rows).to_csv(beside, index=False)
     if figure:
-        draw(*sides, held, figure)
+        draw_two_studies(*sides, held, figure)
     for path in filter(None, (table, figure)):
         log.info("wrote %s", path)
     parts = [

@@ -1,0 +1,117 @@
+"""The figures of training and of what the metrics are made of."""
+
+from itertools import product
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from rankscale.evaluation.decomposition import PARTS
+from rankscale.report.figures.style import (
+    CANDIDATES,
+    MARKERS,
+    PART_COLOURS,
+    StudyTables,
+    empty_panel,
+    subplots,
+    subtitle,
+)
+from rankscale.report.labels import NAMES, SEARCHED
+
+
+def metric_vs_mrr(study: StudyTables) -> plt.Figure:
+    """Each of the four against MRR over the same candidates and, where there are runs, against nDCG@10."""
+    headline = study.headline()
+    finals = headline.finals()
+    measures = {"mrr": "MRR over the candidates"}
+    if finals.ndcg_10.notna().any():
+        measures["ndcg_10"] = f"nDCG@10, {SEARCHED[finals.retrieval.iloc[0]]}"
+    figure, axes = subplots(len(PARTS), len(measures), 11, 2.9 * len(measures))
+    models = finals.sort_values("encoder_parameters").model.unique()
+    colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(models)))
+    for ax, (measure, metric) in zip(axes, product(measures, PARTS), strict=True):
+        for i, model in enumerate(models):
+            rows = finals[finals.model == model]
+            ax.scatter(
+                rows[metric], rows[measure], color=colours[i], marker=MARKERS[i % len(MARKERS)], s=22, label=model
+            )
+        if len(finals) > 2:
+            rank = finals[metric].corr(finals[measure], method="spearman")
+            ax.text(0.97, 0.97, f"Spearman {rank:.3f}", transform=ax.transAxes, fontsize=8, ha="right", va="top")
+        if measure == "mrr":
+            n = int(finals.n_candidates.iloc[0])
+            ax.axhline((1 / np.arange(1, n + 2)).mean(), color="k", ls=":", lw=0.8)
+        ax.set_xlabel(f"{NAMES[metric]} (nats)")
+        if metric == PARTS[0]:
+            ax.set_ylabel(measures[measure])
+    axes[0].text(0.98, 0.02, "dotted: chance", transform=axes[0].transAxes, ha="right", fontsize=7.5)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center")
+    figure.suptitle(subtitle(headline), fontsize=9)
+    return figure
+
+
+def training(study: StudyTables) -> plt.Figure:
+    """The four and MRR over the steps of the runs with snapshots."""
+    split = study.metrics.split.iloc[0]
+    rows = study.metrics[study.metrics.split == split]
+    keys = ["model", "train_queries", "seed"]
+    several = rows.groupby(keys).step.nunique()
+    several = several[several > 1]
+    figure, axes = subplots(3, 2, 9, 5.5)
+    for n, key in enumerate(several.index):
+        of_run = rows[(rows[keys] == list(key)).all(axis=1)].sort_values("step")
+        for kind, seen in of_run.groupby("candidates"):
+            label = f"{key[0]}, seed {key[2]}, {kind}"
+            style = {
+                "color": CANDIDATES[kind],
+                "ls": ["-", "--", ":", "-."][n % 4],
+                "marker": MARKERS[n % len(MARKERS)],
+                "ms": 3.5,
+            }
+            for ax, metric in zip(axes, (*PARTS, "mrr"), strict=False):
+                ax.plot(seen.step, seen[metric], lw=1.2, label=label, **style)
+                ax.fill_between(
+                    seen.step, seen[f"{metric}_low"], seen[f"{metric}_high"], color=style["color"], alpha=0.15, lw=0
+                )
+    for ax, metric in zip(axes, (*PARTS, "mrr"), strict=False):
+        ax.set_xscale("log")
+        ax.set_title(NAMES.get(metric, "MRR over the candidates"), fontsize=9.5)
+        ax.set_xlabel("Step")
+        ax.set_ylabel("nats" if metric in NAMES else "MRR")
+    axes[5].axis("off")
+    if several.empty:
+        for ax in axes[:5]:
+            empty_panel(ax, "no finished run\nhas snapshots")
+    else:
+        axes[5].legend(*axes[0].get_legend_handles_labels(), loc="center")
+    runs = ", ".join(f"{model} on {queries:,} queries" for model, queries, _ in several.index)
+    figure.suptitle(f"{rows.study.iloc[0]}: {runs}" if runs else rows.study.iloc[0], fontsize=9)
+    return figure
+
+
+def shares(study: StudyTables) -> plt.Figure:
+    """The parts as signed shares of the cross-entropy, by model, on the largest subset."""
+    split = study.metrics.split.iloc[0]
+    finals = study.finals()
+    finals = finals[(finals.split == split) & (finals.train_queries == finals.train_queries.max())]
+    kinds = sorted(finals.candidates.unique())
+    figure, axes = subplots(len(kinds), 1, 4.2 * len(kinds), 3.6)
+    for ax, kind in zip(axes, kinds, strict=True):
+        mean = (
+            finals[finals.candidates == kind].groupby(["encoder_parameters", "model"])[list(PARTS)].mean().reset_index()
+        )
+        up, down = np.zeros(len(mean)), np.zeros(len(mean))
+        for part, hatch in zip(PARTS[1:], ("", "//", ".."), strict=True):
+            share = (mean[part] / mean.cross_entropy).to_numpy()
+            # Positive shares stack upwards, negative ones downwards: the sum stays 1.
+            base = np.where(share >= 0, up, down)
+            ax.bar(mean.model, share, bottom=base, color=PART_COLOURS[part], hatch=hatch, ec="white", label=NAMES[part])
+            up, down = up + np.maximum(share, 0), down + np.minimum(share, 0)
+        ax.axhline(0, color="k", lw=0.8)
+        ax.axhline(1, color="k", lw=0.8, ls=":")
+        ax.tick_params(axis="x", rotation=60)
+        ax.set_ylabel("Signed share of the cross-entropy")
+        ax.set_title(f"{kind} candidates, D = {finals.train_queries.max():,}", fontsize=9.5)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.suptitle(f"{finals.study.iloc[0]}: {finals.n_queries.iloc[0]} {split} queries", fontsize=9)
+    return figure

@@ -1,0 +1,59 @@
+"""The figure of two studies side by side."""
+
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+
+from rankscale.core import atomic_files
+from rankscale.evaluation.decomposition import PARTS
+from rankscale.laws.axes import coordinates
+from rankscale.report.figures import style
+from rankscale.report.study_comparison import AXES, ComparedStudy
+from rankscale.report.verdicts import headline_of
+
+
+def draw_two_studies(first: ComparedStudy, second: ComparedStudy, held: list[dict[str, str]], path: Path) -> None:
+    """The four over model size and data, both studies in each panel, as SVG, PDF or PNG by the path's suffix."""
+
+    figure, axes = style.subplots(4, 2, 13, 6)
+    handles = []
+    for one, of, colour, marker in ((first, held[0], "#0072B2", "o"), (second, held[1], "#D55E00", "s")):
+        for n, axis in enumerate(AXES):
+            fixed = of[axis]
+            name, _, value = fixed.partition("=")
+            rows = one.finals[one.finals[name].astype(str) == value]
+            label = f"{one.name()} (over N: {style.describe_slice(of['model'])}; over D: {value})"
+            for ax, metric in zip(axes[4 * n :], PARTS, strict=False):
+                made = style.draw_points(ax, rows, metric, coordinates(rows, axis)[:, 0], colour, marker, label)
+                _curve(ax, one, metric, axis, fixed, colour)
+        handles.append(made)
+    both = pd.concat([first.finals, second.finals])
+    for ax, (axis, metric) in zip(axes, product(AXES, PARTS), strict=True):
+        # The second one's marks are open, so that what lies below them shows.
+        ax.containers[1][0].set_markerfacecolor("none")
+        style.format_axis(ax, both, metric, axis)
+    figure.legend(handles=handles, loc="outside upper center", ncols=1)
+    with atomic_files.whole(path) as beside:
+        figure.savefig(beside, format=path.suffix[1:].lower())
+
+
+def _curve(ax: object, one: ComparedStudy, metric: str, axis: str, fixed: str, colour: str) -> None:
+    """The law that AICc prefers on all points, with its band."""
+    curves = one.tables["curves"]
+    fits = headline_of(one.tables["fits"], one.tables["metrics"])
+    fits = fits[(fits.metric == metric) & (fits.axis == axis) & (fits.fixed == fixed) & fits.converged]
+    laws = ("trend",) if metric == "score_uncertainty" else ("line", "floor")
+    # Few points have no AICc: then the straight law, as in the table.
+    fits = fits[fits.law.isin(laws)].sort_values("aicc", kind="stable", na_position="last")
+    if fits.aicc.isna().all():
+        fits = fits[fits.law == laws[0]]
+    if fits.empty:
+        return
+    curves = headline_of(curves, one.tables["metrics"])
+    key = (curves.metric == metric) & (curves.axis == axis) & (curves.fixed == fixed) & (curves.law == fits.law.iloc[0])
+    curve = curves[key].sort_values("x")
+    ax.plot(curve.x, curve.y, color=colour, lw=1.2)
+    ax.fill_between(
+        curve.x.to_numpy(), curve.low.to_numpy(float), curve.high.to_numpy(float), color=colour, alpha=0.12, lw=0
+    )

@@ -1,0 +1,21 @@
+"""Texts and tables as pages for the report."""
+
+import pandas as pd
+
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+body {{ font: 14px/1.5 system-ui, sans-serif; margin: 1.5em; color: #111; background: #fff }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .8em 0 }}
+th, td {{ padding: .2em .7em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }}
+th:first-child, td:first-child {{ text-align: left }}
+th {{ border-bottom: 2px solid #888; position: sticky; top: 0; background: #fff }}
+td:last-child {{ white-space: normal; text-align: left; min-width: 9em }}
+p, li {{ max-width: 60em }}
+</style></head><body>{body}</body></html>
+"""
+
+
+def page(title: str, table: pd.DataFrame) -> str:
+    """A table as an HTML page of its own."""
+    shown = table.dropna(axis=1, how="all")
+    body = shown.to_html(index=False, na_rep="", border=0, float_format=lambda v: f"{v:.4g}")
+    return PAGE.format(title=title, body=f"<h1>{title}</h1>{body}")

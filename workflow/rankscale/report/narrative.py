@@ -1,0 +1,89 @@
+"""What a study's forecasts are worth and what to do next, in words: the ranking of metrics, and the plan."""
+
+import pandas as pd
+
+from rankscale.report.labels import name_of, share
+from rankscale.report.tables import BOTH, _headline
+from rankscale.storage.schemas import UNFINISHED
+
+
+def forecast_sentences(ranking: pd.DataFrame, metrics: pd.DataFrame) -> list[str]:
+    """The paper's claim as a tested statement, one sentence per axis."""
+    said = []
+    words = {
+        "model": "the largest models",
+        "data": "the largest subset",
+        BOTH: "the largest models on the largest subset from smaller ones on less",
+    }
+    for axis, what in words.items():
+        rows = _headline(ranking, metrics, axis).set_index("metric")
+        own, other = (rows.loc[m] if m in rows.index else None for m in ("rank_entropy", "cross_entropy"))
+        if own is None:
+            continue
+        if pd.isna(own.error):
+            said.append(f"Rank-Entropy: no law can be fitted to forecast {what}.")
+            continue
+        text = f"Rank-Entropy ({own.law}) forecasts {what} with a mean error of {_within(own)}"
+        text += f", no change of {share(own.no_change)}"
+        if other is None or pd.isna(other.error):
+            said.append(f"{text}; no law can be fitted to cross-entropy there.")
+            continue
+        sure = f"is {'' if other.significant else 'not '}significant"
+        ends = f"{share(other.difference_low)} to {share(other.difference_high)}"
+        said.append(
+            f"{text}; cross-entropy ({other.law}) of {_within(other)}, no change of {share(other.no_change)}. "
+            f"Cross-entropy's error is {other.difference * 100:+.1f} points away ({ends}); that {sure}."
+        )
+        if (rows.skill.dropna() <= 0).all():
+            said[-1] += " No metric is forecast better there than by no change."
+    return said
+
+
+def _within(row: pd.Series) -> str:
+    return f"{share(row.error)} [{share(row.error_low)}, {share(row.error_high)}]"
+
+
+def plan_sentence(plan: pd.DataFrame) -> str:
+    """What to train next, in a sentence or two."""
+    row = plan[plan.chosen].iloc[0]
+    metric = name_of(row.metric)
+    asked = f"For a budget of {row.budget:g}" if pd.notna(row.budget) else f"To reach {metric} {row.target:g}"
+    if pd.isna(row.encoder_parameters):
+        return f"{asked} there is no plan: {row.note}."
+    size, data = (_about(row, *names) for names in (("encoder_parameters", "parameters"), ("train_queries", "queries")))
+    text = (
+        f"{asked}: {size} encoder parameters on {data} training queries, for {row.cost:.4g} "
+        f"(training {row.cost_training:.3g}, {row.device_hours:.3g} device hours; judging {row.cost_judging:.3g}; "
+        f"serving {row.cost_serving:.3g}). The {row.law} law says {metric} {row.predicted:.3f} "
+        f"[{row.low:.3f}, {row.high:.3f}] there."
+    )
+    if row.extrapolation > 1:
+        text += f" This extrapolates: {row.extrapolation:.1f} times the largest that was measured."
+    return text + (f" Beware: {row.note}." if row.note else "")
+
+
+def _about(row: pd.Series, name: str, spread: str) -> str:
+    low, high = row[f"{spread}_low"], row[f"{spread}_high"]
+    ends = " [open]" if pd.isna(low) else f" [{low:,.0f}, {high:,.0f}]"
+    return f"{row[name]:,.0f}{ends}"
+
+
+NAMED = 8  # runs left out that are named one by one
+
+
+def describe_missing_runs(runs: list[dict[str, object]]) -> str:
+    """The runs that no table or figure counts, in words; empty if there are none."""
+    named = []
+    for run in runs:
+        how = "not finished yet" if run["status"] == UNFINISHED else f"{run['status']} after step {run['step']}"
+        named.append(f"{run['model']} on {run['subset']}, seed {run['seed']} ({how})")
+    more = [f"and {len(named) - NAMED} more (left_out.parquet)"] if len(named) > NAMED + 1 else []
+    named = named[:NAMED] + more if more else named
+    return f"Left out of all metrics, fits and figures: {'; '.join(named)}" if named else ""
+
+
+def progress_phrase(metrics: pd.DataFrame, missing: list[dict[str, object]]) -> str:
+    """How much of a study that is not finished is there, in words; empty if all of it is."""
+    to_come = sum(run["status"] == UNFINISHED for run in missing)
+    done = len(metrics.groupby(["model", "train_queries", "seed"])) + len(missing) - to_come
+    return f"as it stands: {done} of {done + to_come} runs" if to_come else ""

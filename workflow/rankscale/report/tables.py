@@ -1,0 +1,119 @@
+"""The tables that people read: the headline, the laws, the ranking of metrics, the plan."""
+
+import pandas as pd
+
+from rankscale.laws.axes import headline_slice
+from rankscale.laws.forms import NO_CHANGE
+from rankscale.report.labels import NAMES, SEARCHED, error_text, name_of, share
+from rankscale.report.verdicts import AXES, ScalingVerdict, headline_of
+
+
+def _interval(
+    value: float | None, low: float | None, high: float | None, digits: int = 3, open_ends: bool = False
+) -> str:
+    if value is None:
+        return "-"
+    if low is None and high is None and not open_ends:
+        return f"{value:.{digits}f}"
+    ends = ["open" if end is None else f"{end:.{digits}f}" for end in (low, high)]
+    return f"{value:.{digits}f} [{', '.join(ends)}]"
+
+
+def headline_table(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The end of training of each model on the largest subset: the four with their intervals, and MRR."""
+    finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
+    finals = finals[finals.train_queries == finals.train_queries.max()].sort_values(["encoder_parameters", "seed"])
+    rows = []
+    for row in finals.to_dict("records"):
+        cells = {"model": row["model"], "N": f"{row['encoder_parameters']:,}", "seed": row["seed"]}
+        for name, title in (*NAMES.items(), ("mrr", "MRR")):
+            cells[title] = _interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
+        if pd.notna(row["ndcg_10"]):
+            cells[f"nDCG@10, {SEARCHED[row['retrieval']]}"] = f"{row['ndcg_10']:.3f}"
+        rows.append(cells)
+    return pd.DataFrame(rows)
+
+
+def scaling_table(found: list[ScalingVerdict]) -> pd.DataFrame:
+    """One row per axis and metric: the slope, the law that AICc prefers, and what each law forecast."""
+    rows = []
+    for f in found:
+        errors = [
+            f"{law} {error_text(kind, error)} (bias {error_text(kind, bias, '+')})"
+            for kind in ["trend" if f.metric == "score_uncertainty" else "line"]
+            for law in ("line", "floor", "trend", NO_CHANGE)
+            for error, bias in [f.errors.get(law, (None, None))]
+            if error is not None
+        ]
+        rows.append(
+            {
+                "axis": f"{f.axis} ({f.fixed.replace('=', ' ')})",
+                "metric": NAMES[f.metric],
+                "slope": ("b " if f.metric == "score_uncertainty" else "alpha ") + _interval(f.slope, f.low, f.high),
+                "law": f.law if f.r2 is None else f"{f.law}, R² {f.r2:.3f}",
+                "floor": "-" if f.floor is None else _interval(*f.floor, digits=2, open_ends=True),
+                "held-out error": ", ".join(errors) or "-",
+                "covered": f"{f.covered[0]} of {f.covered[1]}" if f.covered[1] else "-",
+                "verdict": f.verdict,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+BOTH = "grid"
+
+
+def _headline(ranking: pd.DataFrame, metrics: pd.DataFrame, axis: str) -> pd.DataFrame:
+    finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
+    rows = headline_of(ranking, metrics)
+    return rows[(rows.axis == axis) & (rows.fixed == headline_slice(axis, finals))].sort_values("position")
+
+
+def ranking_table(ranking: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
+    """One row per axis and metric, best forecast first."""
+    rows = []
+    for axis in (*AXES, BOTH):
+        of_axis = _headline(ranking, metrics, axis)
+        for row in of_axis.to_dict("records") if of_axis.skill.notna().any() else []:
+            told = pd.notna(row["skill"])
+            signed = row["law"] == "trend"
+            error = f"{row['error']:.3g}" if signed else share(row["error"])
+            plain = f"{row['no_change']:.3g}" if signed else share(row["no_change"])
+            skill = "-"
+            if told:
+                skill = f"{row['skill']:.2f} ({row['beats_no_change']:.0%})"
+            away = "-"
+            if pd.notna(row["difference"]):
+                sure = "significant" if row["significant"] else "not significant"
+                ends = f"{share(row['difference_low'])}, {share(row['difference_high'])}"
+                away = f"{row['difference']:+.1%} [{ends}], {sure}"
+            rows.append(
+                {
+                    "axis": "both" if axis == BOTH else axis,
+                    "metric": name_of(row["metric"]),
+                    "law": row["law"],
+                    "error": error if told else "-",
+                    "no change": plain if told else "-",
+                    "skill (better than no change)": skill,
+                    "error less Rank-Entropy's": away,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def plan_table(plan: pd.DataFrame) -> pd.DataFrame:
+    """The choice and, for each size of the ladder, the best data."""
+    rows = []
+    for row in plan.dropna(subset="encoder_parameters").itertuples():
+        rows.append(
+            {
+                "": "chosen" if row.chosen else row.model,
+                "N": f"{row.encoder_parameters:,.0f}",
+                "training queries": f"{row.train_queries:,.0f}",
+                "cost": f"{row.cost:.4g}",
+                "device hours": f"{row.device_hours:.3g}",
+                name_of(row.metric): f"{row.predicted:.3f} [{row.low:.3f}, {row.high:.3f}]",
+                "extrapolates": f"{row.extrapolation:.1f} times" if row.extrapolation > 1 else "-",
+            }
+        )
+    return pd.DataFrame(rows)
