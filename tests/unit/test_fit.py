@@ -14,7 +14,7 @@ from rankscale.laws import holdout, study_fit
 from rankscale.laws.fit_tasks import FitTask, no_change_forecast, run_fit_task
 from rankscale.laws.metric_ranking import MetricComparison, rank_metrics
 from rankscale.laws.query_covariance import QueryCovariance, per_query, values_of
-from rankscale.report import narrative, tables
+from rankscale.report import narrative, text_tables
 from rankscale.storage import tables
 from tests.conftest import stage
 from tests.unit.synthetic import write_study
@@ -95,7 +95,7 @@ def test_the_claim_is_said_with_its_uncertainty(synthetic, found):
     assert re.match(pattern, said[0])
     row = found["ranking"].query("axis == 'model' and metric == 'cross_entropy'").iloc[0]
     assert f"that is {'' if row.significant else 'not '}significant" in said[0]
-    table = tables.ranking_table(found["ranking"], metrics)
+    table = text_tables.ranking_table(found["ranking"], metrics)
     assert list(table.columns[:3]) == ["axis", "metric", "law"]
     assert len(table) == 9
 

@@ -7,14 +7,16 @@ their laws, the models that both have, and a figure.
 import argparse
 from pathlib import Path
 
+import pandas as pd
 from tabulate import tabulate
 
-from rankscale.core import cli
+from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.evaluation.decomposition import TIES
 from rankscale.evaluation.paired_tests import paired_differences
-from rankscale.report import study_comparison
+from rankscale.report.figures.two_studies import draw_two_studies
+from rankscale.report.study_comparison import common_slices, printed, read_study, shared, slopes
 
 
 def main(args: argparse.Namespace) -> None:
@@ -26,7 +28,7 @@ def main(args: argparse.Namespace) -> None:
         raise StudyError(f"{args.first} and {args.second}: give two tables, or the folders of two studies")
     if args.first.is_dir():
         log.info("comparing two studies")
-        print(study_comparison.compare(args.first, args.second, args.figure, args.table))
+        print(compare_studies(args.first, args.second, args.figure, args.table))
         return
     if args.figure or args.table:
         raise StudyError("--figure and --table are for two studies: give their folders")
@@ -50,3 +52,34 @@ def arguments() -> argparse.ArgumentParser:
 
 if __name__ == "__main__":
     cli.run_stage(main, arguments())
+
+
+def compare_studies(first: Path, second: Path, figure: Path | None, table: Path | None) -> str:
+    """Both studies in words and tables; `figure` and `table` (CSV) are written where given."""
+    from tabulate import tabulate
+
+    if figure and figure.suffix.lower() not in (".svg", ".pdf", ".png"):
+        raise StudyError(f"--figure: {figure} should end in .svg, .pdf or .png")
+    sides = read_study(first), read_study(second)
+    held, warning = common_slices(*sides)
+    rows = slopes(*sides, held)
+    values, why = shared(*sides)
+    if table:
+        with atomic_files.whole(table) as beside:
+            pd.DataFrame(rows).to_csv(beside, index=False)
+    if figure:
+        draw_two_studies(*sides, held, figure)
+    for path in filter(None, (table, figure)):
+        log.info("wrote %s", path)
+    parts = [
+        f"first:  {first}, {sides[0].name()}",
+        f"second: {second}, {sides[1].name()}",
+        "\nSlopes (metric ~ size^-slope; of Score-Uncertainty nats per e-fold of size), 95 % intervals. The",
+        "difference is second less first; its interval takes both as independent: too wide where they share queries",
+        "or runs.\n",
+        *([f"{warning}\n"] if warning else []),
+        tabulate(printed(rows), headers="keys", tablefmt="github", disable_numparse=True),
+        f"\n{why}" if why else "\nModels and subsets that both have, means over them and over seeds:\n",
+        tabulate(values, headers="keys", tablefmt="github", floatfmt=".4g") if values else "",
+    ]
+    return "\n".join(parts)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rankscale.core.errors import StudyError
 from rankscale.report.narrative import describe_missing_runs, progress_phrase
-from rankscale.report.tables import headline_table
+from rankscale.report.text_tables import headline_table
 from rankscale.report.verdicts import AXES, claim_sentence, scaling_verdicts
 from rankscale.storage import tables
 

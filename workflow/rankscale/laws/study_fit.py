@@ -64,8 +64,8 @@ def tasks(finals: pd.DataFrame, metrics: list[str], args: argparse.Namespace) ->
 
 
 def _races(
-    points: PointSet, where: dict, noise: QueryCovariance, metrics: list[str], ahead: list, args
-) -> Iterator[MetricComparison]:  # noqa: ANN001
+    points: PointSet, where: dict, noise: QueryCovariance, metrics: list[str], ahead: list, args: argparse.Namespace
+) -> Iterator[MetricComparison]:
     fitted = [m for m in metrics if law_names(m, points.axis)]
     for origin in ahead if points.headline and fitted else []:
         if origin.held_out:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from rankscale.report.labels import name_of, share
-from rankscale.report.tables import BOTH, _headline
+from rankscale.report.text_tables import BOTH, _headline
 from rankscale.storage.schemas import UNFINISHED
 
 

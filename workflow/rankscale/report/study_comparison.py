@@ -6,12 +6,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from rankscale.core import atomic_files
-from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.evaluation.decomposition import PARTS
 from rankscale.laws.axes import headline_slice
-from rankscale.report.figures.two_studies import draw_two_studies
 from rankscale.report.labels import NAMES, error_text
 from rankscale.report.narrative import progress_phrase
 from rankscale.report.verdicts import headline_of, scaling_verdicts
@@ -152,34 +149,3 @@ def printed(rows: list[dict[str, object]]) -> list[dict[str, object]]:
 
 def _end(value: float | None) -> str:
     return "open" if value is None or math.isnan(value) else f"{value:.3f}"
-
-
-def compare(first: Path, second: Path, figure: Path | None, table: Path | None) -> str:
-    """Both studies in words and tables; `figure` and `table` (CSV) are written where given."""
-    from tabulate import tabulate
-
-    if figure and figure.suffix.lower() not in (".svg", ".pdf", ".png"):
-        raise StudyError(f"--figure: {figure} should end in .svg, .pdf or .png")
-    sides = read_study(first), read_study(second)
-    held, warning = common_slices(*sides)
-    rows = slopes(*sides, held)
-    values, why = shared(*sides)
-    if table:
-        with atomic_files.whole(table) as beside:
-            pd.DataFrame(rows).to_csv(beside, index=False)
-    if figure:
-        draw_two_studies(*sides, held, figure)
-    for path in filter(None, (table, figure)):
-        log.info("wrote %s", path)
-    parts = [
-        f"first:  {first}, {sides[0].name()}",
-        f"second: {second}, {sides[1].name()}",
-        "\nSlopes (metric ~ size^-slope; of Score-Uncertainty nats per e-fold of size), 95 % intervals. The",
-        "difference is second less first; its interval takes both as independent: too wide where they share queries",
-        "or runs.\n",
-        *([f"{warning}\n"] if warning else []),
-        tabulate(printed(rows), headers="keys", tablefmt="github", disable_numparse=True),
-        f"\n{why}" if why else "\nModels and subsets that both have, means over them and over seeds:\n",
-        tabulate(values, headers="keys", tablefmt="github", floatfmt=".4g") if values else "",
-    ]
-    return "\n".join(parts)

@@ -5,7 +5,7 @@ import pandas as pd
 from rankscale.evaluation.decomposition import ENOUGH
 from rankscale.laws.axes import headline_slice
 from rankscale.report.narrative import describe_missing_runs, forecast_sentences, plan_sentence, progress_phrase
-from rankscale.report.tables import headline_table, plan_table, ranking_table, scaling_table
+from rankscale.report.text_tables import headline_table, plan_table, ranking_table, scaling_table
 from rankscale.report.verdicts import AXES, FOLLOWS, claim_sentence, headline_of, scaling_verdicts
 
 
