@@ -31,7 +31,7 @@ onerror:
     # Each cluster job parses this too; only the one that was called says what failed.
     if workflow.is_main_process:
         folders = [f"{part}/logs" for part in dict.fromkeys([RESULTS, TOGETHER, SHARED, MINED])]
-        print(failures.said(list(map(Path, [*folders, "results/shared/hub/logs"])), STARTED))
+        print(failed_jobs.format_failures(list(map(Path, [*folders, "results/shared/hub/logs"])), STARTED))
 
 
 rule all:

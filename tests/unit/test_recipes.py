@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rankscale import sources
 from rankscale.core import stage_versions
 from rankscale.core.errors import StudyError
+from rankscale.study import code_digest
 
 RECORD = Path(__file__).with_name("recipes.json")
 STAGES = ("collect", "tokenize", "encode", "mine", "train", "retrieve")
@@ -17,7 +17,7 @@ python -m tests.unit.test_recipes"""
 
 
 def state():
-    return {s: {"recipe": getattr(stage_versions, s.upper()), "code": sources.digest(s)} for s in STAGES}
+    return {s: {"recipe": getattr(stage_versions, s.upper()), "code": code_digest.code_digest(s)} for s in STAGES}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -27,33 +27,33 @@ def test_the_code_behind_a_recipe_number_is_the_recorded_one(stage):
 
 
 def test_a_stage_knows_the_modules_it_is_made_of():
-    assert {"retrieve", "models", "bert", "store", "search", "tables"} <= set(sources.modules("retrieve"))
-    assert "laws" not in sources.modules("train")
+    assert {"retrieve", "models", "bert", "store", "search", "tables"} <= set(code_digest.modules("retrieve"))
+    assert "laws" not in code_digest.modules("train")
 
 
 def test_comments_and_docstrings_do_not_count(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "PACKAGE", tmp_path)
+    monkeypatch.setattr(code_digest, "PACKAGE", tmp_path)
     found = []
     same = ('"""A."""\nx = f"""1\n\n2"""\n', '"""B.\n\nC."""\n# why\n\nx = f"""1\n\n2"""  # as\n')
     for number, text in enumerate((*same, '"""A."""\nx = f"""1\n2"""\n')):
         (tmp_path / f"only_here_{number}.py").write_text(text)  # what is read once is remembered by name
-        found.append(sources.digest(f"only_here_{number}"))
+        found.append(code_digest.code_digest(f"only_here_{number}"))
     assert found[0] == found[1] != found[2]
 
 
 def test_digests_follow_nested_modules_and_refuse_what_is_not_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "PACKAGE", tmp_path)
+    monkeypatch.setattr(code_digest, "PACKAGE", tmp_path)
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "inner.py").write_text("from rankscale.below.other import f\n")
     (tmp_path / "below" / "other.py").write_text("def f(): return 1\n")
     (tmp_path / "nested_a.py").write_text("from rankscale.below import inner\n")
-    assert sources.modules("nested_a") == ("nested_a", "below.inner", "below.other")
+    assert code_digest.modules("nested_a") == ("nested_a", "below.inner", "below.other")
     (tmp_path / "nested_b.py").write_text("import rankscale.below.inner\n")
-    assert sources.modules("nested_b") == ("nested_b", "below.inner", "below.other")
+    assert code_digest.modules("nested_b") == ("nested_b", "below.inner", "below.other")
     for number, text in enumerate(("from rankscale.below import absent", "import rankscale.gone", "from . import x")):
         (tmp_path / f"nested_odd_{number}.py").write_text(f"\n{text}\n")
         with pytest.raises(StudyError, match=f"nested_odd_{number}.py:2: "):
-            sources.digest(f"nested_odd_{number}")
+            code_digest.code_digest(f"nested_odd_{number}")
 
 
 if __name__ == "__main__":

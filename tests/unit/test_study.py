@@ -7,9 +7,8 @@ import re
 import pytest
 import yaml
 
-from rankscale import config as configs
-from rankscale import study, studyfile
 from rankscale.core.errors import StudyError
+from rankscale.study import config, config_file, environment, grid, sharing
 from tests.conftest import ROOT
 
 EMBEDDED = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -27,7 +26,7 @@ def changed(path, value):
 
 @pytest.mark.parametrize("path", [ROOT / "config.yaml", *sorted((ROOT / "workflow/studies").glob("*.yaml"))])
 def test_every_study_file_is_accepted(path):
-    configs.check(yaml.safe_load(path.read_text()))
+    config.check_config(yaml.safe_load(path.read_text()))
 
 
 @pytest.mark.parametrize(
@@ -78,15 +77,15 @@ def test_every_study_file_is_accepted(path):
 )
 def test_a_wrong_value_is_refused_in_one_line_that_names_it(path, value, said):
     with pytest.raises(StudyError, match=said) as error:
-        configs.check(changed(path, value))
+        config.check_config(changed(path, value))
     assert "\n" not in str(error.value)
 
 
 def test_the_published_study_is_the_published_recipe():
     """25 sizes x 8 subsets, and the parameters that the paper's formula gives."""
-    study_file = configs.check(yaml.safe_load((ROOT / "workflow/studies/msmarco.yaml").read_text()))
-    assert len(list(study.runs(study_file))) == 200
-    assert sum(len(steps) for steps in study.snapshots(study_file).values()) == 27
+    study_file = config.check_config(yaml.safe_load((ROOT / "workflow/studies/msmarco.yaml").read_text()))
+    assert len(list(grid.runs(study_file))) == 200
+    assert sum(len(steps) for steps in grid.snapshots(study_file).values()) == 27
     text = (ROOT / "workflow/studies/msmarco.yaml").read_text()
     for layers, hidden, said in re.findall(r"name: L(\d+)H(\d+),.*# +([\d,]+)", text):
         assert int(said.replace(",", "")) == int(layers) * (12 * int(hidden) ** 2 + 13 * int(hidden))
@@ -148,14 +147,14 @@ def test_the_published_study_is_the_published_recipe():
 
 
 def test_a_missing_section_is_named():
-    config = copy.deepcopy(EMBEDDED)
-    del config["models"]
+    without = copy.deepcopy(EMBEDDED)
+    del without["models"]
     with pytest.raises(StudyError, match="models: is missing"):
-        configs.check(config)
+        config.check_config(without)
 
 
 def test_what_is_left_out_takes_the_schema_s_default():
-    found = configs.check(
+    found = config.check_config(
         {"study": "s", "models": EMBEDDED["models"], "training": {"train_queries": [64], "learning_rate": 1e-3}}
     )
     assert found["evaluation"]["candidates"] == {"hard": 64, "random": 64}
@@ -173,57 +172,59 @@ def test_every_option_is_described_and_stands_in_config_yaml():
                 assert re.search(rf"\b{key}:", text), f"{path}{key} is not in config.yaml"
             walk(sub, f"{path}{key}.")
 
-    walk(configs.schema(), "")
+    walk(config.schema(), "")
 
 
 def test_whole_numbers_written_as_floats_are_whole():
-    found = configs.check(changed("training", {**EMBEDDED["training"], "epochs": 2.0, "train_queries": [1.0e3, 8000]}))
+    found = config.check_config(
+        changed("training", {**EMBEDDED["training"], "epochs": 2.0, "train_queries": [1.0e3, 8000]})
+    )
     assert repr(found["training"]["train_queries"]) == "[1000, 8000]"
     assert repr(found["training"]["epochs"]) == "2"
     assert repr(found["training"]["clip"]) == "1.0"
 
 
 def test_tokenizers_of_two_places_have_two_folders():
-    names = {study.tokenizer_of({}, {"checkpoint": place})[0] for place in ("./bert", "../bert", "/bert", "org/bert")}
+    names = {grid.tokenizer_of({}, {"checkpoint": place})[0] for place in ("./bert", "../bert", "/bert", "org/bert")}
     assert len(names) == 4
 
 
 def test_runs_and_snapshots():
-    found = configs.check(EMBEDDED)
-    runs = list(study.runs(found))
+    found = config.check_config(EMBEDDED)
+    runs = list(grid.runs(found))
     assert len(runs) == 7 * 5
     assert str(runs[0]) == "L1H20/500/42"
-    assert study.snapshots(found) == {study.Run("L2H64", "8000", 42): ["1", "10", "30", "100", "300"]}
+    assert grid.snapshots(found) == {grid.RunId("L2H64", "8000", 42): ["1", "10", "30", "100", "300"]}
     everything = changed("training.train_queries", [500, None])
     everything["training"]["snapshots"]["train_queries"] = "largest"
-    assert [run.subset for run in study.snapshots(configs.check(everything))] == ["all"]
+    assert [run.subset for run in grid.snapshots(config.check_config(everything))] == ["all"]
     everything["training"]["snapshots"] |= {"train_queries": "every", "steps": [1, 10]}
-    looked_at = study.snapshots(configs.check(everything))
-    assert [run.subset for run in looked_at] == list(map(study.subset_name, everything["training"]["train_queries"]))
+    looked_at = grid.snapshots(config.check_config(everything))
+    assert [run.subset for run in looked_at] == list(map(grid.subset_name, everything["training"]["train_queries"]))
 
 
 def test_another_study_s_settings_under_the_same_name_are_refused(tmp_path):
-    mine = configs.check(EMBEDDED)
+    mine = config.check_config(EMBEDDED)
     folder = tmp_path / "shared" / "docstrings"
     folder.mkdir(parents=True)
-    settings = dict(study.shared_settings(mine)["docstrings/manifest.json"])
+    settings = dict(sharing.shared_settings(mine)["docstrings/manifest.json"])
     manifest = folder / "manifest.json"
     manifest.write_text(json.dumps({"study": "other", "settings": settings}))
-    study.refuse_clashes(mine, tmp_path)
+    sharing.refuse_clashes(mine, tmp_path)
     manifest.write_text(json.dumps({"study": "other", "settings": settings | {"test_queries": 9}}))
     with pytest.raises(StudyError, match="study other made it with test_queries=9, study demo wants test_queries=1500"):
-        study.refuse_clashes(mine, tmp_path)
-    study.refuse_clashes({**mine, "remake": True}, tmp_path)
+        sharing.refuse_clashes(mine, tmp_path)
+    sharing.refuse_clashes({**mine, "remake": True}, tmp_path)
     for harm in ("{", "[]", "null", '{"study": "a", "settings": null}'):
         manifest.write_text(harm)
         with pytest.raises(StudyError, match="cannot be read"):
-            study.refuse_clashes(mine, tmp_path)
+            sharing.refuse_clashes(mine, tmp_path)
 
 
 def test_a_results_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "results").write_text("a file")
     with pytest.raises(StudyError, match="cannot be written to"):
-        study.refuse_unwritable(tmp_path / "results")
+        environment.refuse_unwritable(tmp_path / "results")
 
 
 def test_a_folder_that_is_there_is_none_of_the_hub_s(tmp_path, monkeypatch):
@@ -232,12 +233,12 @@ def test_a_folder_that_is_there_is_none_of_the_hub_s(tmp_path, monkeypatch):
     (tmp_path / "mine/bert").mkdir(parents=True)
     (tmp_path / "mine/bert/config.json").write_text("{}")
     (tmp_path / "lsa").mkdir()
-    assert study.local_files("mine/bert") == ["mine/bert/config.json"]
-    assert study.local_files("") == study.local_files("lsa") == []
+    assert grid.local_files("mine/bert") == ["mine/bert/config.json"]
+    assert grid.local_files("") == grid.local_files("lsa") == []
     models = [{"name": "a", "checkpoint": "mine/bert"}, {"name": "b", "checkpoint": "google/bert"}]
     asked = {"miner": {"encoder": "lsa"}, "models": models, "tokenizer": {"name": "w"}}
-    assert study.hub_ids(asked) == {"google--bert": "google/bert"}
-    assert study.tokenizer_of(asked, models[0])[0].startswith("bert-")
+    assert grid.hub_ids(asked) == {"google--bert": "google/bert"}
+    assert grid.tokenizer_of(asked, models[0])[0].startswith("bert-")
 
 
 @pytest.mark.parametrize(
@@ -258,9 +259,9 @@ def test_a_folder_that_is_there_is_none_of_the_hub_s(tmp_path, monkeypatch):
 def test_a_study_file_that_cannot_be_meant_is_refused(tmp_path, text, said):
     (tmp_path / "mine.yaml").write_bytes(text)
     with pytest.raises(StudyError, match=said):
-        configs.check(studyfile.load(tmp_path / "mine.yaml"))
+        config.check_config(config_file.load_config_file(tmp_path / "mine.yaml"))
 
 
 def test_merged_keys_may_be_overridden(tmp_path):
     (tmp_path / "mine.yaml").write_text("a: {m: &x {q: 1}, b: &y {<<: *x, q: 2}}\nc: {<<: *y}\n")
-    assert studyfile.load(tmp_path / "mine.yaml") == {"a": {"m": {"q": 1}, "b": {"q": 2}}, "c": {"q": 2}}
+    assert config_file.load_config_file(tmp_path / "mine.yaml") == {"a": {"m": {"q": 1}, "b": {"q": 2}}, "c": {"q": 2}}

@@ -5,10 +5,10 @@ import re
 import pytest
 import yaml
 
-from rankscale import estimates
 from rankscale.core.errors import StudyError
 from rankscale.search import encoders
 from rankscale.storage import tables
+from rankscale.study import cost_estimates
 from tests.conftest import ROOT, SMALL, run
 
 
@@ -63,13 +63,13 @@ def test_what_is_kept_and_what_runs_at_once_make_the_peak():
     small, large = (4 * (12 * h**2 + 13 * h + 1008 * h) for h in (8, 16))
     size = {"documents": 10.0, "train": 100.0, "test": 5.0, "passage": 4.0, "query": 2.0}
     size |= {"passage_whole": 6.0, "query_whole": 2.0}
-    stays, passes = estimates.disk(study, size, 1)
+    stays, passes = cost_estimates.disk(study, size, 1)
     assert stays["checkpoints"] == small + large
     assert stays["token ids"] == 2 * (10 * 6 + 105 * 2)
     assert passes["states of training"] == 6 * large + large
-    assert estimates.disk(study, size, 2)[1]["states of training"] == 6 * (small + large) + large
+    assert cost_estimates.disk(study, size, 2)[1]["states of training"] == 6 * (small + large) + large
     training["keep"] = "all"
-    stays, passes = estimates.disk(study, size, 1)
+    stays, passes = cost_estimates.disk(study, size, 1)
     assert stays["checkpoints"] == small + 2 * large
     assert passes["states of training"] == 6 * large
 
@@ -78,7 +78,7 @@ def test_encoding_and_mining_are_counted_where_the_miner_s_size_is_known(tmp_pat
     (tmp_path / "config.json").write_text('{"num_hidden_layers": 2, "hidden_size": 10}')
     study = {"miner": {"name": "m", "encoder": str(tmp_path), "shards": 2}, "collection": {"name": "c"}}
     size = {"documents": 100.0, "train": 6.0, "test": 4.0, "passage": 5.0, "query": 3.0}
-    encode, _, mine, _ = estimates.mining(study, size)
+    encode, _, mine, _ = cost_estimates.mining(study, size)
     parameters = 2 * (12 * 100 + 13 * 10)
     tokens = 100 * 5 * (2 * parameters + 4 * 2 * 10 * 5) + 10 * 3 * (2 * parameters + 4 * 2 * 10 * 3)
     assert (encode.stage, encode.flops, encode.target) == (
@@ -117,7 +117,7 @@ def test_what_is_left_is_counted_run_by_run(project, study):
 )
 def test_a_size_that_a_config_does_not_tell_is_unknown(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
-    assert estimates.shape({"name": "mine", "checkpoint": str(tmp_path)}) is None
+    assert cost_estimates.shape({"name": "mine", "checkpoint": str(tmp_path)}) is None
 
 
 @pytest.mark.parametrize("target", ["", "metrics ", "results/new/models/L1H16/1024/42/final.safetensors "])
@@ -177,18 +177,18 @@ def test_what_cannot_be_quoted_is_said_in_one_line(project, study, arguments, sa
 
 
 def test_sizes_are_read_off_names_where_a_model_is_not_there():
-    assert estimates.shape({"name": "mini", "checkpoint": "google/bert_uncased_L-4_H-256_A-4"}) == (4, 256)
-    assert estimates.shape({"name": "L24H1024", "checkpoint": "google-bert/bert-large-uncased"}) == (24, 1024)
-    assert estimates.shape({"name": "mini", "checkpoint": "some/encoder"}) is None
+    assert cost_estimates.shape({"name": "mini", "checkpoint": "google/bert_uncased_L-4_H-256_A-4"}) == (4, 256)
+    assert cost_estimates.shape({"name": "L24H1024", "checkpoint": "google-bert/bert-large-uncased"}) == (24, 1024)
+    assert cost_estimates.shape({"name": "mini", "checkpoint": "some/encoder"}) is None
 
 
 def test_a_collection_that_is_not_there_cannot_be_counted(tmp_path):
     config = {"collection": {"name": "c", "source": "docstrings"}, "training": {"passage_length": 8, "query_length": 4}}
     with pytest.raises(StudyError, match="the collection is not there yet"):
-        estimates.sizes(config, tmp_path)
+        cost_estimates.sizes(config, tmp_path)
 
 
 def test_what_the_estimates_repeat_is_what_the_workflow_says():
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
-    assert profile["group-components"] == [f"evaluation_{{model}}_{{train_queries}}_{{seed}}={estimates.TOGETHER}"]
-    assert estimates.LSA == encoders.DIMENSION
+    assert profile["group-components"] == [f"evaluation_{{model}}_{{train_queries}}_{{seed}}={cost_estimates.TOGETHER}"]
+    assert cost_estimates.LSA == encoders.DIMENSION

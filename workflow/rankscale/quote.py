@@ -14,12 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from tabulate import tabulate
 
-from rankscale import config as configs
-from rankscale import estimates, studyfile
 from rankscale.core import cli
 from rankscale.core.errors import StudyError
 from rankscale.laws.allocation import Prices, cost_model_of_runs
 from rankscale.storage import tables
+from rankscale.study import config, config_file, cost_estimates
 
 # Dense 16-bit matrix products a second, by the makers' data sheets.
 PEAKS = {"v100": 1.25e14, "a100": 3.12e14, "l40s": 3.62e14, "rtx4090": 1.65e14, "h100": 9.89e14, "h200": 9.89e14}
@@ -92,10 +91,10 @@ def rates(like: Path | None, device: str | None, share: float) -> Rate | None:
     return lambda sizes: np.exp(np.interp(np.log(sizes), np.log(made.sizes), np.log(made.rates)))
 
 
-Hours = list[tuple[estimates.Work, float]]
+Hours = list[tuple[cost_estimates.JobWork, float]]
 
 
-def timed(work: list[estimates.Work], rate: Rate | None, like: Path | None) -> Hours:
+def timed(work: list[cost_estimates.JobWork], rate: Rate | None, like: Path | None) -> Hours:
     """The jobs whose device hours can be told, with them."""
     # A study's training tells how fast its models are, not how fast texts are encoded and searched.
     known = [job for job in work if rate and not (like and job.stage in ("encode", "mine"))]
@@ -108,7 +107,7 @@ def to_come(hours: Hours, files: dict[str, Planned]) -> float:
     return sum(span for job, span in hours if files[job.target].pending)
 
 
-def table(files: dict[str, Planned], work: list[estimates.Work], hours: Hours) -> list[dict[str, object]]:
+def table(files: dict[str, Planned], work: list[cost_estimates.JobWork], hours: Hours) -> list[dict[str, object]]:
     """One row a stage: its jobs, those to run, FLOPs and hours."""
     whole, left = jobs(files.values()), jobs(file for file in files.values() if file.pending)
     rows = []
@@ -125,8 +124,8 @@ def table(files: dict[str, Planned], work: list[estimates.Work], hours: Hours) -
 
 def uncounted(study: dict, stages: dict[str, int]) -> str:
     """Which models' work is in no FLOPs, and what to do about it; nothing if there is none."""
-    unknown = [m["name"] for m in study["models"] if estimates.shape(m) is None]
-    if "mine" in stages and estimates.dimension(study) is None:
+    unknown = [m["name"] for m in study["models"] if cost_estimates.shape(m) is None]
+    if "mine" in stages and cost_estimates.dimension(study) is None:
         unknown.append(f"the miner {study['miner']['encoder']}")
     names = ", ".join(sorted(unknown))
     how = "(snakemake --cores 1 offline fetches them)"
@@ -149,7 +148,7 @@ def totals(args: argparse.Namespace, hours: Hours, files: dict[str, Planned]) ->
 
 def room(study: dict, size: dict[str, float], at_once: int) -> str:
     """Disk at rest, now and at its peak."""
-    stays, passes = estimates.disk(study, size, at_once)
+    stays, passes = cost_estimates.disk(study, size, at_once)
     rest = ", ".join(f"{name} {_bytes(value)}" for name, value in stays.items())
     more = ", ".join(f"{name} {_bytes(value)}" for name, value in passes.items())
     peak = sum(stays.values()) + sum(passes.values())
@@ -165,12 +164,12 @@ def main(args: argparse.Namespace) -> None:
     rate = rates(args.like, args.device, args.share)
     path = args.configfile or Path("config.yaml")
     try:
-        study = configs.check(studyfile.load(path))
+        study = config.check_config(config_file.load_config_file(path))
     except StudyError as error:
         raise StudyError(f"{path}: {error}") from None
-    size = estimates.sizes(study, Path("results"))
+    size = cost_estimates.sizes(study, Path("results"))
     files = planned([*args.targets, *(["--configfile", str(args.configfile)] if args.configfile else [])])
-    work = [job for job in estimates.work(study, size) if job.target in files]
+    work = [job for job in cost_estimates.job_work(study, size) if job.target in files]
     hours = timed(work, rate, args.like)
     rows, whole = table(files, work, hours), jobs(files.values())
     print(f"Study {study['study']}: {sum(whole.values())} jobs, {sum(row['to run'] for row in rows)} to run\n")
@@ -181,7 +180,7 @@ def main(args: argparse.Namespace) -> None:
     if largest > size["train"]:
         print(f"\nNot possible: training.train_queries: {largest}; the collection has {size['train']:.0f} to train on")
     if whole.get("retrieve") and not args.targets:
-        sent = sum(whole.values()) - whole["retrieve"] - whole["score"] + estimates.submissions(study)
+        sent = sum(whole.values()) - whole["retrieve"] - whole["score"] + cost_estimates.submissions(study)
         print(f"\nOn SLURM the whole study is {sent} submissions: a run's checkpoints are evaluated and scored in one.")
     print(totals(args, hours, files))
     print(room(study, size, args.at_once))

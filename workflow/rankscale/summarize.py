@@ -8,10 +8,10 @@ from markdown_it import MarkdownIt
 
 from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
-from rankscale.provenance import provenance
 from rankscale.report.html import PAGE, page
 from rankscale.report.summary import summary
 from rankscale.storage import tables
+from rankscale.study.provenance import provenance
 
 TABLES = ("metrics", "fits", "forecasts", "ranking", "plan")
 

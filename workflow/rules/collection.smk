@@ -3,7 +3,7 @@
 
 rule collect:
     input:
-        studies.source_files(STUDY),
+        grid.source_files(STUDY),
     output:
         multiext(f"{SHARED}/", "documents.parquet", "queries.parquet", "qrels.parquet", "manifest.json"),
     log:

@@ -5,22 +5,22 @@ import re
 import shlex
 import time
 
-from rankscale import failures, studyfile
-from rankscale import study as studies
-from rankscale.config import check as checked
 from rankscale.core import stage_versions
 from rankscale.core.errors import StudyError
-from rankscale.sources import digest as code
+from rankscale.study import environment, failed_jobs, grid, sharing
+from rankscale.study.code_digest import code_digest
+from rankscale.study.config import check_config
+from rankscale.study.config_file import load_config_file
 
 # A DAG of 20,000 jobs is millions of objects that stay: looking for garbage among them takes an eighth of the time.
 gc.set_threshold(1_000_000, 20, 100)
-studies.prepare_environment()
+environment.prepare_environment()
 try:
     for place in workflow.configfiles:
-        studyfile.load(Path(place))  # Snakemake took the last of two equal keys
-    STUDY = checked(config)
-    studies.refuse_clashes(STUDY, Path("results"))
-    studies.refuse_unwritable(Path("results"))
+        load_config_file(Path(place))  # Snakemake took the last of two equal keys
+    STUDY = check_config(config)
+    sharing.refuse_clashes(STUDY, Path("results"))
+    environment.refuse_unwritable(Path("results"))
 except StudyError as error:
     raise WorkflowError(f"{' '.join(map(str, workflow.configfiles))}: {error}") from None
 
@@ -31,17 +31,17 @@ SHARED = f"results/shared/{COLLECTION}"
 MINED = f"{SHARED}/{STUDY['miner']['name']}"
 MODELS = {model["name"]: model for model in STUDY["models"]}
 PARTIAL = STUDY["partial"]
-PLANNED = list(studies.runs(STUDY))
-RUNS = studies.finished(STUDY, Path(RESULTS)) if PARTIAL else PLANNED
+PLANNED = list(grid.runs(STUDY))
+RUNS = grid.finished(STUDY, Path(RESULTS)) if PARTIAL else PLANNED
 if not RUNS:
     raise WorkflowError(
         f"{RESULTS}: none of {len(PLANNED)} runs is trained, evaluated and scored yet: nothing to report as it stands"
     )
 # What is made of all runs together; of the finished ones alone it lies apart.
 TOGETHER = f"{RESULTS}/partial" if PARTIAL else RESULTS
-SNAPSHOTS = studies.snapshots(STUDY)
-FETCHED = studies.hub_ids(STUDY)
-TOKENIZERS = dict(studies.tokenizer_of(STUDY, model) for model in STUDY["models"])
+SNAPSHOTS = grid.snapshots(STUDY)
+FETCHED = grid.hub_ids(STUDY)
+TOKENIZERS = dict(grid.tokenizer_of(STUDY, model) for model in STUDY["models"])
 CHECKPOINTS = [f"{run}/{name}" for run in RUNS for name in [*SNAPSHOTS.get(run, []), "final"]]
 RECIPE = (
     *("subsets", "negatives", "negatives_per_query", "batch_size", "micro_batch", "epochs", "schedule", "warmup"),
@@ -54,7 +54,7 @@ RECIPE = (
 MACHINE = {"threads": STUDY["machine"]["threads"]}
 DEVICE = STUDY["machine"]["device"]
 # One GPU job at a time on a machine that has one (profiles/default limits the resource); none counted without.
-GPU = studies.gpus(DEVICE)
+GPU = environment.gpus_per_job(DEVICE)
 if "gpu" in workflow.global_resources and STUDY["machine"]["runs_per_gpu"] > 1:
     # Several jobs on each of the GPUs that the command line or profile grants.
     workflow.register_resource("gpu", int(workflow.global_resources["gpu"].value) * STUDY["machine"]["runs_per_gpu"])
@@ -99,12 +99,12 @@ def collection_arguments():
 
 def settings(manifest):
     """What a manifest of something shared keeps, to be compared when another study names the same folder."""
-    return flags({"settings": json.dumps(studies.shared_settings(STUDY)[manifest], sort_keys=True)})
+    return flags({"settings": json.dumps(sharing.shared_settings(STUDY)[manifest], sort_keys=True)})
 
 
 def tokens_of(wildcards):
     """The token ids that a model reads."""
-    folder, _ = studies.tokenizer_of(STUDY, MODELS[wildcards.model])
+    folder, _ = grid.tokenizer_of(STUDY, MODELS[wildcards.model])
     return multiext(f"{SHARED}/tokens/{folder}/", "documents.parquet", "queries.parquet", "special.json")
 
 
@@ -120,12 +120,12 @@ def tokenizer_arguments(wildcards):
 
 def tokenizer_files(wildcards):
     """What a tokenizer is read from, if that is a local folder."""
-    return studies.local_files(TOKENIZERS.get(wildcards.tokenizer) or "")
+    return grid.local_files(TOKENIZERS.get(wildcards.tokenizer) or "")
 
 
 def checkpoint_files(wildcards):
     """What a model starts from, if that is a local folder."""
-    return studies.local_files(MODELS[wildcards.model].get("checkpoint", ""))
+    return grid.local_files(MODELS[wildcards.model].get("checkpoint", ""))
 
 
 def training_arguments(wildcards):

@@ -5,7 +5,7 @@ SPLITS = STUDY["collection"]["splits"]["test"]
 RETRIEVAL = EVALUATION["full_retrieval"] or {}
 DEPTH = RETRIEVAL.get("top_k")
 # A pooled retrieval searches the judged and mined documents and a sample, fixed once like the candidates.
-POOLED = studies.pool_sample(STUDY)
+POOLED = grid.pool_sample(STUDY)
 POOL = [] if POOLED is None else f"{RESULTS}/pool.parquet"
 CHECKPOINT = "{model}/{train_queries}/{seed}/{checkpoint}"
 
@@ -22,7 +22,7 @@ rule sample:
     conda:
         ENVIRONMENT
     params:
-        code=code("sample"),
+        code=code_digest("sample"),
         options=flags(
             {
                 **EVALUATION["candidates"],
@@ -89,7 +89,7 @@ rule score:
     conda:
         ENVIRONMENT
     params:
-        code=code("score"),
+        code=code_digest("score"),
         options=flags(
             {
                 "ties": EVALUATION["ties"],
@@ -118,7 +118,7 @@ rule gather:
     conda:
         ENVIRONMENT
     params:
-        code=code("gather"),
+        code=code_digest("gather"),
         unfinished=flags({"unfinished": [str(run) for run in PLANNED if run not in RUNS]}),
     message:
         f"Gathering the scores of {len(CHECKPOINTS)} checkpoints"

@@ -7,7 +7,7 @@ FIGURES = (
     *(("plan",) if PLAN else ()),
 )
 FORMATS = ("svg", "pdf", "png")
-LARGEST = studies.largest_subset(RUNS)
+LARGEST = grid.largest_subset(RUNS)
 FINALS = expand("{run}/final", run=RUNS)
 # What the noise of queries is told by.
 SEEN = [
@@ -33,7 +33,7 @@ rule fit:
     # Any number of processes gives the same tables.
     threads: 8
     params:
-        code=code("fit"),
+        code=code_digest("fit"),
         options=flags(
             {
                 "columns": LAWS["metrics"],
@@ -66,7 +66,7 @@ if PLAN:
         conda:
             ENVIRONMENT
         params:
-            code=code("plan"),
+            code=code_digest("plan"),
             options=flags(
                 {
                     **{key: PLAN[key] for key in ("metric", "candidates", "law", "budget", "target", "extrapolate")},
@@ -92,7 +92,7 @@ rule sweep:
     conda:
         ENVIRONMENT
     params:
-        code=code("sweep"),
+        code=code_digest("sweep"),
         options=flags({"seed": STUDY["laws"]["seed"], "ties": EVALUATION["ties"]}),
     message:
         "Dropping queries, to see whether there are enough"
@@ -126,7 +126,7 @@ rule draw:
     conda:
         ENVIRONMENT
     params:
-        code=code("draw"),
+        code=code_digest("draw"),
         figures=" ".join(FIGURES),
         plan=f"--plan {TOGETHER}/plan.parquet --plan-grid {TOGETHER}/plan_grid.parquet" if PLAN else "",
     message:
@@ -167,7 +167,7 @@ rule summarize:
     conda:
         ENVIRONMENT
     params:
-        code=code("summarize"),
+        code=code_digest("summarize"),
         config=flags({"config": json.dumps(STUDY, sort_keys=True)}),
         plan=f"--plan {TOGETHER}/plan.parquet" if PLAN else "",
     message:

@@ -11,7 +11,7 @@ MINING = ("top_k", "range_min", "range_max", "absolute_margin", "relative_margin
 rule encode:
     input:
         collected=rules.collect.output,
-        local=studies.local_files(STUDY["miner"]["encoder"]),
+        local=grid.local_files(STUDY["miner"]["encoder"]),
     output:
         documents=f"{MINED}/documents/{{shard}}.parquet",
         queries=f"{MINED}/queries/{{shard}}.parquet",
@@ -55,7 +55,7 @@ rule mine:
     params:
         recipe=stage_versions.MINE,
         options=flags({**{k: STUDY["miner"][k] for k in MINING}, **MACHINE}),
-        settings=settings(studies.mined_settings(STUDY)),
+        settings=settings(sharing.mined_settings(STUDY)),
     message:
         "Mining hard negatives for shard {wildcards.shard} of the queries by exact search"
     shell:

@@ -8,10 +8,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from rankscale import study as studies
 from rankscale.core import resource_usage
 from rankscale.core.paths import PROJECT
 from rankscale.storage.schemas import UNFINISHED
+from rankscale.study import grid, sharing
 
 PACKAGES = (
     *("faiss-cpu", "faiss-gpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier", "safetensors"),
@@ -50,15 +50,15 @@ def logs(config: dict, results: Path, missing: list[dict]) -> Iterator[Path]:
     own, shared = results / config["study"], results / "shared" / config["collection"]["name"]
     mined, together = shared / config["miner"]["name"], own / "partial" if config["partial"] else own
     yield shared / "logs/collect.log"
-    yield from (results / f"shared/hub/logs/{name}.log" for name in studies.hub_ids(config))
-    tokenizers = dict(studies.tokenizer_of(config, model) for model in config["models"])
+    yield from (results / f"shared/hub/logs/{name}.log" for name in grid.hub_ids(config))
+    tokenizers = dict(grid.tokenizer_of(config, model) for model in config["models"])
     yield from (shared / f"logs/tokenize/{name}.log" for name in tokenizers)
-    for shard in range(config["miner"]["shards"]) if studies.mines(config) else ():
+    for shard in range(config["miner"]["shards"]) if grid.needs_miner(config) else ():
         yield from (mined / f"logs/{stage}/{shard}.log" for stage in ("encode", "mine"))
     yield own / "logs/sample.log"
     to_come = {(run["model"], run["subset"], run["seed"]) for run in missing if run["status"] == UNFINISHED}
-    snapshots = studies.snapshots(config)
-    for run in studies.runs(config):
+    snapshots = grid.snapshots(config)
+    for run in grid.runs(config):
         if tuple(run) not in to_come:
             yield own / f"logs/train/{run}.log"
             for name in (*snapshots.get(run, []), "final"):
@@ -70,7 +70,7 @@ def logs(config: dict, results: Path, missing: list[dict]) -> Iterator[Path]:
 def reused(config: dict, shared: Path) -> dict[str, str]:
     """Which shared folders another study made, and which one."""
     found = {}
-    for name in studies.shared_settings(config):
+    for name in sharing.shared_settings(config):
         path = shared / name
         if path.exists():
             maker = json.loads(path.read_text(encoding="utf-8"))["study"]

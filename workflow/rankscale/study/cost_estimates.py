@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rankscale import study as studies
 from rankscale.core.errors import StudyError
 from rankscale.storage import tables
+from rankscale.study import grid
 
 # MS MARCO passage and its judged queries.
 COUNTS = {"documents": 8_841_823, "train": 502_939, "dev": 55_578, "dev_small": 6_980, "dl_2019": 43, "dl_2020": 54}
@@ -24,7 +24,7 @@ TOGETHER = 20  # group-components of profiles/slurm
 STATES = 2  # that a training keeps, each with weights and Adam's two moments
 
 
-class Work(NamedTuple):
+class JobWork(NamedTuple):
     """One job's: its stage, the encoder's parameters, FLOPs, and one of the files it makes."""
 
     stage: str
@@ -50,7 +50,7 @@ def shape(model: dict[str, Any]) -> tuple[int, int] | None:
 def _config(place: str) -> tuple[int, int] | None:
     """Of a folder's config.json, or of the hub's if it was fetched; None where there is none that says it."""
     path: Path | str | None = Path(place).expanduser() / "config.json"
-    if not studies.is_folder(place):
+    if not grid.is_folder(place):
         from huggingface_hub import try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError
 
@@ -68,7 +68,7 @@ def _config(place: str) -> tuple[int, int] | None:
     return (layers, hidden) if all(isinstance(v, int) and v > 0 for v in (layers, hidden)) else None
 
 
-def inside(layers: int, hidden: int) -> int:
+def bert_layer_parameters(layers: int, hidden: int) -> int:
     """Parameters of a BERT's layers."""
     return layers * (12 * hidden**2 + 13 * hidden)
 
@@ -111,57 +111,57 @@ def sizes(study: dict[str, Any], results: Path) -> dict[str, float]:
     return found
 
 
-def work(study: dict[str, Any], size: dict[str, float]) -> list[Work]:
+def job_work(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
     """The FLOPs of each job that encodes, mines, trains or evaluates, where the model's size can be told."""
     training, retrieval = study["training"], study["evaluation"]["full_retrieval"]
     models = {model["name"]: model for model in study["models"]}
     kinds = study["evaluation"]["candidates"].values()
     needed = min(size["documents"], size["test"] * (1 + sum(kinds)))
     if retrieval:
-        pool = studies.pool_sample(study)
+        pool = grid.pool_sample(study)
         mined = size["test"] * study["miner"]["top_k"]
         needed = size["documents"] if pool is None else min(size["documents"], pool + mined)
-    snapshots, found = studies.snapshots(study), mining(study, size) if studies.mines(study) else []
+    snapshots, found = grid.snapshots(study), mining(study, size) if grid.needs_miner(study) else []
     results = f"results/{study['study']}"
 
     def token(layers: int, hidden: int, length: float) -> float:
-        return 2 * inside(layers, hidden) + 4 * layers * hidden * length
+        return 2 * bert_layer_parameters(layers, hidden) + 4 * layers * hidden * length
 
-    for run in studies.runs(study):
+    for run in grid.runs(study):
         told = shape(models[run.model])
         if told is None:
             continue
-        parameters = inside(*told)
+        parameters = bert_layer_parameters(*told)
         queries = (size["train"] if run.subset == "all" else int(run.subset)) * training["epochs"]
         texts = {"query": 1, "passage": 1 + training["negatives_per_query"]}
         once = sum(n * size[kind] * token(*told, size[kind]) for kind, n in texts.items())
-        found.append(Work("train", parameters, 3 * queries * once, f"{results}/models/{run}/checkpoints.parquet"))
+        found.append(JobWork("train", parameters, 3 * queries * once, f"{results}/models/{run}/checkpoints.parquet"))
         seen = {"passage": needed, "query": size["test"]}
         looked = sum(n * size[kind] * token(*told, size[kind]) for kind, n in seen.items())
         looked += 2 * size["test"] * needed * (training["output_dim"] or told[1])
         for name in (*snapshots.get(run, []), "final"):
-            found.append(Work("retrieve", parameters, looked, f"{results}/observations/{run}/{name}.parquet"))
+            found.append(JobWork("retrieve", parameters, looked, f"{results}/observations/{run}/{name}.parquet"))
     return found
 
 
-def mining(study: dict[str, Any], size: dict[str, float]) -> list[Work]:
+def mining(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
     """The same of the miner's shards: encoding all texts, and each query against each document."""
     miner, shards = study["miner"], study["miner"]["shards"]
     folder = f"results/shared/{study['collection']['name']}/{miner['name']}"
     told = None if miner["encoder"] == "lsa" else shape({"checkpoint": miner["encoder"]})
     queries = size["train"] + size["test"]
-    parameters, found = inside(*told) if told else 1.0, []
+    parameters, found = bert_layer_parameters(*told) if told else 1.0, []
     if told:
         texts = {"passage": size["documents"], "query": queries}
         encoded = sum(
             n * size[kind] * (2 * parameters + 4 * told[0] * told[1] * size[kind]) for kind, n in texts.items()
         )
         names = [f"{folder}/documents/{shard}.parquet" for shard in range(shards)]
-        found += [Work("encode", parameters, encoded / shards, name) for name in names]
+        found += [JobWork("encode", parameters, encoded / shards, name) for name in names]
     wide = dimension(study)
     if wide:
         scores = 2 * queries * size["documents"] * wide / shards
-        found += [Work("mine", parameters, scores, f"{folder}/negatives/{n}.parquet") for n in range(shards)]
+        found += [JobWork("mine", parameters, scores, f"{folder}/negatives/{n}.parquet") for n in range(shards)]
     return found
 
 
@@ -179,15 +179,15 @@ def weights(study: dict[str, Any], model: dict[str, Any]) -> float:
     if told is None:
         return 0.0
     words = study["tokenizer"]["vocabulary"] if "layers" in model else WORDS
-    return BYTES * (inside(*told) + told[1] * ((study["training"]["output_dim"] or 0) + words))
+    return BYTES * (bert_layer_parameters(*told) + told[1] * ((study["training"]["output_dim"] or 0) + words))
 
 
 def disk(study: dict[str, Any], size: dict[str, float], at_once: int) -> tuple[dict[str, float], dict[str, float]]:
     """Bytes of what is large: what stays, and what comes on top while `at_once` trainings run."""
     training, retrieval = study["training"], study["evaluation"]["full_retrieval"]
-    snapshots = studies.snapshots(study)
+    snapshots = grid.snapshots(study)
     models = {model["name"]: model for model in study["models"]}
-    each = {run: weights(study, models[run.model]) for run in studies.runs(study)}
+    each = {run: weights(study, models[run.model]) for run in grid.runs(study)}
     checkpoints = sum(1 + len(snapshots.get(run, [])) for run in each)
     finals = sum(each.values())
     between = {run: value * len(snapshots.get(run, [])) for run, value in each.items()}
@@ -197,8 +197,8 @@ def disk(study: dict[str, Any], size: dict[str, float], at_once: int) -> tuple[d
     stays = {
         "texts": size.get("texts", 1.8 * tokens),  # as zstd leaves MS MARCO's
         "token ids": 2 * tokens,
-        "vectors": 2 * (dimension(study) or 0) * (size["documents"] + queries) if studies.mines(study) else 0.0,
-        "negatives": study["miner"]["top_k"] * 8.0 * queries if studies.mines(study) else 0.0,
+        "vectors": 2 * (dimension(study) or 0) * (size["documents"] + queries) if grid.needs_miner(study) else 0.0,
+        "negatives": study["miner"]["top_k"] * 8.0 * queries if grid.needs_miner(study) else 0.0,
         "checkpoints": finals + (sum(between.values()) if keeps else 0),
         # Scores and ids of strings, as zstd leaves them.
         "runs": checkpoints * size["test"] * (retrieval["top_k"] if retrieval else 0) * 9,
@@ -214,5 +214,5 @@ def disk(study: dict[str, Any], size: dict[str, float], at_once: int) -> tuple[d
 
 def submissions(study: dict[str, Any]) -> int:
     """How many times SLURM is asked to evaluate checkpoints: once for up to TOGETHER of a run."""
-    snapshots = studies.snapshots(study)
-    return sum(math.ceil((1 + len(snapshots.get(run, []))) / TOGETHER) for run in studies.runs(study))
+    snapshots = grid.snapshots(study)
+    return sum(math.ceil((1 + len(snapshots.get(run, []))) / TOGETHER) for run in grid.runs(study))

@@ -20,18 +20,18 @@ def modules(stage: str) -> tuple[str, ...]:
         if name in found:
             continue
         found.append(name)
-        waiting += _imported(name)
+        waiting += _local_imports(name)
     return found[0], *sorted(found[1:])
 
 
 @cache
-def digest(stage: str) -> str:
+def code_digest(stage: str) -> str:
     """A hash of the code of `stage`, the same on every Python; comments, docstrings and blank lines do not count."""
-    return hashlib.sha256("\n".join(map(_bare, modules(stage))).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(map(_without_comments, modules(stage))).encode()).hexdigest()[:16]
 
 
 @cache  # many stages share a module, and every cluster job asks for all digests
-def _imported(name: str) -> list[str]:
+def _local_imports(name: str) -> list[str]:
     """The project's modules that a module imports. Raises StudyError for one that is not there.
 
     What a digest does not see may change without anything running again, so nothing is passed over in silence.
@@ -77,7 +77,7 @@ def _statements(name: str) -> list[ast.AST]:
 
 
 @cache
-def _bare(name: str) -> str:
+def _without_comments(name: str) -> str:
     # Text, not syntax trees or tokens: those are printed differently by each version of Python.
     source = _source(name)
     lines, inside, opened = source.splitlines(), set(), []

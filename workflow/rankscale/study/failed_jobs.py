@@ -18,7 +18,7 @@ def failures(folders: list[Path], since: float) -> Iterator[tuple[Path, list[str
                 yield log, lines[-LINES:]
 
 
-def said(folders: list[Path], since: float) -> str:
+def format_failures(folders: list[Path], since: float) -> str:
     """The same in words."""
     found = list(failures(folders, since))
     if not found:

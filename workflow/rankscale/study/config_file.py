@@ -11,7 +11,7 @@ import yaml
 from rankscale.core.errors import StudyError
 
 
-def load(path: Path) -> dict[str, Any]:
+def load_config_file(path: Path) -> dict[str, Any]:
     """The keys of a study file.
 
     Raises StudyError where it cannot be read, has no keys or one of them twice (the loader would silently take the

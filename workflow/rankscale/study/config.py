@@ -18,7 +18,7 @@ from rankscale.collection.msmarco import JUDGMENTS
 from rankscale.collection.readers import beir_splits
 from rankscale.core.errors import StudyError
 from rankscale.core.paths import WORKFLOW
-from rankscale.study import snapshot_sizes
+from rankscale.study.grid import snapshot_sizes
 
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 
@@ -29,7 +29,7 @@ def schema() -> dict[str, Any]:
     return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 
 
-def check(config: dict[str, Any]) -> dict[str, Any]:
+def check_config(config: dict[str, Any]) -> dict[str, Any]:
     """The config with every default filled in. Raises StudyError, naming the key, for anything wrong in it."""
     _refuse_odd(config, "")
     error = best_match(Draft202012Validator(schema()).iter_errors(config))

@@ -4,21 +4,12 @@ Read by the Snakefile, which every cluster job parses: nothing heavy is imported
 """
 
 import hashlib
-import json
-import os
-import signal
-import sys
-import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rankscale.core.errors import StudyError
-from rankscale.core.paths import WORKFLOW
 
-
-class Run(NamedTuple):
+class RunId(NamedTuple):
     """One training run, by the names that stand in its paths."""
 
     model: str
@@ -29,15 +20,15 @@ class Run(NamedTuple):
         return "/".join(map(str, self))
 
 
-def runs(study: dict[str, Any]) -> Iterator[Run]:
+def runs(study: dict[str, Any]) -> Iterator[RunId]:
     """Every run of the grid."""
     for model in study["models"]:
         for size in study["training"]["train_queries"]:
             for seed in study["training"]["seeds"]:
-                yield Run(model["name"], subset_name(size), seed)
+                yield RunId(model["name"], subset_name(size), seed)
 
 
-def snapshots(study: dict[str, Any]) -> dict[Run, list[str]]:
+def snapshots(study: dict[str, Any]) -> dict[RunId, list[str]]:
     """The runs that publish checkpoints before their end, and which: the named models on one subset or on every one."""
     training = study["training"]
     steps = [str(s) for s in sorted(training["snapshots"]["steps"])]
@@ -46,7 +37,7 @@ def snapshots(study: dict[str, Any]) -> dict[Run, list[str]]:
     return {run: steps for run in runs(study) if run.model in chosen and run.subset in subsets}
 
 
-def finished(study: dict[str, Any], results: Path) -> list[Run]:
+def finished(study: dict[str, Any], results: Path) -> list[RunId]:
     """The runs of the grid whose checkpoints are all scored under `results`."""
     more, found = snapshots(study), []
     for run in runs(study):
@@ -78,7 +69,7 @@ def is_folder(place: str) -> bool:
     return place not in ("", "lsa") and (place.startswith((".", "/", "~")) or Path(place).is_dir())
 
 
-def mines(study: dict[str, Any]) -> bool:
+def needs_miner(study: dict[str, Any]) -> bool:
     """Whether anything asks for the miner's lists: training, hard candidates, or a pool."""
     candidates = study["evaluation"]["candidates"]
     return study["training"]["negatives"] != "random" or "hard" in candidates or pool_sample(study) is not None
@@ -90,26 +81,6 @@ def hub_ids(study: dict[str, Any]) -> dict[str, str]:
     places += [source or "" for _, source in (tokenizer_of(study, model) for model in study["models"])]
     ids = {place for place in places if place not in ("", "lsa") and not is_folder(place)}
     return {place.replace("/", "--"): place for place in sorted(ids)}
-
-
-def shared_settings(study: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Per manifest (relative to results/shared), the settings that what lies beside it is made with."""
-    collection = {k: v for k, v in study["collection"].items() if k not in ("name", "splits")}
-    if collection["source"] != "docstrings":
-        collection = {k: collection[k] for k in ("source", "path", "titles", "positive_grade")}
-    name = study["collection"]["name"]
-    if collection["source"] == "ir_datasets":
-        collection["splits"] = study["collection"]["splits"]
-    miner = {k: v for k, v in study["miner"].items() if k != "name"}
-    tokens = f"{name}/tokens/{study['tokenizer']['name']}/manifest.json"
-    # Documents and training queries make a vocabulary, so it belongs to a training split.
-    vocabulary = {**study["tokenizer"], "split": study["collection"]["splits"]["train"]}
-    return {f"{name}/manifest.json": collection, mined_settings(study): miner, tokens: vocabulary}
-
-
-def mined_settings(study: dict[str, Any]) -> str:
-    """The manifest of a miner's first shard, which speaks for all."""
-    return f"{study['collection']['name']}/{study['miner']['name']}/negatives/0.json"
 
 
 def pool_sample(study: dict[str, Any]) -> int | None:
@@ -138,57 +109,6 @@ def local_files(place: str) -> list[str]:
     return sorted(str(file) for file in Path(place).expanduser().iterdir() if file.suffix in kinds)
 
 
-def refuse_clashes(study: dict[str, Any], results: Path) -> None:
-    """Raise StudyError if another study made a shared folder of this one with other settings."""
-    for manifest, wanted in shared_settings(study).items():
-        path = results / "shared" / manifest
-        if not path.exists() or study["remake"]:
-            continue
-        try:
-            made = json.loads(path.read_text(encoding="utf-8"))
-            other, settings = made["study"], made["settings"]
-            settings.get("")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise StudyError(f"{path}: cannot be read ({error!r}); delete this file and run again") from error
-        if other != study["study"] and settings != wanted:
-            odd = sorted(k for k in {*settings, *wanted} if settings.get(k) != wanted.get(k))[0]
-            raise StudyError(
-                f"{path.parent}: study {other} made it with {odd}={settings.get(odd)}, study {study['study']} wants "
-                f"{odd}={wanted.get(odd)}; give yours another name, or make it anew for both with --config remake=True"
-            )
-
-
-def gpus(device: str) -> int:
-    """GPUs that a job on `device` takes; `auto` takes one where there is one."""
-    return int(device == "cuda" or (device == "auto" and Path("/dev/nvidia0").exists()))
-
-
-def prepare_environment() -> None:
-    """Let jobs find this project and, unless conda gives them another, the Python that runs Snakemake.
-
-    And let glibc take memory in large pages: on virtual machines fresh ones are dear (docs/log.md). A warning that the
-    job will be taken from its node soon (SIGUSR1) is for the training, which saves; Snakemake must outlive it, or SLURM
-    kills the training with it.
-    """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    here, python = str(WORKFLOW), str(Path(sys.executable).parent)
-    for name, first in (("PYTHONPATH", here), ("PATH", python)):
-        rest = os.environ.get(name)
-        os.environ[name] = f"{first}{os.pathsep}{rest}" if rest else first
-    os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
-
-
-def refuse_unwritable(results: Path) -> None:
-    """Raise StudyError if nothing can be written to the results folder."""
-    try:
-        results.mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=results):
-            pass
-    except OSError as error:
-        raise StudyError(f"the folder {results} cannot be written to ({error.strerror})") from error
-
-
 def snapshot_sizes(training: dict[str, Any]) -> list[int | None]:
     """The subsets whose runs publish snapshots."""
     wanted = training["snapshots"]["train_queries"]
@@ -197,7 +117,7 @@ def snapshot_sizes(training: dict[str, Any]) -> list[int | None]:
     return [largest_size(training) if wanted == "largest" else wanted]
 
 
-def largest_subset(chosen: list[Run]) -> str:
+def largest_subset(chosen: list[RunId]) -> str:
     """The name of the largest subset that any of the runs has; all is larger than any number."""
     return max((run.subset for run in chosen), key=lambda name: float("inf") if name == "all" else int(name))
 
