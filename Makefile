@@ -25,10 +25,10 @@ $(VENV)/.made-test: $(VENV)/.made envs/lock-test.txt
 	@touch $@
 
 demo: $(VENV)/.made
-	@PATH="$(abspath $(bin)):$$PATH" $(bin)/python -m rankscale.unlock
+	@PATH="$(abspath $(bin)):$$PATH" $(bin)/rankscale unlock
 	@PATH="$(abspath $(bin)):$$PATH" snakemake --cores $(CORES)
 	@PATH="$(abspath $(bin)):$$PATH" snakemake --cores 1 --quiet --report results/demo/report.html
-	@$(bin)/python -m rankscale.headline results/demo
+	@$(bin)/rankscale headline results/demo
 
 # Three test processes on two cores: the cluster's tests, which come first, mostly wait.
 test: $(VENV)/.made-test

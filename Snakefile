@@ -39,7 +39,7 @@ rule all:
     input:
         rules.gather.output,
         rules.fit.output,
-        rules.draw.output,
+        rules.plot.output,
         rules.summarize.output,
 
 
@@ -76,4 +76,4 @@ rule fits:
 
 rule figures:
     input:
-        rules.draw.output,
+        rules.plot.output,

@@ -58,8 +58,8 @@ def run(command, cwd, check=True, **how):
 
 
 def stage(name, *arguments, check=True):
-    """Run `python -m rankscale.{name}` in a process of its own."""
-    return run([sys.executable, "-m", f"rankscale.{name}", *map(str, arguments)], ROOT, check=check)
+    """Run `python -m rankscale {name}` in a process of its own."""
+    return run([sys.executable, "-m", "rankscale", name, *map(str, arguments)], ROOT, check=check)
 
 
 def clone(folder, config=SMALL):

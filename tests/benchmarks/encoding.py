@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rankscale import encode
 from rankscale.collection import docstrings
 from rankscale.search import encoders, exact_search
+from rankscale.stages import encode
 from rankscale.text.tokenizers import train_wordpiece
 from tests.benchmarks.measure import Clock, part, report, table
 
@@ -88,7 +88,7 @@ def main() -> None:
             expected = np.load(folder / "theirs_fp32.npy")
             rows.append(
                 {
-                    "what": f"{'SentenceTransformer.encode' if who == 'theirs' else 'rankscale.encode'}, {precision}",
+                    "what": f"{'SentenceTransformer.encode' if who == 'theirs' else 'rankscale encode'}, {precision}",
                     "documents/s": TEXTS / found["seconds"],
                     "times the peer's fp32": (rows[0]["documents/s"] * found["seconds"] / TEXTS) ** -1 if rows else 1.0,
                     "largest difference": np.abs(made - expected).max(),

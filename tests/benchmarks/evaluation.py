@@ -16,7 +16,7 @@ import numpy as np
 
 from tests.benchmarks.measure import Clock, part, report, table
 
-# What a study's jobs are told by the workflow (rankscale.study.prepare_environment).
+# What a study's jobs are told by the workflow (rankscale.study.environment).
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 ME, THREADS = "tests.benchmarks.evaluation", 2
 DOCUMENTS, QUERIES, SAMPLE, TOP, CANDIDATES, LENGTH = 14_000, 1_500, 20, 300, 256, 128
@@ -64,8 +64,8 @@ def ours(folder: Path, precision: str) -> None:
     """The stage, after its imports and a first use of the kernels."""
     import torch
 
-    from rankscale import retrieve
     from rankscale.models import checkpoints, encoding
+    from rankscale.stages import retrieve
     from rankscale.text.token_store import TokenStore
 
     model, facts = checkpoints.load_checkpoint(folder / "c.safetensors")
@@ -148,7 +148,7 @@ def main() -> None:
             again = part(ME, "plain", folder)["seconds"] * QUERIES
             rows.append(
                 {
-                    "what": f"rankscale.retrieve, {precision}",
+                    "what": f"rankscale retrieve, {precision}",
                     "seconds": found["seconds"],
                     # The machine's speed moves: the plain one is measured before and after.
                     "times": (peer + again) / 2 / found["seconds"],

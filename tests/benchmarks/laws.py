@@ -155,8 +155,8 @@ def published_grid() -> None:
         write_study(folder, SIZES, SUBSETS, queries=1500)
         rows, made = [], {}
         for workers in (2, 1):
-            from rankscale import fit
             from rankscale.laws import study_fit
+            from rankscale.stages import fit
 
             out = folder / f"by_{workers}"
             outputs = [word for name in study_fit.OUTPUTS for word in (f"--{name}", out / f"{name}.parquet")]

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from rankscale import mine
 from rankscale.search import exact_search, miner, vector_shards
+from rankscale.stages import mine
 from rankscale.storage import tables
 from tests.benchmarks.measure import Clock, part, report, table
 

@@ -68,7 +68,7 @@ def scoring(folder: Path) -> None:
     """The stage, after its imports."""
     import pytrec_eval  # noqa: F401 (its import is no part of the work)
 
-    from rankscale import score
+    from rankscale.stages import score
 
     places = ("--observations", "o", "--run", "r", "--qrels", "q")
     places = [str(folder / f"{word}.parquet") if len(word) == 1 else word for word in places]
@@ -106,7 +106,7 @@ def main() -> None:
         peer, ours = part(ME, "bare", folder), part(ME, "scoring", folder)
         rows = [
             {"what": "pytrec_eval on ready dictionaries", "seconds": peer["seconds"], "times": 1.0},
-            {"what": "rankscale.score, from Parquet to Parquet", **ours, "times": ours["seconds"] / peer["seconds"]},
+            {"what": "rankscale score, from Parquet to Parquet", **ours, "times": ours["seconds"] / peer["seconds"]},
         ]
         table(f"A run of {QUERIES} queries x {DEPTH} results", rows)
         generate(folder, ALL)

@@ -16,7 +16,7 @@ from tests.benchmarks.measure import part, report, table
 
 ME, THREADS, DIMENSION = "tests.benchmarks.training", 2, 1024
 SHAPE = {"num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 2, "intermediate_size": 512}
-# What a study's jobs are told by the workflow (rankscale.study.prepare_environment).
+# What a study's jobs are told by the workflow (rankscale.study.environment).
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 SETTINGS = {  # lengths in tokens: mean and spread of log-normal passages, cuts; negatives a query; steps
     "msmarco": {"mean": 72, "spread": 0.38, "cuts": (24, 128), "negatives": 16, "steps": 40},
@@ -65,7 +65,7 @@ def generate(folder: Path, mean: int, spread: float, negatives: int, steps: int,
 
 def arguments(folder: Path, setting: str, *more: object):
     """The stage's arguments: the published recipe but for the learning rate."""
-    from rankscale import train
+    from rankscale.stages import train
 
     made = SETTINGS[setting]
     places = ("--collection", folder, "--tokens", folder / "tokens", "--mined", folder / "negatives.parquet")
@@ -77,7 +77,7 @@ def arguments(folder: Path, setting: str, *more: object):
 
 
 def ours(folder: Path, setting: str, *more: object) -> None:
-    from rankscale import train
+    from rankscale.stages import train
     from rankscale.storage import tables
 
     args = arguments(folder, setting, *more)
@@ -250,7 +250,7 @@ def compare(setting: str) -> None:
     names = {"plain": "transformers Trainer, plain", "sentence_transformers": "SentenceTransformerTrainer"}
     rows = [
         {
-            "what": "rankscale.train" if name == "ours" else f"{names[peer]}, {name}",
+            "what": "rankscale train" if name == "ours" else f"{names[peer]}, {name}",
             "steps/s": 1 / made["seconds"],
             "ours is faster by": made["seconds"] / found["ours"]["seconds"],
         }

@@ -125,7 +125,7 @@ def test_a_second_call_finishes_what_the_failing_run_left(cluster, folder, study
     code, said = launched(cluster, folder, "--configfile cluster.yaml")
     assert code == 0, said[-3000:]
     rules = {j["Comment"].split("_")[1] for j in cluster.jobs()[before:]}
-    assert rules == {"gather", "fit", "plan", "sweep", "draw", "summarize"}
+    assert rules == {"gather", "fit", "plan", "subsample", "plot", "summarize"}
     assert (folder / "results/cluster/summary.md").exists()
     # What the demo had made was taken as it is.
     made = json.loads((folder / "results/cluster/provenance.json").read_text())
@@ -196,7 +196,7 @@ def trainings(cluster, folder):
     cluster.command("scancel", "--signal=USR1", jobs["signalled"]["JobId"])
     cluster.command("scancel", jobs["cancelled"]["JobId"])
     subprocess.run(
-        ["pkill", "-9", "-f", "rankscale.train .*--output results/killed/"], check=True
+        ["pkill", "-9", "-f", "rankscale train .*--output results/killed/"], check=True
     )  # as for want of memory
     os.killpg(processes["stopped"].pid, signal.SIGINT)
     until(lambda: job(cluster, folder, "requeued")["JobState"] == "PENDING", PATIENCE, lambda: str(cluster.jobs()[-5:]))

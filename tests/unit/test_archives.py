@@ -31,7 +31,7 @@ def archive(tmp_path):
 
 def test_the_published_formula_is_reproduced(archive):
     path, rank, loss = archive
-    done = stage("score", "--npz", path, "--json")
+    done = stage("decompose", path, "--json")
     found = json.loads(done.stdout.splitlines()[0])
     assert set(found) == {"expected", "optimistic"}
     made = [found["optimistic"][k] for k in ("rank_entropy", "rank_score_alignment", "score_uncertainty")]
@@ -45,7 +45,7 @@ def test_the_published_formula_is_reproduced(archive):
 
 
 def test_it_is_printed_to_be_read(archive):
-    said = stage("score", "--npz", archive[0], "--n-candidates", 64).stdout
+    said = stage("decompose", archive[0], "--n-candidates", 64).stdout
     assert "400 queries" in said
     assert said.count("rank entropy") == 2
     assert "optimistic: correction none (archives hold no ties)" in said
@@ -75,7 +75,7 @@ GOOD = {"rank": np.arange(4), "loss": np.ones(4), "qids": np.arange(4)}
 )
 def test_what_is_no_such_archive_is_named(tmp_path, change, said):
     arrays = {key: value for key, value in {**GOOD, **change}.items() if value is not None}
-    done = stage("score", "--npz", damaged(tmp_path / "bad.npz", **arrays), check=False)
+    done = stage("decompose", damaged(tmp_path / "bad.npz", **arrays), check=False)
     assert done.returncode == 1
     assert said in done.stdout
     assert str(tmp_path / "bad.npz") in done.stdout
@@ -87,7 +87,7 @@ def test_what_is_no_archive_at_all_is_named(tmp_path, content):
     path = tmp_path / "x.npz"
     if content is not None:
         path.write_bytes(content)
-    done = stage("score", "--npz", path, check=False)
+    done = stage("decompose", path, check=False)
     assert done.returncode == 1
     assert "x.npz: " in done.stdout.splitlines()[-1]
     assert "Traceback" not in done.stdout

@@ -270,11 +270,11 @@ def registered(tmp_path):
 
 
 def in_process(folder, *more):
-    from rankscale import collect as module
+    from rankscale.stages import collect
 
-    args = module.arguments().parse_args([*map(str, more), "--output", str(folder)])
+    args = collect.arguments().parse_args([*map(str, more), "--output", str(folder)])
     args.study, args.settings = "", {}
-    module.main(args)
+    collect.main(args)
 
 
 def test_ir_datasets_gives_the_same(registered, tmp_path, expected):

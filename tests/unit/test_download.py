@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from rankscale import collect
 from rankscale.collection import download, msmarco
 from rankscale.core.errors import StudyError
+from rankscale.stages import collect
 from rankscale.storage import tables
 
 CONTENT = os.urandom(3 << 20)
@@ -155,9 +155,10 @@ import resource, signal, sys
 from pathlib import Path
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
-from rankscale import command, download
-parser = command.parser("collect", "")
-command.run(lambda args: download.fetch({server.url()!r}, {MD5!r}, Path({str(tmp_path)!r})), parser)
+from rankscale.collection import download
+from rankscale.core import cli
+parser = cli.command_parser("collect", "")
+cli.run_command("collect", lambda args: download.fetch({server.url()!r}, {MD5!r}, Path({str(tmp_path)!r})), parser, [])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rankscale import fit
 from rankscale.core.errors import StudyError
 from rankscale.laws import holdout, study_fit
 from rankscale.laws.fit_tasks import FitTask, no_change_forecast, run_fit_task
 from rankscale.laws.metric_ranking import MetricComparison, rank_metrics
 from rankscale.laws.query_covariance import QueryCovariance, per_query, values_of
 from rankscale.report import narrative, text_tables
+from rankscale.stages import fit
 from rankscale.storage import tables
+from rankscale.tools import fit_table
 from tests.conftest import stage
 from tests.unit.synthetic import write_study
 
@@ -190,7 +191,7 @@ def test_metrics_that_are_not_there_are_refused(synthetic, tmp_path, columns, sa
 
 
 def own(path, *arguments, check=True):
-    return stage("fit", "--table", path, "--bootstrap", 200, *arguments, check=check)
+    return stage("fit-table", path, "--bootstrap", 200, *arguments, check=check)
 
 
 def runs(noise=0.0, seed=0):
@@ -239,7 +240,7 @@ def test_equal_seeds_print_the_same(tmp_path):
     ("text", "arguments", "said"),
     [
         ("N,loss\n1,2\n", ("--metric", "los", "--size", "N"), "no column los; it has N, loss"),
-        ("N,loss\n1,2\n", ("--metric", "loss"), "--table needs --metric, and --size, --data or both"),
+        ("N,loss\n1,2\n", ("--metric", "loss"), "give --size, --data or both"),
         ("N,loss\n1,3\n2,2\n", ("--metric", "loss", "--size", "N", "--law", "line"), "too few points: 2 at 2"),
         ("N,loss\n5,3\n5,2\n", ("--metric", "loss", "--size", "N"), "row 2 repeats the cell of row 1"),
         ("N,loss\n1,3\n2,x\n", ("--metric", "loss", "--size", "N"), "column loss, row 2: 'x' is no finite number"),
@@ -274,7 +275,7 @@ def test_a_table_that_cannot_be_fitted_is_refused_in_one_line(tmp_path, text, ar
     path = tmp_path / "runs.csv"
     path.write_text(text)
     with pytest.raises(StudyError, match=said):
-        fit.main(fit.arguments().parse_args(["--table", str(path), *arguments]))
+        fit_table.main(fit_table.arguments().parse_args([str(path), *arguments]))
 
 
 def test_a_table_in_another_encoding_or_truncated_is_refused(tmp_path):
@@ -284,15 +285,15 @@ def test_a_table_in_another_encoding_or_truncated_is_refused(tmp_path):
     (tmp_path / "r.parquet").write_bytes(cut)
     for name in ("r.csv", "r.parquet", "missing.csv"):
         with pytest.raises(StudyError, match=name):
-            fit.main(fit.arguments().parse_args(["--table", str(tmp_path / name), "--metric", "loss", "--size", "N"]))
+            fit_table.main(fit_table.arguments().parse_args([str(tmp_path / name), "--metric", "loss", "--size", "N"]))
 
 
 @pytest.mark.parametrize(
-    "option", [("--bootstrap", "0"), ("--hold-out-size", "-1"), ("--seed", "-1"), ("--workers", "0")]
+    "option", [("--bootstrap", "0"), ("--hold-out-size", "-1"), ("--seed", "-1"), ("--hold-out-data", "x")]
 )
 def test_numbers_that_cannot_be_are_refused(tmp_path, option, capsys):
     with pytest.raises(SystemExit):
-        fit.arguments().parse_args(["--table", "x.csv", *option])
+        fit_table.arguments().parse_args(["x.csv", "--metric", "loss", *option])
     assert f"{option[1]}: takes a whole number" in capsys.readouterr().err
 
 

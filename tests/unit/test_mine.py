@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from rankscale import mine
 from rankscale.collection.qrels import positives_of
 from rankscale.core.errors import StudyError
 from rankscale.search import exact_search, miner
 from rankscale.search.hard_negatives import Filters, draw_fill_documents, select
+from rankscale.stages import mine
 from rankscale.storage import tables
 from tests.conftest import stage
 from tests.unit.test_tables import save

@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from rankscale.core.interrupts import Stop
+from rankscale.stages.train import arguments
 from rankscale.storage import tables
-from rankscale.train import arguments
 from rankscale.training.distributed import ProcessGroup
 from rankscale.training.saved_states import SavedStates
 from rankscale.training.trainer import Trainer
@@ -29,7 +29,7 @@ LONG = ("--epochs", 12, "--save-steps", 5, "--snapshots", 3, 40, "--negatives", 
 
 def begin(shared, folder, *more):
     """A run in the background, and its log."""
-    given = [sys.executable, "-m", "rankscale.train", *command(shared, folder, *LONG, *more)]
+    given = [sys.executable, "-m", "rankscale", "train", *command(shared, folder, *LONG, *more)]
     return subprocess.Popen(given, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

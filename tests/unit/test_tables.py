@@ -158,9 +158,9 @@ def test_a_kill_while_writing_leaves_what_was_there(tmp_path):
     tables.write("qrels", GOOD, path)
     before = path.read_bytes()
     code = f"""
-from rankscale import tables, vectors
+from rankscale.core import atomic_files
 import os, signal
-with tables.whole({str(path)!r}) as beside:
+with atomic_files.whole({str(path)!r}) as beside:
     beside.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -50,7 +50,7 @@ def test_the_vocabulary_is_a_function_of_the_texts():
     """Processes of their own: within one, hash maps may share their order."""
     code = """
 import hashlib, sys
-from rankscale.tokenizer import wordpieces
+from rankscale.text.tokenizers import wordpieces
 words = [f"{a}{b}ing {b}{a}er" for a in "abcdefghijkl" for b in "mnopqrstuv"]
 print(hashlib.sha256(" ".join(wordpieces(words, 200)).encode()).hexdigest())
 """

@@ -255,7 +255,7 @@ def test_parts_and_processes_change_nothing_but_rounding(shared, tmp_path, objec
     recipe = ("--negatives", objective, "--negatives-per-query", 3, "--clip", 1, "--learning-rate", 3e-3)
     train(shared, tmp_path / "whole", *recipe)
     train(shared, tmp_path / "parts", *recipe, "--micro-batch", 5)
-    two = ["torchrun", "--standalone", "--nproc-per-node", "2", "-m", "rankscale.train"]
+    two = ["torchrun", "--standalone", "--nproc-per-node", "2", "-m", "rankscale", "train"]
     run([*two, *command(shared, tmp_path / "two_parts", *recipe, "--micro-batch", 3)], ROOT)
     expected = losses(tmp_path / "whole")
     assert np.ptp(expected) > 0.01
@@ -266,7 +266,7 @@ def test_parts_and_processes_change_nothing_but_rounding(shared, tmp_path, objec
 
 
 def test_a_batch_that_does_not_divide_among_the_processes_is_refused(shared, tmp_path):
-    three = ["torchrun", "--standalone", "--nproc-per-node", "3", "-m", "rankscale.train"]
+    three = ["torchrun", "--standalone", "--nproc-per-node", "3", "-m", "rankscale", "train"]
     done = run([*three, *command(shared, tmp_path)], ROOT, check=False)
     assert done.returncode != 0
     assert "training.batch_size: 16 queries do not divide among 3 processes" in done.stdout
@@ -290,7 +290,7 @@ def test_sixteen_bits_train_nearly_the_same(shared, tmp_path, precision):
 def test_memory_that_runs_out_is_said_with_what_to_lower(shared, tmp_path):
     wide = ("--layers", 1, "--hidden", 512, "--heads", 2, "--batch-size", 128, "--passage-length", 128)
     given = command(shared, tmp_path, *wide, "--negatives-per-query", 40)
-    limited = ["bash", "-c", 'ulimit -v 3000000; exec "$@"', "-", sys.executable, "-m", "rankscale.train", *given]
+    limited = ["bash", "-c", 'ulimit -v 3000000; exec "$@"', "-", sys.executable, "-m", "rankscale", "train", *given]
     done = run(limited, ROOT, check=False)
     assert done.returncode == 1
     assert "set training.micro_batch to 64 (a part is 128 queries now" in done.stdout.splitlines()[-1]

@@ -135,7 +135,7 @@ def test_figures_and_provenance_are_there(study, project):
 def test_one_stage_by_hand_gives_the_same_bytes(project, study, tmp_path):
     """The command that the workflow prints, run by hand into another place."""
     printed = (project / "killed.txt").read_text().splitlines()
-    command = next(line for line in printed if "rankscale.score" in line).removeprefix("Shell command: ").strip()
+    command = next(line for line in printed if "rankscale score" in line).removeprefix("Shell command: ").strip()
     out = command.split("--output ")[1].split()[0]
     run(command.replace(out, str(tmp_path / "again.parquet")).replace("--log ", "--log /dev/null --log "), project)
     assert (tmp_path / "again.parquet").read_bytes() == (project / out).read_bytes()

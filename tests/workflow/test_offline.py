@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from rankscale import fetch
+from rankscale.stages import fetch
 from rankscale.text.tokenizers import train_wordpiece
 from tests.conftest import SMALL, run
 
@@ -105,7 +105,7 @@ def test_what_is_fetched_before_serves_without_internet(project, tmp_path, hub, 
 def test_what_cannot_be_fetched_is_said_in_one_line(tmp_path, hub, monkeypatch, name, variables, said):
     for variable, value in {"HF_HOME": str(tmp_path / "cache"), "HF_ENDPOINT": hub[0], **variables}.items():
         monkeypatch.setenv(variable, value)
-    done = run(f"python -m rankscale.fetch --model {name} --output {tmp_path}/made.json", tmp_path, check=False)
+    done = run(f"rankscale fetch --model {name} --output {tmp_path}/made.json", tmp_path, check=False)
     assert done.returncode == 1
     assert said in done.stdout
     assert "Traceback" not in done.stdout

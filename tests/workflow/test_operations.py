@@ -37,7 +37,7 @@ def test_a_study_is_reported_as_it_stands_and_marked(folder):
     (demo / "metrics.parquet").unlink()
     before = {path: path.read_bytes() for path in demo.glob("*.parquet")}
     done = run("snakemake --cores 2 --config partial=True", folder)
-    assert planned(done.stdout) == dict.fromkeys(("all", "gather", "fit", "plan", "sweep", "draw", "summarize"), 1)
+    assert planned(done.stdout) == dict.fromkeys(("all", "gather", "fit", "plan", "subsample", "plot", "summarize"), 1)
     partial = demo / "partial"
     text = (partial / "summary.md").read_text()
     assert text.startswith("# Study demo: docstrings, as it stands: 6 of 9 runs")
@@ -46,7 +46,7 @@ def test_a_study_is_reported_as_it_stands_and_marked(folder):
     assert set(metrics.model) == {"L1H8", "L1H16"}
     for name in FIGURES:
         assert "As it stands: 6 of 9 runs" in (partial / f"figures/{name}.svg").read_text(), name
-    assert "As it stands: 6 of 9 runs" in run("python -m rankscale.headline results/demo/partial", folder).stdout
+    assert "As it stands: 6 of 9 runs" in run("rankscale headline results/demo/partial", folder).stdout
     # The study's own tables are not touched, and what it still has to do is what it had.
     assert {path: path.read_bytes() for path in demo.glob("*.parquet")} == before
     left = planned(run("snakemake --cores 1 -n", folder).stdout)
@@ -124,7 +124,7 @@ def test_two_studies_are_compared_in_one_table_and_figure(folder):
             for column in ("rank_entropy", "rank_entropy_low", "rank_entropy_high"):
                 table[column] *= 2
         tables.write(name, {k: table[k] for k in table}, two / f"{name}.parquet")
-    done = run("python -m rankscale.compare results/demo results/two --figure two.svg --table two.csv", folder)
+    done = run("rankscale compare results/demo results/two --figure two.svg --table two.csv", folder)
     line = next(line for line in done.stdout.splitlines() if line.startswith("| rank_entropy"))
     first, second = (float(cell) for cell in line.split("|")[2:4])
     assert second == pytest.approx(2 * first, rel=1e-3)
@@ -139,12 +139,12 @@ def test_two_studies_are_compared_in_one_table_and_figure(folder):
     metrics = tables.read("metrics", two / "metrics.parquet").to_pandas()
     metrics = metrics[metrics.train_queries < 1024]
     tables.write("metrics", {k: metrics[k] for k in metrics}, two / "metrics.parquet")
-    run("python -m rankscale.compare results/demo results/two --table two.csv", folder)
+    run("rankscale compare results/demo results/two --table two.csv", folder)
     rows = pd.read_csv(folder / "two.csv").set_index(["axis", "metric"])
     fixed = rows.loc[("model", "rank_entropy"), ["first_fixed", "second_fixed"]]
     assert list(fixed) == ["train_queries=512", "train_queries=512"]
     for given, told in (("results/two", "results/none"), ("results/demo/metrics.parquet", "results/two")):
-        wrong = run(f"python -m rankscale.compare {given} {told}", folder, check=False)
+        wrong = run(f"rankscale compare {given} {told}", folder, check=False)
         assert wrong.returncode == 1
         assert "Traceback" not in wrong.stdout
 

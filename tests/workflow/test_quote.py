@@ -13,7 +13,7 @@ from tests.conftest import ROOT, SMALL, run
 
 
 def test_a_finished_study_is_quoted_what_it_took(project, study):
-    said = run("python -m rankscale.quote --like results/demo", project).stdout
+    said = run("rankscale quote --like results/demo", project).stdout
     metrics = tables.read("metrics", study / "metrics.parquet").to_pandas()
     finals = metrics[(metrics.checkpoint == "final") & (metrics.candidates == "hard")]
     jobs, left, flops, hours = re.search(r"^train +(\d+) +(\d+) +(\S+) +(\S+)", said, re.MULTILINE).groups()
@@ -28,7 +28,7 @@ def test_a_finished_study_is_quoted_what_it_took(project, study):
 
 
 def test_the_disk_that_is_quoted_is_what_the_study_holds(project, study):
-    said = run("python -m rankscale.quote --at-once 3", project).stdout
+    said = run("rankscale quote --at-once 3", project).stdout
     units = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
     told = {name: float(n) * units[unit] for name, n, unit in re.findall(r"([a-z ]+) ([\d.e+]+) ([kMG]?B)\b", said)}
     shared = project / "results/shared/docstrings"
@@ -99,13 +99,11 @@ def test_what_is_left_is_counted_run_by_run(project, study):
     """A model is added that costs more than all others together: it is what is left, not its share of the jobs."""
     bigger = SMALL.replace("models:\n", "models:\n  - {name: BIG, layers: 4, hidden: 256, heads: 2}\n")
     (project / "bigger.yaml").write_text(bigger)
-    said = run("python -m rankscale.quote --configfile bigger.yaml --device h200", project).stdout
+    said = run("rankscale quote --configfile bigger.yaml --device h200", project).stdout
     _, hours, left = row(said, "train")
     assert 0.9 * hours < left < hours
     # Of one run that is there nothing is left, and nothing else is counted.
-    one = run(
-        "python -m rankscale.quote results/demo/models/L1H8/256/42/final.safetensors --device h200", project
-    ).stdout
+    one = run("rankscale quote results/demo/models/L1H8/256/42/final.safetensors --device h200", project).stdout
     made = tables.read("metrics", study / "metrics.parquet").to_pandas()
     took = made[(made.model == "L1H8") & (made.train_queries == 256)].train_flops.iloc[0]
     assert row(one, "train")[0] == pytest.approx(took, rel=0.1)
@@ -128,7 +126,7 @@ def test_the_jobs_of_a_study_that_was_never_run_are_those_of_a_dry_run(project, 
     block = re.search(r"job +count\n[- ]+\n(.*?)\ntotal", told, re.DOTALL)[1]
     expected = dict(line.split() for line in block.splitlines())
     trained = int(expected.pop("train", 0)) + int(expected.pop("train_with_snapshots", 0))
-    said = run(f"python -m rankscale.quote {command}", project).stdout
+    said = run(f"rankscale quote {command}", project).stdout
     table = dict(re.findall(r"^(\w+) +\d+ +(\d+)", said, re.MULTILINE))
     assert int(table["train"]) == trained
     for stage, count in expected.items():
@@ -137,7 +135,7 @@ def test_the_jobs_of_a_study_that_was_never_run_are_those_of_a_dry_run(project, 
 
 
 def test_a_target_is_quoted_alone(project, study):
-    said = run("python -m rankscale.quote results/demo/candidates.parquet", project).stdout
+    said = run("rankscale quote results/demo/candidates.parquet", project).stdout
     assert "sample" in said
     assert "train " not in said
     assert "FLOPs" in said
@@ -145,7 +143,7 @@ def test_a_target_is_quoted_alone(project, study):
 
 def test_a_subset_larger_than_the_collection_is_said(project, study):
     (project / "larger.yaml").write_text(SMALL.replace("512, 1024]", "512, 9000]"))
-    said = run("python -m rankscale.quote --configfile larger.yaml", project).stdout
+    said = run("rankscale quote --configfile larger.yaml", project).stdout
     assert "Not possible: training.train_queries: 9000; the collection has 2500 to train on" in said
 
 
@@ -170,7 +168,7 @@ def test_what_cannot_be_quoted_is_said_in_one_line(project, study, arguments, sa
     (project / "date.yaml").write_text("study: 2026-13-45")
     clashing = SMALL.replace("study: demo", "study: other").replace("sample: 3000", "sample: 2000")
     (project / "clash.yaml").write_text(clashing)
-    done = run(f"python -m rankscale.quote {arguments}", project, check=False)
+    done = run(f"rankscale quote {arguments}", project, check=False)
     assert done.returncode
     assert said in done.stdout
     assert "Traceback" not in done.stdout

@@ -86,7 +86,7 @@ def test_the_dag_and_the_run_times_are_drawn(page):
     seen, _, _ = page
     assert seen["graph"]
     assert min(seen["graph"]) > 500, "nothing is painted"
-    for rule in ("collect", "encode", "mine", "train", "retrieve", "score", "fit", "draw"):
+    for rule in ("collect", "encode", "mine", "train", "retrieve", "score", "fit", "plot"):
         assert rule in seen["rules"], rule
     assert len(seen["stats"]) == 2
     assert min(seen["stats"]) > 500

@@ -26,8 +26,8 @@ def edit(folder, before, after):
     assert before in SMALL
 
 
-LAST = {"fit": 1, "plan": 1, "draw": 1, "summarize": 1, "all": 1}
-SWEPT = {"sweep": 1, **LAST}  # where a run on the largest subset is evaluated anew
+LAST = {"fit": 1, "plan": 1, "plot": 1, "summarize": 1, "all": 1}
+SUBSAMPLED = {"subsample": 1, **LAST}  # where a run on the largest subset is evaluated anew
 
 
 def test_nothing_after_success_nor_after_a_fresh_checkout(finished):
@@ -60,20 +60,20 @@ def test_a_touched_table_runs_what_reads_it_unless_its_checksum_is_kept(finished
 def test_one_more_seed_trains_that_seed_alone(finished):
     edit(finished, "  epochs: 2\n", "  epochs: 2\n  seeds: [42, 43]\n")
     trained = {"train": 8, "train_with_snapshots": 1}
-    assert jobs(finished) == {**trained, "retrieve": 11, "score": 11, "gather": 1, **SWEPT}
+    assert jobs(finished) == {**trained, "retrieve": 11, "score": 11, "gather": 1, **SUBSAMPLED}
 
 
 def test_another_miner_mines_and_trains_anew(finished):
     edit(finished, "miner: {name: lsa,", "miner: {name: deeper, encoder: lsa,")
     trained = {"train": 8, "train_with_snapshots": 1}
     mined = {"encode": 1, "mine": 1, "sample": 1}
-    assert jobs(finished) == {**mined, **trained, "retrieve": 11, "score": 11, "gather": 1, **SWEPT}
+    assert jobs(finished) == {**mined, **trained, "retrieve": 11, "score": 11, "gather": 1, **SUBSAMPLED}
 
 
 def test_a_changed_figure_is_drawn_again_alone(finished):
-    module = finished / "workflow/rankscale/figures.py"
+    module = finished / "workflow/rankscale/report/figures/scaling.py"
     module.write_text(module.read_text().replace("dotted: chance", "dots: chance"))
-    assert jobs(finished) == {"draw": 1, "all": 1}
+    assert jobs(finished) == {"plot": 1, "all": 1}
 
 
 def test_a_deleted_table_between_is_made_again_only_when_asked_for(finished):
@@ -85,7 +85,7 @@ def test_a_deleted_table_between_is_made_again_only_when_asked_for(finished):
 
 def test_one_more_size_trains_that_size_alone(finished):
     edit(finished, "models:\n", "models:\n  - {name: L1H12, layers: 1, hidden: 12, heads: 2}\n")
-    assert jobs(finished) == {"train": 3, "retrieve": 3, "score": 3, "gather": 1, **SWEPT}
+    assert jobs(finished) == {"train": 3, "retrieve": 3, "score": 3, "gather": 1, **SUBSAMPLED}
 
 
 def test_one_more_subset_trains_that_subset_alone(finished):
@@ -95,7 +95,7 @@ def test_one_more_subset_trains_that_subset_alone(finished):
 
 def test_another_evaluation_seed_trains_nothing(finished):
     edit(finished, "evaluation: {", "evaluation: {seed: 8, ")
-    assert jobs(finished) == {"sample": 1, "retrieve": 11, "score": 11, "gather": 1, **SWEPT}
+    assert jobs(finished) == {"sample": 1, "retrieve": 11, "score": 11, "gather": 1, **SUBSAMPLED}
 
 
 def test_another_number_of_draws_refits_alone(finished):
@@ -105,7 +105,7 @@ def test_another_number_of_draws_refits_alone(finished):
 
 def test_another_price_plans_alone(finished):
     edit(finished, "judged_query: 0.05", "judged_query: 0.06")
-    assert jobs(finished) == {"plan": 1, "draw": 1, "summarize": 1, "all": 1}
+    assert jobs(finished) == {"plan": 1, "plot": 1, "summarize": 1, "all": 1}
 
 
 def test_another_metric_to_fit_refits_alone(finished):
@@ -124,25 +124,25 @@ def test_another_device_changes_nothing_but_the_record(finished):
 
 
 def test_an_edited_cheap_stage_runs_again_and_what_follows(finished):
-    module = finished / "workflow/rankscale/gather.py"
+    module = finished / "workflow/rankscale/stages/gather.py"
     module.write_text(module.read_text().replace("%d rows of %d runs", "%d rows, %d runs"))
     assert jobs(finished) == {"gather": 1, **LAST}
 
 
 def test_a_comment_changes_nothing(finished):
-    module = finished / "workflow/rankscale/laws.py"
+    module = finished / "workflow/rankscale/laws/fitting.py"
     module.write_text(module.read_text() + "# a remark\n")
     assert jobs(finished) == {}
 
 
 def test_a_costly_stage_runs_again_when_its_recipe_number_says_so(finished):
-    module = finished / "workflow/rankscale/recipes.py"
+    module = finished / "workflow/rankscale/core/stage_versions.py"
     module.write_text(re.sub(r"RETRIEVE = \d+", "RETRIEVE = 99", module.read_text()))
-    assert jobs(finished) == {"retrieve": 11, "score": 11, "gather": 1, **SWEPT}
+    assert jobs(finished) == {"retrieve": 11, "score": 11, "gather": 1, **SUBSAMPLED}
 
 
 def test_an_edited_costly_stage_runs_nothing_but_a_check_fails_and_says_what_to_do(finished, monkeypatch):
-    module = finished / "workflow/rankscale/learner.py"
+    module = finished / "workflow/rankscale/training/learner.py"
     module.write_text(module.read_text() + "\n\nEDITED = True\n")
     assert jobs(finished) == {}
     monkeypatch.setenv("PYTHONPATH", str(finished / "workflow"))

@@ -11,6 +11,7 @@ rule collect:
     conda:
         ENVIRONMENT
     resources:
+        launcher=RANKSCALE,
         study=NAME,
     params:
         recipe=stage_versions.COLLECT,
@@ -19,7 +20,7 @@ rule collect:
     message:
         f"Collecting {COLLECTION}: documents, queries and judgments for every later stage"
     shell:
-        "python -m rankscale.collect {params.options} {params.settings} --study {resources.study} --log {log} "
+        "{resources.launcher} collect {params.options} {params.settings} --study {resources.study} --log {log} "
         f"--output {SHARED}"
 
 
@@ -36,6 +37,7 @@ rule tokenize:
     conda:
         ENVIRONMENT
     resources:
+        launcher=RANKSCALE,
         study=NAME,
     params:
         recipe=stage_versions.TOKENIZE,
@@ -43,7 +45,7 @@ rule tokenize:
     message:
         "Tokenizing every text once with {wildcards.tokenizer}"
     shell:
-        "python -m rankscale.tokenize {params.options} --study {resources.study} --log {log} "
+        "{resources.launcher} tokenize {params.options} --study {resources.study} --log {log} "
         f"--collection {SHARED} --output {SHARED}/tokens/{{wildcards.tokenizer}}"
 
 
@@ -54,9 +56,11 @@ rule fetch:
         "results/shared/hub/logs/{place}.log",
     conda:
         ENVIRONMENT
+    resources:
+        launcher=RANKSCALE,
     params:
         model=lambda wildcards: FETCHED[wildcards.place],
     message:
         "Fetching {params.model} from the hub, so that later stages need no internet"
     shell:
-        "python -m rankscale.fetch --model {params.model} --log {log} --output {output}"
+        "{resources.launcher} fetch --model {params.model} --log {log} --output {output}"

@@ -25,6 +25,9 @@ except StudyError as error:
     raise WorkflowError(f"{' '.join(map(str, workflow.configfiles))}: {error}") from None
 
 STARTED = time.time()
+# A resource, which Snakemake does not compare as it does a rule's shell text: how stages are started may change, and
+# nothing runs again for it.
+RANKSCALE = "python -m rankscale"
 NAME, COLLECTION = STUDY["study"], STUDY["collection"]["name"]
 RESULTS = f"results/{NAME}"
 SHARED = f"results/shared/{COLLECTION}"

@@ -21,8 +21,10 @@ rule sample:
         f"{RESULTS}/logs/sample.log",
     conda:
         ENVIRONMENT
+    resources:
+        launcher=RANKSCALE,
     params:
-        code=code_digest("sample"),
+        code=code_digest("stages.sample"),
         options=flags(
             {
                 **EVALUATION["candidates"],
@@ -37,7 +39,7 @@ rule sample:
     message:
         "Fixing the candidates that every checkpoint is scored on"
     shell:
-        "python -m rankscale.sample {params.options} --log {log} "
+        "{resources.launcher} sample {params.options} --log {log} "
         f"--collection {SHARED} "
         "--output {output.candidates} --mined {input.mined}"
 
@@ -59,6 +61,7 @@ rule retrieve:
         ENVIRONMENT
     threads: THREADS
     resources:
+        launcher=RANKSCALE,
         gpu=GPU,
         device=DEVICE,
     params:
@@ -68,7 +71,7 @@ rule retrieve:
         "Evaluating {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
         "step {wildcards.checkpoint}"
     shell:
-        "python -m rankscale.retrieve {params.options} --log {log} "
+        "{resources.launcher} retrieve {params.options} --log {log} "
         "--device {resources.device} "
         "--checkpoint {input.checkpoint} --tokens $(dirname {input.tokens[0]}) --candidates {input.candidates} "
         "--observations {output.observations}"
@@ -88,8 +91,10 @@ rule score:
     priority: 1
     conda:
         ENVIRONMENT
+    resources:
+        launcher=RANKSCALE,
     params:
-        code=code_digest("score"),
+        code=code_digest("stages.score"),
         options=flags(
             {
                 "ties": EVALUATION["ties"],
@@ -101,7 +106,7 @@ rule score:
         "Scoring {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
         "step {wildcards.checkpoint}"
     shell:
-        "python -m rankscale.score {params.options} --log {log} "
+        "{resources.launcher} score {params.options} --log {log} "
         "--observations {input.observations} --qrels {input.qrels} --output {output.scores}"
         + (" --run {input.run} --per-query {output.per_query}" if DEPTH else "")
 
@@ -117,12 +122,14 @@ rule gather:
         f"{TOGETHER}/logs/gather.log",
     conda:
         ENVIRONMENT
+    resources:
+        launcher=RANKSCALE,
     params:
-        code=code_digest("gather"),
+        code=code_digest("stages.gather"),
         unfinished=flags({"unfinished": [str(run) for run in PLANNED if run not in RUNS]}),
     message:
         f"Gathering the scores of {len(CHECKPOINTS)} checkpoints"
     shell:
-        "python -m rankscale.gather {params.unfinished} --log {log} "
+        "{resources.launcher} gather {params.unfinished} --log {log} "
         f"--study {NAME} --collection {COLLECTION} --scores {RESULTS}/scores "
         "--runs {input.runs} --output {output.metrics} --left-out {output.left_out}"

@@ -32,8 +32,10 @@ rule fit:
         ENVIRONMENT
     # Any number of processes gives the same tables.
     threads: 8
+    resources:
+        launcher=RANKSCALE,
     params:
-        code=code_digest("fit"),
+        code=code_digest("stages.fit"),
         options=flags(
             {
                 "columns": LAWS["metrics"],
@@ -45,7 +47,7 @@ rule fit:
     message:
         "Fitting laws and forecasting the sizes held out"
     shell:
-        "python -m rankscale.fit {params.options} --log {log} --workers {threads} "
+        "{resources.launcher} fit {params.options} --log {log} --workers {threads} "
         f"--study {RESULTS} "
         "--metrics {input.metrics} --fits {output.fits} --forecasts {output.forecasts} --curves {output.curves} "
         "--influence {output.influence} --ranking {output.ranking}"
@@ -65,8 +67,10 @@ if PLAN:
             f"{TOGETHER}/logs/plan.log",
         conda:
             ENVIRONMENT
+        resources:
+            launcher=RANKSCALE,
         params:
-            code=code_digest("plan"),
+            code=code_digest("stages.plan"),
             options=flags(
                 {
                     **{key: PLAN[key] for key in ("metric", "candidates", "law", "budget", "target", "extrapolate")},
@@ -77,33 +81,35 @@ if PLAN:
         message:
             "Planning what to train next"
         shell:
-            "python -m rankscale.plan {params.options} --log {log} "
+            "{resources.launcher} plan {params.options} --log {log} "
             f"--study {RESULTS} "
             "--metrics {input.metrics} --plan {output.plan} --grid {output.grid}"
 
 
-rule sweep:
+rule subsample:
     input:
         expand(f"{RESULTS}/observations/{{run}}/final.parquet", run=[r for r in RUNS if r.subset == LARGEST]),
     output:
-        f"{TOGETHER}/sweep.parquet",
+        f"{TOGETHER}/subsamples.parquet",
     log:
-        f"{TOGETHER}/logs/sweep.log",
+        f"{TOGETHER}/logs/subsample.log",
     conda:
         ENVIRONMENT
+    resources:
+        launcher=RANKSCALE,
     params:
-        code=code_digest("sweep"),
+        code=code_digest("stages.subsample"),
         options=flags({"seed": STUDY["laws"]["seed"], "ties": EVALUATION["ties"]}),
     message:
         "Dropping queries, to see whether there are enough"
     shell:
-        "python -m rankscale.sweep {params.options} --log {log} --observations {input} --output {output}"
+        "{resources.launcher} subsample {params.options} --log {log} --observations {input} --output {output}"
 
 
-rule draw:
+rule plot:
     input:
         **({"plan": rules.plan.output.plan, "grid": rules.plan.output.grid} if PLAN else {}),
-        sweep=rules.sweep.output,
+        subsamples=rules.subsample.output,
         metrics=rules.gather.output.metrics,
         left_out=rules.gather.output.left_out,
         fits=rules.fit.output.fits,
@@ -122,18 +128,20 @@ rule draw:
         ],
         [f"{TOGETHER}/figures/{figure}.{suffix}" for figure in FIGURES for suffix in FORMATS[1:]],
     log:
-        f"{TOGETHER}/logs/draw.log",
+        f"{TOGETHER}/logs/plot.log",
     conda:
         ENVIRONMENT
+    resources:
+        launcher=RANKSCALE,
     params:
-        code=code_digest("draw"),
+        code=code_digest("stages.plot"),
         figures=" ".join(FIGURES),
         plan=f"--plan {TOGETHER}/plan.parquet --plan-grid {TOGETHER}/plan_grid.parquet" if PLAN else "",
     message:
         "Drawing {params.figures}"
     shell:
-        "python -m rankscale.draw --log {log} --metrics {input.metrics} --left-out {input.left_out} --fits {input.fits} "
-        "--forecasts {input.forecasts} --curves {input.curves} --sweep {input.sweep} --influence {input.influence} {params.plan} "
+        "{resources.launcher} plot --log {log} --metrics {input.metrics} --left-out {input.left_out} --fits {input.fits} "
+        "--forecasts {input.forecasts} --curves {input.curves} --subsamples {input.subsamples} --influence {input.influence} {params.plan} "
         f"--output {TOGETHER}/figures "
         "--figures {params.figures}"
 
@@ -166,14 +174,16 @@ rule summarize:
         f"{TOGETHER}/logs/summarize.log",
     conda:
         ENVIRONMENT
+    resources:
+        launcher=RANKSCALE,
     params:
-        code=code_digest("summarize"),
+        code=code_digest("stages.summarize"),
         config=flags({"config": json.dumps(STUDY, sort_keys=True)}),
         plan=f"--plan {TOGETHER}/plan.parquet" if PLAN else "",
     message:
         "Saying what the study shows, and what it was made with"
     shell:
-        "python -m rankscale.summarize --log {log} {params.config} --metrics {input.metrics} --left-out {input.left_out} "
+        "{resources.launcher} summarize --log {log} {params.config} --metrics {input.metrics} --left-out {input.left_out} "
         "--fits {input.fits} --forecasts {input.forecasts} --ranking {input.ranking} {params.plan} --manifest {input.manifest} "
         f"--tables {TOGETHER}/tables "
         "--summary {output.summary} --provenance {output.provenance}"

@@ -4,7 +4,7 @@ RUN = f"{RESULTS}/models/{{model}}/{{train_queries}}/{{seed}}"
 # Several devices on one model are several processes, started and watched by torchrun (which would take --log for an
 # option of its own without the dashes).
 PROCESSES = STUDY["machine"]["gpus_per_run"]
-LAUNCHER = "python -m" if PROCESSES == 1 else f"torchrun --standalone --nproc-per-node {PROCESSES} -m --"
+LAUNCHER = RANKSCALE if PROCESSES == 1 else f"torchrun --standalone --nproc-per-node {PROCESSES} -m -- rankscale"
 TRAINED = ["final.safetensors", "checkpoints.parquet", "training.parquet", "times.parquet"]
 
 
@@ -34,7 +34,7 @@ rule train:
     message:
         "Training {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}"
     shell:
-        "{resources.launcher} rankscale.train --model {wildcards.model} --train-queries {wildcards.train_queries} "
+        "{resources.launcher} train --model {wildcards.model} --train-queries {wildcards.train_queries} "
         "--seed {wildcards.seed} {params.options} {params.snapshots} --log {log} "
         "--device {resources.device} --save-seconds {resources.save_seconds} "
         f"--collection {SHARED} "

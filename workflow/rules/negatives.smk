@@ -21,6 +21,7 @@ rule encode:
         ENVIRONMENT
     threads: THREADS
     resources:
+        launcher=RANKSCALE,
         gpu=GPU,
         device=DEVICE,
     params:
@@ -29,7 +30,7 @@ rule encode:
     message:
         f"Encoding shard {{wildcards.shard}} of the collection with the miner {STUDY['miner']['encoder']}"
     shell:
-        "python -m rankscale.encode {params.options} --shard {wildcards.shard} --log {log} "
+        "{resources.launcher} encode {params.options} --shard {wildcards.shard} --log {log} "
         "--device {resources.device} "
         f"--collection {SHARED} "
         "--documents {output.documents} --queries {output.queries}"
@@ -49,6 +50,7 @@ rule mine:
         ENVIRONMENT
     threads: THREADS
     resources:
+        launcher=RANKSCALE,
         gpu=GPU,
         device=DEVICE,
         study=NAME,
@@ -59,7 +61,7 @@ rule mine:
     message:
         "Mining hard negatives for shard {wildcards.shard} of the queries by exact search"
     shell:
-        "python -m rankscale.mine {params.options} {params.settings} --study {resources.study} --log {log} "
+        "{resources.launcher} mine {params.options} {params.settings} --study {resources.study} --log {log} "
         "--device {resources.device} "
         f"--collection {SHARED} "
         "--documents {input.documents} --queries {input.queries} --manifest {output.manifest} "

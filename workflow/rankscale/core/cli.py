@@ -1,4 +1,4 @@
-"""What every stage's command line shares: arguments, log, progress, and how an error reads."""
+"""What every command shares: how arguments are read, where the log goes, and how an error reads."""
 
 import argparse
 import logging
@@ -9,40 +9,47 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rankscale.core import resource_usage
+from rankscale.core.commands import STAGES
 from rankscale.core.errors import StudyError
 
 log = logging.getLogger("rankscale")
 
 
-def stage_parser(stage: str, doc: str) -> argparse.ArgumentParser:
-    """An argument parser for `python -m rankscale.{stage}`, with the options that all stages have."""
-    made = argparse.ArgumentParser(
-        prog=f"python -m rankscale.{stage}",
+def command_parser(command: str, doc: str) -> argparse.ArgumentParser:
+    """The argument parser of `rankscale {command}`; stages have a `--log`."""
+    parser = argparse.ArgumentParser(
+        prog=f"rankscale {command}",
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--log", type=Path, help="also write the log to this file")
-    return made
+    if command in STAGES:
+        parser.add_argument("--log", type=Path, help="also write the log to this file")
+    return parser
 
 
-def run_stage(stage: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
-    """Parse the command line, run the stage, and end with one clear line if the user can mend what failed."""
-    args = arguments.parse_args()
-    name = arguments.prog.rsplit(".", 1)[1]
+def run_command(
+    command: str, main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser, arguments: list[str]
+) -> None:
+    """Parse the arguments, run the command, and end with one clear line if the user can mend what failed.
+
+    A stage's last line says what it took.
+    """
+    args = parser.parse_args(arguments)
     handlers: list[logging.Handler] = [logging.StreamHandler()]
-    if args.log and os.environ.get("RANK", "0") == "0":  # of several processes the first one writes it
+    log_file = getattr(args, "log", None)
+    if log_file and os.environ.get("RANK", "0") == "0":  # of several processes the first one writes it
         try:
-            args.log.parent.mkdir(parents=True, exist_ok=True)
-            handlers.append(logging.FileHandler(args.log, mode="w", encoding="utf-8"))
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            handlers.append(logging.FileHandler(log_file, mode="w", encoding="utf-8"))
         except OSError as error:
-            arguments.error(f"--log: {args.log} cannot be written ({error.strerror})")
-    logging.basicConfig(level=logging.INFO, format=f"{name}: %(message)s", handlers=handlers)
+            parser.error(f"--log: {log_file} cannot be written ({error.strerror})")
+    logging.basicConfig(level=logging.INFO, format=f"{command}: %(message)s", handlers=handlers)
     # Libraries speak at warning level only; their chatter would bury the one line that matters.
     logging.getLogger().setLevel(logging.WARNING)
     log.setLevel(logging.INFO)
     logging.raiseExceptions = False  # a log on a full disk must not bury the error that says so
     try:
-        stage(args)
+        main(args)
     except StudyError as error:
         log.error("%s", error)
         sys.exit(1)
@@ -51,7 +58,8 @@ def run_stage(stage: Callable[[argparse.Namespace], None], arguments: argparse.A
             raise
         log.error("%s: %s", error.filename or "output", error.strerror or error)
         sys.exit(1)
-    log.info("%s", resource_usage.usage_line())
+    if command in STAGES:
+        log.info("%s", resource_usage.usage_line())
 
 
 def at_least(least: float, kind: type = int) -> Callable[[str], float]:

@@ -22,7 +22,7 @@ class Law(NamedTuple):
     variables: int
     parameters: tuple[str, ...]
     curve: Callable  # working parameters [b, p] and log x [n, v] to values [b, n] and their slopes [b, n, p]
-    named_parameters: Callable  # working parameters to named ones
+    named: Callable  # working parameters to named ones
     robust: bool  # Huber loss on log residuals, with a floor as the last parameter
 
 

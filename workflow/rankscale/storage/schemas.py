@@ -105,7 +105,7 @@ SCHEMAS = {
         **measured,
     ),
     "left_out": schema("model subset seed", "train_queries step", **checkpoint, subset=text, status=text),
-    "sweep": schema(
+    "subsamples": schema(
         "model train_queries seed step split candidates n_queries correction part",
         "spread",
         **checkpoint,

@@ -63,7 +63,7 @@ def logs(config: dict, results: Path, missing: list[dict]) -> Iterator[Path]:
             yield own / f"logs/train/{run}.log"
             for name in (*snapshots.get(run, []), "final"):
                 yield from (own / f"logs/{stage}/{run}/{name}.log" for stage in ("retrieve", "score"))
-    stages = ("gather", "sweep", "fit", *(("plan",) if config["plan"] else ()))
+    stages = ("gather", "subsample", "fit", *(("plan",) if config["plan"] else ()))
     yield from (together / f"logs/{stage}.log" for stage in stages)
 
 

@@ -121,7 +121,7 @@ class SavedStates:
                 with safe_open(path, "pt") as file:
                     metadata = json.loads(file.metadata()["rankscale"])
                     tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-                if metadata["content_hash"] != _of(tensors):
+                if metadata["digest"] != _of(tensors):
                     raise ValueError("its bytes are not those that were written")
                 for name, kept in metadata["facts"]["checkpoints"].items():
                     if content_hash(np.fromfile(self.checkpoints / name, np.uint8)) != kept:

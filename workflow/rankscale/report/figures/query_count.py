@@ -10,15 +10,15 @@ from rankscale.report.labels import NAMES
 def queries(study: StudyTables) -> plt.Figure:
     """The parts of the largest model's loss as queries are dropped, with and without the correction."""
     headline = study.headline()
-    sweep = headline.sweep
+    subsamples = headline.subsamples
     largest = headline.finals().sort_values(["train_queries", "encoder_parameters"]).model
-    shown = [model for model in largest if (sweep.model == model).any()]
+    shown = [model for model in largest if (subsamples.model == model).any()]
     figure, axes = subplots(3, 1, 9.5, 3.4)
     figure.suptitle(subtitle(study.headline()), fontsize=9)
     if not shown:
         axes[0].text(0.5, 0.5, "no finished run to look at", transform=axes[0].transAxes, ha="center")
         return figure
-    rows = sweep[(sweep.model == shown[-1]) & (sweep.seed == sweep.seed.min())]
+    rows = subsamples[(subsamples.model == shown[-1]) & (subsamples.seed == subsamples.seed.min())]
     for ax, (part, colour) in zip(axes, PART_COLOURS.items(), strict=True):
         for correction, style in (("jackknife", "-o"), ("none", "--s")):
             of = rows[(rows.part == part) & (rows.correction == correction)].sort_values("n_queries")

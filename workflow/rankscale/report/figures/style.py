@@ -50,7 +50,7 @@ class StudyTables(NamedTuple):
     fits: pd.DataFrame
     forecasts: pd.DataFrame
     curves: pd.DataFrame
-    sweep: pd.DataFrame
+    subsamples: pd.DataFrame
     influence: pd.DataFrame
     plan: pd.DataFrame | None = None
     plan_grid: pd.DataFrame | None = None

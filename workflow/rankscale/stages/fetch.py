@@ -57,11 +57,7 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.stage_parser("fetch", __doc__)
+    made = cli.command_parser("fetch", __doc__)
     made.add_argument("--model", required=True, help="hub id")
     made.add_argument("--output", type=Path, required=True, help="record of what was fetched")
     return made
-
-
-if __name__ == "__main__":
-    cli.run_stage(main, arguments())

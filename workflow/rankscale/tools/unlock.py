@@ -5,14 +5,18 @@ import contextlib
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
 
+from rankscale.core import cli
+from rankscale.core.commands import STAGES
+from rankscale.core.errors import StudyError
 
-def main() -> None:
-    """End what a killed run left behind, then unlock; exit with one line if a live one holds the folder."""
-    argparse.ArgumentParser(prog="python -m rankscale.unlock", description=__doc__).parse_args()
+
+def main(_: argparse.Namespace) -> None:
+    """End what a killed run left behind, then unlock. Raises StudyError if a live run holds the folder."""
     here = Path.cwd()
     if not any((here / ".snakemake" / "locks").glob("*")):
         return
@@ -24,10 +28,10 @@ def main() -> None:
             continue
         if any(Path(word).name == "snakemake" for word in words[:3]):
             live.append(process.pid)
-        elif any(word.startswith("rankscale.") for word in words[:4]):
+        elif is_stage(words):
             left.append(process)
     if live:
-        sys.exit(f"unlock: Snakemake (process {live[0]}) is still working in this folder; wait for it or end it")
+        raise StudyError(f"Snakemake (process {live[0]}) is still working in this folder; wait for it or end it")
     # Stages whose Snakemake was killed go on writing what the new run would write too.
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself just now
@@ -37,5 +41,11 @@ def main() -> None:
     subprocess.run([Path(sys.executable).parent / "snakemake", "--unlock", "--quiet", "all"], check=True, stderr=-3)
 
 
-if __name__ == "__main__":
-    main()
+def is_stage(words: list[str]) -> bool:
+    """Whether a process's command line is that of a stage, started by Python, torchrun or the console script."""
+    return any(Path(a).name == "rankscale" and b in STAGES for a, b in pairwise(words))
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The tool's command line."""
+    return cli.command_parser("unlock", __doc__)

@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.stage_parser("mine", __doc__)
+    made = cli.command_parser("mine", __doc__)
     made.add_argument("--collection", type=Path, required=True, help="folder of documents, queries and qrels")
     made.add_argument("--documents", type=Path, nargs="+", required=True, help="vectors, all shards in order")
     made.add_argument("--queries", type=Path, required=True, help="vectors of the queries to mine for: one shard")
@@ -55,7 +55,3 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--manifest", type=Path, required=True, help="output: how the lists came about, as JSON")
     made.add_argument("--output", type=Path, required=True)
     return made
-
-
-if __name__ == "__main__":
-    cli.run_stage(main, arguments())

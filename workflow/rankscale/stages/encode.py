@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.stage_parser("encode", __doc__)
+    made = cli.command_parser("encode", __doc__)
     made.add_argument("--collection", type=Path, required=True, help="folder of documents and queries")
     made.add_argument("--encoder", default="lsa", help="lsa, a hub id or a folder")
     made.add_argument("--pooling", choices=["cls", "mean"], default="mean")
@@ -67,7 +67,3 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--documents", type=Path, required=True, help="output: this shard's document vectors")
     made.add_argument("--queries", type=Path, required=True, help="output: this shard's query vectors")
     return made
-
-
-if __name__ == "__main__":
-    cli.run_stage(main, arguments())

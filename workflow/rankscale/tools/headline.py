@@ -1,9 +1,9 @@
 """Print what a finished study found, and where its report lies."""
 
 import argparse
-import sys
 from pathlib import Path
 
+from rankscale.core import cli
 from rankscale.core.errors import StudyError
 from rankscale.report.narrative import describe_missing_runs, progress_phrase
 from rankscale.report.text_tables import headline_table
@@ -11,8 +11,9 @@ from rankscale.report.verdicts import AXES, claim_sentence, scaling_verdicts
 from rankscale.storage import tables
 
 
-def main(folder: Path) -> None:
-    """Print the headline table and the claims of the study in `folder`."""
+def main(args: argparse.Namespace) -> None:
+    """Print the headline table and the claims of the study."""
+    folder = args.folder
     read = {n: tables.read(n, folder / f"{n}.parquet").to_pandas() for n in ("metrics", "fits", "forecasts")}
     if read["metrics"].empty:
         raise StudyError(f"{folder}/metrics.parquet: holds no finished run")
@@ -28,10 +29,8 @@ def main(folder: Path) -> None:
         print(f"Report:   {folder / 'report.html'}")
 
 
-if __name__ == "__main__":
-    try:
-        made = argparse.ArgumentParser(prog="python -m rankscale.headline", description=__doc__)
-        made.add_argument("folder", type=Path, nargs="?", default="results/demo", help="of a finished study")
-        main(made.parse_args().folder)
-    except StudyError as error:
-        sys.exit(f"headline: {error}")
+def arguments() -> argparse.ArgumentParser:
+    """The tool's command line."""
+    parser = cli.command_parser("headline", __doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default="results/demo", help="of a finished study")
+    return parser

@@ -15,7 +15,7 @@ from rankscale.report.narrative import describe_missing_runs, progress_phrase
 from rankscale.storage import tables
 from rankscale.storage.schemas import UNFINISHED
 
-TABLES = ("metrics", "fits", "forecasts", "curves", "sweep", "influence")
+TABLES = ("metrics", "fits", "forecasts", "curves", "subsamples", "influence")
 PLAN = ("plan", "plan_grid")
 
 
@@ -32,7 +32,7 @@ def main(args: argparse.Namespace) -> None:
     lost = describe_missing_runs([run for run in missing if run["status"] != UNFINISHED])
     note = ". ".join(filter(None, (progress_phrase(study.metrics, missing).capitalize(), lost)))
     log.info("drawing %d figures", len(args.figures))
-    for name in progress(args.figures, "draw", "figure"):
+    for name in progress(args.figures, "plot", "figure"):
         figure = FIGURES[name](study)
         if note:
             figure.suptitle(f"{figure.get_suptitle()}\n{note}", fontsize=9, color="#a00", wrap=True)
@@ -49,7 +49,7 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.stage_parser("draw", __doc__)
+    made = cli.command_parser("plot", __doc__)
     for name in TABLES:
         made.add_argument(f"--{name}", type=Path, required=True)
     for name in PLAN:
@@ -58,7 +58,3 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--figures", nargs="+", choices=FIGURES, help="all that the tables serve for")
     made.add_argument("--output", type=Path, required=True, help="folder of the figures")
     return made
-
-
-if __name__ == "__main__":
-    cli.run_stage(main, arguments())

@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.stage_parser("compare", __doc__)
+    made = cli.command_parser("compare", __doc__)
     made.add_argument("first", type=Path, help="a table of observations or of per-query values, or a study's folder")
     made.add_argument("second", type=Path, help="the same of another checkpoint or study")
     made.add_argument("--figure", type=Path, help="of two studies: draw them (.svg, .pdf or .png)")
@@ -48,10 +48,6 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=7, help="of the swaps")
     made.add_argument("--ties", choices=TIES, default="expected")
     return made
-
-
-if __name__ == "__main__":
-    cli.run_stage(main, arguments())
 
 
 def compare_studies(first: Path, second: Path, figure: Path | None, table: Path | None) -> str:

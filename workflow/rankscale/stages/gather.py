@@ -66,7 +66,7 @@ def _refuse_equal(paths: list[Path]) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.stage_parser("gather", __doc__)
+    made = cli.command_parser("gather", __doc__)
     made.add_argument("--study", required=True)
     made.add_argument("--collection", required=True)
     made.add_argument("--runs", type=Path, nargs="+", required=True, help="checkpoints.parquet of each run")
@@ -75,7 +75,3 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--output", type=Path, required=True)
     made.add_argument("--left-out", type=Path, required=True, help="output: the runs that are in no other table")
     return made
-
-
-if __name__ == "__main__":
-    cli.run_stage(main, arguments())

@@ -7,20 +7,14 @@ import pyarrow as pa
 
 from rankscale.core import cli
 from rankscale.core.cli import log
-from rankscale.core.errors import StudyError
-from rankscale.evaluation import result_archives, retrieval_measures
+from rankscale.evaluation import retrieval_measures
 from rankscale.evaluation.decomposition import CORRECTIONS, TIES
 from rankscale.evaluation.scoring import KEYS, score_observations
 from rankscale.storage import schemas, tables
 
 
 def main(args: argparse.Namespace) -> None:
-    """Write one row per split and kind of candidates of one checkpoint; or print what an archive decomposes into."""
-    if args.npz:
-        print(result_archives.format_decomposition(args.npz, args.n_candidates, args.json))
-        return
-    if not (args.observations and args.output):
-        raise StudyError("give --observations and --output, or --npz with an archive")
+    """Write one row per split and kind of candidates of one checkpoint."""
     observations = tables.read("observations", args.observations)
     if not len(observations):
         log.warning("%s: holds no observations (the run diverged), so there are no scores", args.observations)
@@ -62,20 +56,13 @@ def write(name: str, rows: list[dict], path: Path) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.stage_parser("score", __doc__)
-    made.add_argument("--observations", type=Path)
+    made = cli.command_parser("score", __doc__)
+    made.add_argument("--observations", type=Path, required=True)
     made.add_argument("--run", type=Path, help="the full-collection run")
     made.add_argument("--qrels", type=Path, help="judgments, needed with --run")
     made.add_argument("--retrieval", choices=["full", "pooled"], default="full", help="what the run searched")
     made.add_argument("--ties", choices=TIES, default="expected")
     made.add_argument("--correction", choices=CORRECTIONS, default="jackknife")
-    made.add_argument("--output", type=Path)
+    made.add_argument("--output", type=Path, required=True)
     made.add_argument("--per-query", type=Path, help="output: the run's measures query by query")
-    made.add_argument("--npz", type=Path, help="instead: an archive of the published code, ranks from 0")
-    made.add_argument("--json", action="store_true", help="print one JSON object with keys expected and optimistic")
-    made.add_argument("--n-candidates", type=int, help="of the archive's queries, to compare its MRR with chance")
     return made
-
-
-if __name__ == "__main__":
-    cli.run_stage(main, arguments())

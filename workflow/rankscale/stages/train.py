@@ -94,7 +94,7 @@ def subset(text: str) -> int | None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.stage_parser("train", __doc__)
+    made = cli.command_parser("train", __doc__)
     made.add_argument("--model", required=True, help="its name in tables")
     made.add_argument("--layers", type=count, help="from scratch: layers, hidden size, heads")
     made.add_argument("--hidden", type=count)
@@ -139,7 +139,3 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--scratch", type=Path, required=True, help="folder for what is not finished yet")
     made.add_argument("--output", type=Path, required=True, help="folder of the run")
     return made
-
-
-if __name__ == "__main__":
-    cli.run_stage(main, arguments())

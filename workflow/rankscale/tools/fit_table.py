@@ -1,4 +1,4 @@
-"""Laws for runs that were made elsewhere: any CSV or Parquet table with a metric, a size, a number of data, or both."""
+"""Fit a law to runs that were made elsewhere: a CSV or Parquet table with a metric, sizes, numbers of data."""
 
 import argparse
 from pathlib import Path
@@ -20,8 +20,8 @@ from rankscale.storage import schemas, tables
 def points_of(args: argparse.Namespace) -> tuple[PointSet, np.ndarray]:
     """The points of the table and their metric [n]."""
     found = read(args.table)
-    if not args.metric or not (args.size or args.data):
-        raise StudyError("--table needs --metric, and --size, --data or both: the names of its columns")
+    if not (args.size or args.data):
+        raise StudyError("give --size, --data or both: the names of the table's columns")
     y = numbers(found, args.metric, "--metric", args.table)
     named = [(column, option) for column, option in ((args.size, "--size"), (args.data, "--data")) if column]
     x = np.column_stack([numbers(found, column, option, args.table) for column, option in named])
@@ -30,7 +30,7 @@ def points_of(args: argparse.Namespace) -> tuple[PointSet, np.ndarray]:
     return PointSet(axis, "all cells", found, x, True), y
 
 
-def fit_table(args: argparse.Namespace) -> None:
+def main(args: argparse.Namespace) -> None:
     """Fit one law, print it with its intervals and held-out forecasts, and write it where asked."""
     points, y = points_of(args)
     law = args.law or ("joint" if points.axis == "grid" else "floor")
@@ -90,14 +90,17 @@ def _said(value: float | None) -> str:
     return "open" if value is None else f"{value:.4g}"
 
 
-def add_arguments(group: argparse._ArgumentGroup) -> None:
-    """The options of a table of one's own."""
-    count = cli.at_least(0)
-    group.add_argument("--table", type=Path, help="CSV or Parquet, one row per run; a column seed tells repeats apart")
-    group.add_argument("--metric", help="its column with the metric")
-    group.add_argument("--size", help="its column with the size of the model")
-    group.add_argument("--data", help="its column with the number of training data")
-    group.add_argument("--law", choices=list(LAWS), help="floor, or joint where there are two columns")
-    group.add_argument("--hold-out-size", type=count, default=0, help="so many of the largest sizes are forecast")
-    group.add_argument("--hold-out-data", type=count, default=0, help="so many of the largest numbers of data are")
-    group.add_argument("--output", type=Path, help="the fit as a table")
+def arguments() -> argparse.ArgumentParser:
+    """The tool's command line."""
+    parser, count = cli.command_parser("fit-table", __doc__), cli.at_least(0)
+    parser.add_argument("table", type=Path, help="CSV or Parquet, one row per run; a column seed tells repeats apart")
+    parser.add_argument("--metric", required=True, help="its column with the metric")
+    parser.add_argument("--size", help="its column with the size of the model")
+    parser.add_argument("--data", help="its column with the number of training data")
+    parser.add_argument("--law", choices=list(LAWS), help="floor, or joint where there are two columns")
+    parser.add_argument("--hold-out-size", type=count, default=0, help="so many of the largest sizes are forecast")
+    parser.add_argument("--hold-out-data", type=count, default=0, help="so many of the largest numbers of data are")
+    parser.add_argument("--bootstrap", type=cli.at_least(100), default=1000, help="draws behind each interval")
+    parser.add_argument("--seed", type=count, default=7)
+    parser.add_argument("--output", type=Path, help="the fit as a table")
+    return parser

@@ -71,7 +71,7 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.stage_parser("sample", __doc__)
+    made = cli.command_parser("sample", __doc__)
     made.add_argument("--collection", type=Path, required=True, help="folder of queries, documents, qrels")
     made.add_argument("--mined", type=Path, nargs="*", default=[], help="tables of mined negatives, all shards")
     made.add_argument("--train-split", default="train", help="whose queries must not be among the evaluated")
@@ -84,7 +84,3 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--pool-sample", type=int, default=0, help="documents in it that are neither judged nor mined")
     made.add_argument("--output", type=Path, required=True)
     return made
-
-
-if __name__ == "__main__":
-    cli.run_stage(main, arguments())

@@ -24,7 +24,7 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.stage_parser("trec", __doc__)
+    made = cli.command_parser("trec", __doc__)
     source = made.add_mutually_exclusive_group(required=True)
     source.add_argument("--run", type=Path, help="a runs table, to be written in TREC's format")
     source.add_argument("--read", type=Path, help="a file in TREC's format, to be made a runs table")
@@ -32,7 +32,3 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--model", default="imported", help="with --read: whose run it is")
     made.add_argument("--output", type=Path, required=True)
     return made
-
-
-if __name__ == "__main__":
-    cli.run_stage(main, arguments())

@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.stage_parser("collect", __doc__)
+    made = cli.command_parser("collect", __doc__)
     made.add_argument("--source", choices=SOURCES, required=True)
     made.add_argument("--path", help="of beir: its folder or zip; of ir_datasets: the id of its documents")
     made.add_argument("--splits", nargs="+", default=["train", "test"], help="of ir_datasets: what follows the id")
@@ -62,7 +62,3 @@ def arguments() -> argparse.ArgumentParser:
     manifests.add_manifest(made)
     made.add_argument("--output", type=Path, required=True, help="folder of the three tables")
     return made
-
-
-if __name__ == "__main__":
-    cli.run_stage(main, arguments())

@@ -6,7 +6,6 @@ With --table, fit one law to a table of runs made elsewhere, and print it.
 import argparse
 from pathlib import Path
 
-from rankscale import elsewhere
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
@@ -17,13 +16,6 @@ from rankscale.storage import schemas, tables
 
 def main(args: argparse.Namespace) -> None:
     """Write fits, forecasts, influence, the ranking, and the curves with their bands that the figures draw."""
-    if args.table:
-        elsewhere.fit_table(args)
-        return
-    wanted = ("metrics", "study", *OUTPUTS)
-    missing = [name for name in wanted if getattr(args, name) is None]
-    if missing:
-        raise StudyError(f"--{missing[0]} is missing; or give --table with a table of runs made elsewhere")
     metrics = tables.read("metrics", args.metrics).to_pandas()
     metrics = metrics[(metrics.checkpoint == "final") & (metrics.status == "finished")]
     if metrics.empty:
@@ -45,9 +37,9 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.stage_parser("fit", __doc__)
-    made.add_argument("--metrics", type=Path, help="the study's metrics")
-    made.add_argument("--study", type=Path, help="the study's folder: observations and per_query give the noise")
+    made = cli.command_parser("fit", __doc__)
+    made.add_argument("--metrics", type=Path, required=True, help="the study's metrics")
+    made.add_argument("--study", type=Path, required=True, help="the study's folder, whose observations tell the noise")
     made.add_argument("--columns", nargs="+", default=list(PARTS), help="metrics to fit; 1-x is what x lacks to 1")
     count = cli.at_least(0)
     made.add_argument("--hold-out-models", type=count, default=2, help="largest sizes to forecast from the others")
@@ -57,10 +49,5 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--ties", choices=TIES, default="expected")
     made.add_argument("--workers", type=cli.at_least(1), default=1, help="processes; the tables are the same")
     for name in OUTPUTS:
-        made.add_argument(f"--{name}", type=Path, help="output")
-    elsewhere.add_arguments(made.add_argument_group("a table of runs made elsewhere"))
+        made.add_argument(f"--{name}", type=Path, required=True, help="output")
     return made
-
-
-if __name__ == "__main__":
-    cli.run_stage(main, arguments())

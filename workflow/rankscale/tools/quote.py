@@ -15,6 +15,7 @@ import numpy as np
 from tabulate import tabulate
 
 from rankscale.core import cli
+from rankscale.core.commands import STAGES
 from rankscale.core.errors import StudyError
 from rankscale.laws.allocation import Prices, cost_model_of_runs
 from rankscale.storage import tables
@@ -22,10 +23,6 @@ from rankscale.study import config, config_file, cost_estimates
 
 # Dense 16-bit matrix products a second, by the makers' data sheets.
 PEAKS = {"v100": 1.25e14, "a100": 3.12e14, "l40s": 3.62e14, "rtx4090": 1.65e14, "h100": 9.89e14, "h200": 9.89e14}
-STAGES = (
-    *("fetch", "collect", "tokenize", "encode", "mine", "sample", "train", "retrieve", "score", "gather", "sweep"),
-    *("fit", "plan", "draw", "summarize"),
-)
 
 
 class Planned(NamedTuple):
@@ -200,7 +197,7 @@ def _bytes(value: float) -> str:
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(prog="python -m rankscale.quote", description=__doc__)
+    made = cli.command_parser("quote", __doc__)
     made.add_argument("targets", nargs="*", help="as for snakemake; without any, the whole study")
     made.add_argument("--configfile", type=Path, help="the study's; without it config.yaml")
     made.add_argument("--device", choices=PEAKS, help="whose peak the rate is a share of")
@@ -208,10 +205,3 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--at-once", type=cli.at_least(1), default=1, help="trainings that run at once (1)")
     made.add_argument("--like", type=Path, help="a finished study's folder, whose measured rates are taken")
     return made
-
-
-if __name__ == "__main__":
-    try:
-        main(arguments().parse_args())
-    except StudyError as error:
-        sys.exit(f"quote: {error}")

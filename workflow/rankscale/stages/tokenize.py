@@ -60,7 +60,7 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.stage_parser("tokenize", __doc__)
+    made = cli.command_parser("tokenize", __doc__)
     made.add_argument("--collection", type=Path, required=True, help="folder of documents, queries and qrels")
     made.add_argument("--tokenizer", help="hub id or folder; without it a vocabulary is trained")
     made.add_argument("--vocabulary", type=int, default=8000, help="size of the vocabulary to train")
@@ -68,7 +68,3 @@ def arguments() -> argparse.ArgumentParser:
     manifests.add_manifest(made)
     made.add_argument("--output", type=Path, required=True, help="folder for ids and tokenizer")
     return made
-
-
-if __name__ == "__main__":
-    cli.run_stage(main, arguments())

@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.stage_parser("summarize", __doc__)
+    made = cli.command_parser("summarize", __doc__)
     for name in TABLES:
         made.add_argument(f"--{name}", type=Path, required=name != "plan")
     made.add_argument("--left-out", type=Path, required=True, help="table of the runs that are in no other")
@@ -46,7 +46,3 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--summary", type=Path, required=True, help="output")
     made.add_argument("--provenance", type=Path, required=True, help="output")
     return made
-
-
-if __name__ == "__main__":
-    cli.run_stage(main, arguments())

@@ -68,7 +68,7 @@ def prices(text: str) -> dict[str, float]:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.stage_parser("plan", __doc__)
+    made = cli.command_parser("plan", __doc__)
     made.add_argument("--metrics", type=Path, required=True, help="the study's metrics")
     made.add_argument("--study", type=Path, required=True, help="the study's folder: observations, models' times")
     made.add_argument("--metric", default="rank_entropy", help="what to plan for; 1-x is what x lacks to 1")
@@ -90,7 +90,3 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--plan", type=Path, required=True, help="output: the choice and its alternatives")
     made.add_argument("--grid", type=Path, required=True, help="output: costs and predictions, for the figure")
     return made
-
-
-if __name__ == "__main__":
-    cli.run_stage(main, arguments())

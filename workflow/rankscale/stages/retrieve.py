@@ -74,7 +74,7 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.stage_parser("retrieve", __doc__)
+    made = cli.command_parser("retrieve", __doc__)
     made.add_argument("--checkpoint", type=Path, required=True)
     made.add_argument("--tokens", type=Path, required=True, help="folder of token ids")
     made.add_argument("--candidates", type=Path, required=True)
@@ -86,7 +86,3 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--observations", type=Path, required=True, help="output")
     made.add_argument("--run", type=Path, help="output: the full-collection run")
     return made
-
-
-if __name__ == "__main__":
-    cli.run_stage(main, arguments())

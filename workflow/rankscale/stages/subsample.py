@@ -17,28 +17,24 @@ from rankscale.storage import schemas, tables
 def main(args: argparse.Namespace) -> None:
     """Write one table for the given checkpoints."""
     rows = []
-    for path in progress(args.observations, "sweep", "checkpoint"):
+    for path in progress(args.observations, "subsample", "checkpoint"):
         seen = tables.read("observations", path).to_pandas()
         for key, part in seen.groupby(KEYS):
-            random = generator(args.seed, "sweep", *key)
+            random = generator(args.seed, "subsample", *key)
             rows += [
                 {**dict(zip(KEYS, key, strict=True)), **row}
                 for row in parts_by_query_count(part, args.ties, args.draws, random)
             ]
-    tables.write("sweep", pa.Table.from_pylist(rows, schema=schemas.SCHEMAS["sweep"]), args.output)
+    tables.write("subsamples", pa.Table.from_pylist(rows, schema=schemas.SCHEMAS["subsamples"]), args.output)
     log.info("%d checkpoints on ever fewer queries, %d draws each", len(args.observations), args.draws)
 
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.stage_parser("sweep", __doc__)
+    made = cli.command_parser("subsample", __doc__)
     made.add_argument("--observations", type=Path, nargs="+", required=True, help="of the checkpoints to look at")
     made.add_argument("--draws", type=int, default=30, help="random subsets of each size")
     made.add_argument("--seed", type=int, default=7, help="of the draws")
     made.add_argument("--ties", choices=TIES, default="expected")
     made.add_argument("--output", type=Path, required=True)
     return made
-
-
-if __name__ == "__main__":
-    cli.run_stage(main, arguments())
