@@ -13,7 +13,7 @@ from rankscale.storage import tables
 from tests.benchmarks.measure import table
 from tests.conftest import clone, run
 from tests.unit import test_resume
-from tests.unit.test_train import published, train
+from tests.unit.training.test_trainer import published, train
 
 
 def main(kills: int = 20) -> None:

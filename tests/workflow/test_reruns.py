@@ -146,7 +146,7 @@ def test_an_edited_costly_stage_runs_nothing_but_a_check_fails_and_says_what_to_
     module.write_text(module.read_text() + "\n\nEDITED = True\n")
     assert jobs(finished) == {}
     monkeypatch.setenv("PYTHONPATH", str(finished / "workflow"))
-    done = run("python -m pytest -q -p no:cacheprovider tests/unit/test_recipes.py", finished, check=False)
+    done = run("python -m pytest -q -p no:cacheprovider tests/unit/study/test_code_digest.py", finished, check=False)
     assert done.returncode
     assert "the code behind `train` changed (recipe 2). If its results change, raise" in done.stdout
 

@@ -2,7 +2,7 @@
 
 Raise a stage's number when its results change, and its jobs and all that follow run again. A change that leaves
 the results alone (a comment, a faster loop) leaves the number alone, and nothing is redone. tests/unit/
-test_recipes.py fails when the code behind a number changes, and says which of the two to do.
+study/test_code_digest.py fails when the code behind a number changes, and says which of the two to do.
 """
 
 COLLECT = 4

@@ -19,7 +19,7 @@ from rankscale.models.model_size import parameters_by_part
 from rankscale.models.packing import Packed
 from rankscale.models.pretrained import Pretrained
 from rankscale.storage import tables
-from tests.unit.test_train import published, train
+from tests.unit.training.test_trainer import published, train
 
 SIZE = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
 SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}

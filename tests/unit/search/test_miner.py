@@ -13,7 +13,7 @@ from rankscale.search.hard_negatives import Filters, draw_fill_documents, select
 from rankscale.stages import mine
 from rankscale.storage import tables
 from tests.conftest import stage
-from tests.unit.test_tables import save
+from tests.unit.storage.test_tables import save
 
 # The GPU's way of searching is a matter of rounding and what is kept; it can be told on any device.
 WAYS = {"faiss": None, "half": partial(exact_search._scan_gpu, device="cpu")}

@@ -22,7 +22,7 @@ from rankscale.training.distributed import ProcessGroup
 from rankscale.training.saved_states import SavedStates
 from rankscale.training.trainer import Trainer
 from tests.conftest import ROOT
-from tests.unit.test_train import command, copied, published, train
+from tests.unit.training.test_trainer import command, copied, published, train
 
 LONG = ("--epochs", 12, "--save-steps", 5, "--snapshots", 3, 40, "--negatives", "mined+in_batch", "--hidden", 32)
 

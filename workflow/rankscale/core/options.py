@@ -1,0 +1,115 @@
+"""A stage's options as one frozen dataclass: its command line, its defaults and what the rule passes come from there.
+
+    @dataclass(frozen=True)
+    class SampleOptions:
+        hard: int = option(0, help="candidates per query from its mined list", least=0)
+
+Imported by the Snakefile, so nothing heavy here.
+"""
+
+import argparse
+import dataclasses
+import shlex
+import types
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+Options = TypeVar("Options")
+
+
+def option(
+    default: Any = dataclasses.MISSING,
+    *,
+    help: str = "",
+    choices: typing.Iterable[str] | None = None,
+    read: Callable[[str], Any] | None = None,
+    in_result: bool = True,
+) -> Any:
+    """A field of an options dataclass; without a `default` it must be given.
+
+    `read` makes the value (or each value, of a list) from its text, in place of the field's type. `in_result` says
+    whether the stage's result depends on it: unless it is told otherwise it does, so that an option that somebody adds
+    is never left out of a fingerprint by mistake.
+    """
+    metadata = {"help": help, "choices": choices, "read": read, "in_result": in_result}
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def add_options(parser: argparse._ActionsContainer, options: type) -> None:
+    """Add the options of a dataclass: a bare flag for a bool, several values for a list, one for anything else."""
+    hints = typing.get_type_hints(options)
+    for field in dataclasses.fields(options):
+        about, kind = field.metadata, _plain(hints[field.name])
+        default, required = _default(field)
+        kwargs: dict[str, Any] = {"help": about["help"], "default": default}
+        if kind is bool:
+            kwargs["action"] = "store_true"
+        else:
+            kwargs |= {"required": required, "choices": about["choices"]}
+            kwargs["type"] = about["read"] or (typing.get_args(kind)[0] if _is_list(kind) else kind)
+            if _is_list(kind):
+                kwargs["nargs"] = "+" if required else "*"
+        parser.add_argument(_flag(field.name), **kwargs)
+
+
+def parsed(options: type[Options], args: argparse.Namespace) -> Options:
+    """The dataclass of a parsed command line."""
+    return options(**{field.name: getattr(args, field.name) for field in dataclasses.fields(options)})
+
+
+def command_line(options: type, values: Mapping[str, Any]) -> str:
+    """The values as words of a shell, in the order of the fields: nothing for None, false or an empty list.
+
+    Raises TypeError for a value that is no field, and for a field without default that is missing: what a rule passes
+    is never dropped in silence.
+    """
+    fields = {field.name: field for field in dataclasses.fields(options)}
+    unknown = sorted(set(values) - set(fields))
+    missing = sorted(name for name, field in fields.items() if _default(field)[1] and name not in values)
+    if unknown or missing:
+        raise TypeError(f"{options.__name__}: no fields: {unknown}; missing: {missing}")
+    words: list[str] = []
+    for name in fields:
+        value = values.get(name)
+        if value is None or value is False or value == []:
+            continue
+        several = [] if value is True else value if isinstance(value, list | tuple) else [value]
+        words += [_flag(name), *map(str, several)]
+    return shlex.join(words)
+
+
+def result_settings(options: Any) -> dict[str, Any]:
+    """What the result depends on: all fields but those declared otherwise, by name; paths as text."""
+    return {
+        field.name: str(value) if isinstance(value, Path) else value
+        for field in dataclasses.fields(options)
+        if field.metadata["in_result"]
+        for value in [getattr(options, field.name)]
+    }
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _default(field: dataclasses.Field) -> tuple[Any, bool]:
+    """A field's default, and whether it must be given."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory(), False
+    required = field.default is dataclasses.MISSING
+    return None if required else field.default, required
+
+
+def _plain(hint: Any) -> Any:
+    """A type without `| None`."""
+    if isinstance(hint, types.UnionType):
+        return next(part for part in typing.get_args(hint) if part is not type(None))
+    return hint
+
+
+def _is_list(kind: Any) -> bool:
+    return typing.get_origin(kind) is list
