@@ -30,8 +30,8 @@ report: "workflow/report/study.rst"
 onerror:
     # Each cluster job parses this too; only the one that was called says what failed.
     if workflow.is_main_process:
-        folders = [f"{part}/logs" for part in dict.fromkeys([RESULTS, TOGETHER, SHARED, MINED])]
-        print(failed_jobs.format_failures(list(map(Path, [*folders, "results/shared/hub/logs"])), STARTED))
+        folders = dict.fromkeys([LAYOUT.own, LAYOUT.together, LAYOUT.shared, LAYOUT.mined, LAYOUT.hub])
+        print(failed_jobs.format_failures([Path(folder, "logs") for folder in folders], STARTED))
 
 
 rule all:

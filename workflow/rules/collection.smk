@@ -5,9 +5,9 @@ rule collect:
     input:
         grid.source_files(STUDY),
     output:
-        multiext(f"{SHARED}/", "documents.parquet", "queries.parquet", "qrels.parquet", "manifest.json"),
+        multiext(f"{LAYOUT.shared}/", "documents.parquet", "queries.parquet", "qrels.parquet", "manifest.json"),
     log:
-        f"{SHARED}/logs/collect.log",
+        LAYOUT.shared_log("collect"),
     conda:
         ENVIRONMENT
     resources:
@@ -21,7 +21,7 @@ rule collect:
         f"Collecting {COLLECTION}: documents, queries and judgments for every later stage"
     shell:
         "{resources.launcher} collect {params.options} {params.settings} --study {resources.study} --log {log} "
-        f"--output {SHARED}"
+        f"--output {LAYOUT.shared}"
 
 
 rule tokenize:
@@ -30,10 +30,10 @@ rule tokenize:
         local=tokenizer_files,
     output:
         multiext(
-            f"{SHARED}/tokens/{{tokenizer}}/", "documents.parquet", "queries.parquet", "special.json", "manifest.json"
+            f"{LAYOUT.tokens('{tokenizer}')}/", "documents.parquet", "queries.parquet", "special.json", "manifest.json"
         ),
     log:
-        f"{SHARED}/logs/tokenize/{{tokenizer}}.log",
+        LAYOUT.shared_log("tokenize", "{tokenizer}"),
     conda:
         ENVIRONMENT
     resources:
@@ -46,14 +46,14 @@ rule tokenize:
         "Tokenizing every text once with {wildcards.tokenizer}"
     shell:
         "{resources.launcher} tokenize {params.options} --study {resources.study} --log {log} "
-        f"--collection {SHARED} --output {SHARED}/tokens/{{wildcards.tokenizer}}"
+        f"--collection {LAYOUT.shared} --output {LAYOUT.tokens('{wildcards.tokenizer}')}"
 
 
 rule fetch:
     output:
-        "results/shared/hub/{place}.json",
+        f"{LAYOUT.hub}/{{place}}.json",
     log:
-        "results/shared/hub/logs/{place}.log",
+        LAYOUT.hub_log("{place}"),
     conda:
         ENVIRONMENT
     resources:

@@ -11,6 +11,7 @@ from rankscale.study import environment, failed_jobs, grid, sharing
 from rankscale.study.code_digest import code_digest
 from rankscale.study.config import check_config
 from rankscale.study.config_file import load_config_file
+from rankscale.study.layout import BASE, FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout
 
 # A DAG of 20,000 jobs is millions of objects that stay: looking for garbage among them takes an eighth of the time.
 gc.set_threshold(1_000_000, 20, 100)
@@ -19,8 +20,8 @@ try:
     for place in workflow.configfiles:
         load_config_file(Path(place))  # Snakemake took the last of two equal keys
     STUDY = check_config(config)
-    sharing.refuse_clashes(STUDY, Path("results"))
-    environment.refuse_unwritable(Path("results"))
+    sharing.refuse_clashes(STUDY, Path(RESULTS))
+    environment.refuse_unwritable(Path(RESULTS))
 except StudyError as error:
     raise WorkflowError(f"{' '.join(map(str, workflow.configfiles))}: {error}") from None
 
@@ -29,23 +30,21 @@ STARTED = time.time()
 # nothing runs again for it.
 RANKSCALE = "python -m rankscale"
 NAME, COLLECTION = STUDY["study"], STUDY["collection"]["name"]
-RESULTS = f"results/{NAME}"
-SHARED = f"results/shared/{COLLECTION}"
-MINED = f"{SHARED}/{STUDY['miner']['name']}"
+LAYOUT = Layout.of(STUDY)
 MODELS = {model["name"]: model for model in STUDY["models"]}
 PARTIAL = STUDY["partial"]
 PLANNED = list(grid.runs(STUDY))
-RUNS = grid.finished(STUDY, Path(RESULTS)) if PARTIAL else PLANNED
+RUNS = grid.finished(STUDY, LAYOUT) if PARTIAL else PLANNED
 if not RUNS:
     raise WorkflowError(
-        f"{RESULTS}: none of {len(PLANNED)} runs is trained, evaluated and scored yet: nothing to report as it stands"
+        f"{LAYOUT.own}: none of {len(PLANNED)} runs is trained, evaluated and scored yet: nothing to report as it stands"
     )
-# What is made of all runs together; of the finished ones alone it lies apart.
-TOGETHER = f"{RESULTS}/partial" if PARTIAL else RESULTS
 SNAPSHOTS = grid.snapshots(STUDY)
+FINALS = [(run, FINAL) for run in RUNS]
 FETCHED = grid.hub_ids(STUDY)
 TOKENIZERS = dict(grid.tokenizer_of(STUDY, model) for model in STUDY["models"])
-CHECKPOINTS = [f"{run}/{name}" for run in RUNS for name in [*SNAPSHOTS.get(run, []), "final"]]
+EVERY_CHECKPOINT = grid.checkpoints(STUDY)
+CHECKPOINTS = [(run, name) for run in RUNS for name in EVERY_CHECKPOINT[run]]
 RECIPE = (
     *("subsets", "negatives", "negatives_per_query", "batch_size", "micro_batch", "epochs", "schedule", "warmup"),
     *("weight_decay", "clip", "inverse_temperature", "divergence", "precision", "gradient_checkpointing"),
@@ -67,6 +66,8 @@ config.update(STUDY)  # the report shows the defaults too
 
 
 wildcard_constraints:
+    collection=re.escape(COLLECTION),
+    variant=BASE,
     model="|".join(map(re.escape, MODELS)),
     train_queries=r"\d+|all",
     seed=r"\d+",
@@ -108,7 +109,7 @@ def settings(manifest):
 def tokens_of(wildcards):
     """The token ids that a model reads."""
     folder, _ = grid.tokenizer_of(STUDY, MODELS[wildcards.model])
-    return multiext(f"{SHARED}/tokens/{folder}/", "documents.parquet", "queries.parquet", "special.json")
+    return multiext(f"{LAYOUT.tokens(folder)}/", "documents.parquet", "queries.parquet", "special.json")
 
 
 def tokenizer_arguments(wildcards):
@@ -148,5 +149,5 @@ def training_arguments(wildcards):
 
 def checkpoints(wildcards):
     """Every checkpoint that the study keeps."""
-    kept = CHECKPOINTS if STUDY["training"]["keep"] == "all" else [f"{run}/final" for run in RUNS]
-    return [f"{RESULTS}/models/{checkpoint}.safetensors" for checkpoint in kept]
+    kept = CHECKPOINTS if STUDY["training"]["keep"] == "all" else FINALS
+    return [LAYOUT.checkpoint(run, name) for run, name in kept]

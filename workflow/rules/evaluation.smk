@@ -6,8 +6,17 @@ RETRIEVAL = EVALUATION["full_retrieval"] or {}
 DEPTH = RETRIEVAL.get("top_k")
 # A pooled retrieval searches the judged and mined documents and a sample, fixed once like the candidates.
 POOLED = grid.pool_sample(STUDY)
-POOL = [] if POOLED is None else f"{RESULTS}/pool.parquet"
-CHECKPOINT = "{model}/{train_queries}/{seed}/{checkpoint}"
+POOL = [] if POOLED is None else LAYOUT.pool("{collection}")
+
+
+def evaluated(kind):
+    """The pattern of a checkpoint's table of one kind, on any collection."""
+    return LAYOUT.table(kind, WILDCARDS, "{checkpoint}", "{collection}")
+
+
+def evaluation_log(stage):
+    """The pattern of the log of a checkpoint's evaluation."""
+    return LAYOUT.evaluation_log(stage, WILDCARDS, "{checkpoint}", "{collection}")
 
 
 rule sample:
@@ -16,9 +25,9 @@ rule sample:
         mined=NEGATIVES if POOL or "hard" in EVALUATION["candidates"] else [],
     output:
         **({"pool": POOL} if POOL else {}),
-        candidates=f"{RESULTS}/candidates.parquet",
+        candidates=LAYOUT.candidates("{collection}"),
     log:
-        f"{RESULTS}/logs/sample.log",
+        LAYOUT.log("sample", "{collection}"),
     conda:
         ENVIRONMENT
     resources:
@@ -32,7 +41,6 @@ rule sample:
                 "seed": EVALUATION["seed"],
                 "splits": SPLITS,
                 "train_split": STUDY["collection"]["splits"]["train"],
-                "pool": POOL,
                 "pool_sample": POOLED,
             }
         ),
@@ -40,22 +48,22 @@ rule sample:
         "Fixing the candidates that every checkpoint is scored on"
     shell:
         "{resources.launcher} sample {params.options} --log {log} "
-        f"--collection {SHARED} "
-        "--output {output.candidates} --mined {input.mined}"
+        f"--collection {LAYOUT.shared} "
+        "--output {output.candidates} --mined {input.mined}" + (" --pool {output.pool}" if POOL else "")
 
 
 # Ahead of trainings that wait, so that a study can be looked at on its way.
 rule retrieve:
     input:
-        checkpoint=f"{RESULTS}/models/{CHECKPOINT}.safetensors",
+        checkpoint=LAYOUT.checkpoint(WILDCARDS, "{checkpoint}"),
         tokens=tokens_of,
         candidates=rules.sample.output.candidates,
         pool=POOL,
     output:
-        **({"run": f"{RESULTS}/runs/{CHECKPOINT}.parquet"} if DEPTH else {}),
-        observations=f"{RESULTS}/observations/{CHECKPOINT}.parquet",
+        **({"run": evaluated("runs")} if DEPTH else {}),
+        observations=evaluated("observations"),
     log:
-        f"{RESULTS}/logs/retrieve/{CHECKPOINT}.log",
+        evaluation_log("retrieve"),
     priority: 1
     conda:
         ENVIRONMENT
@@ -73,7 +81,7 @@ rule retrieve:
     shell:
         "{resources.launcher} retrieve {params.options} --log {log} "
         "--device {resources.device} "
-        "--checkpoint {input.checkpoint} --tokens $(dirname {input.tokens[0]}) --candidates {input.candidates} "
+        "--collection {wildcards.collection} --checkpoint {input.checkpoint} --tokens $(dirname {input.tokens[0]}) --candidates {input.candidates} "
         "--observations {output.observations}"
         + (" --run {output.run}" if DEPTH else "")
         + (" --pool {input.pool}" if POOL else "")
@@ -82,12 +90,12 @@ rule retrieve:
 rule score:
     input:
         **{k: v for k, v in rules.retrieve.output.items()},
-        qrels=f"{SHARED}/qrels.parquet",
+        qrels=f"{LAYOUT.shared}/qrels.parquet",
     output:
-        **({"per_query": f"{RESULTS}/per_query/{CHECKPOINT}.parquet"} if DEPTH else {}),
-        scores=f"{RESULTS}/scores/{CHECKPOINT}.parquet",
+        **({"per_query": evaluated("per_query")} if DEPTH else {}),
+        scores=evaluated("scores"),
     log:
-        f"{RESULTS}/logs/score/{CHECKPOINT}.log",
+        evaluation_log("score"),
     priority: 1
     conda:
         ENVIRONMENT
@@ -113,13 +121,13 @@ rule score:
 
 rule gather:
     input:
-        runs=expand(f"{RESULTS}/models/{{run}}/checkpoints.parquet", run=RUNS),
-        scores=expand(f"{RESULTS}/scores/{{checkpoint}}.parquet", checkpoint=CHECKPOINTS),
+        runs=[f"{LAYOUT.run(run)}/checkpoints.parquet" for run in RUNS],
+        scores=[LAYOUT.table("scores", *checkpoint) for checkpoint in CHECKPOINTS],
     output:
-        metrics=f"{TOGETHER}/metrics.parquet",
-        left_out=f"{TOGETHER}/left_out.parquet",
+        metrics=f"{LAYOUT.together}/metrics.parquet",
+        left_out=f"{LAYOUT.together}/left_out.parquet",
     log:
-        f"{TOGETHER}/logs/gather.log",
+        LAYOUT.together_log("gather"),
     conda:
         ENVIRONMENT
     resources:
@@ -131,5 +139,5 @@ rule gather:
         f"Gathering the scores of {len(CHECKPOINTS)} checkpoints"
     shell:
         "{resources.launcher} gather {params.unfinished} --log {log} "
-        f"--study {NAME} --collection {COLLECTION} --scores {RESULTS}/scores "
+        f"--study {NAME} --collection {COLLECTION} --scores {LAYOUT.own}/scores/{COLLECTION} "
         "--runs {input.runs} --output {output.metrics} --left-out {output.left_out}"

@@ -7,27 +7,26 @@ FIGURES = (
     *(("plan",) if PLAN else ()),
 )
 FORMATS = ("svg", "pdf", "png")
-LARGEST = grid.largest_subset(RUNS)
-FINALS = expand("{run}/final", run=RUNS)
 # What the noise of queries is told by.
-SEEN = [
-    f"{RESULTS}/{part}/{run}.parquet" for part in ("observations", *(("per_query",) if DEPTH else ())) for run in FINALS
+PER_QUERY = [
+    LAYOUT.table(kind, *final) for kind in ("observations", *(("per_query",) if DEPTH else ())) for final in FINALS
 ]
+ON_LARGEST = [run for run in RUNS if run.subset == grid.largest_subset(RUNS)]
 DRAWS = {"bootstrap": LAWS["bootstrap"], "seed": LAWS["seed"], "ties": EVALUATION["ties"]}
 
 
 rule fit:
     input:
         metrics=rules.gather.output.metrics,
-        seen=SEEN,
+        per_query=PER_QUERY,
     output:
-        fits=f"{TOGETHER}/fits.parquet",
-        forecasts=f"{TOGETHER}/forecasts.parquet",
-        curves=f"{TOGETHER}/curves.parquet",
-        influence=f"{TOGETHER}/influence.parquet",
-        ranking=f"{TOGETHER}/ranking.parquet",
+        fits=f"{LAYOUT.together}/fits.parquet",
+        forecasts=f"{LAYOUT.together}/forecasts.parquet",
+        curves=f"{LAYOUT.together}/curves.parquet",
+        influence=f"{LAYOUT.together}/influence.parquet",
+        ranking=f"{LAYOUT.together}/ranking.parquet",
     log:
-        f"{TOGETHER}/logs/fit.log",
+        LAYOUT.together_log("fit"),
     conda:
         ENVIRONMENT
     # Any number of processes gives the same tables.
@@ -48,7 +47,7 @@ rule fit:
         "Fitting laws and forecasting the sizes held out"
     shell:
         "{resources.launcher} fit {params.options} --log {log} --workers {threads} "
-        f"--study {RESULTS} "
+        f"--study {LAYOUT.own} "
         "--metrics {input.metrics} --fits {output.fits} --forecasts {output.forecasts} --curves {output.curves} "
         "--influence {output.influence} --ranking {output.ranking}"
 
@@ -58,13 +57,13 @@ if PLAN:
     rule plan:
         input:
             metrics=rules.gather.output.metrics,
-            seen=SEEN,
-            times=expand(f"{RESULTS}/models/{{run}}/times.parquet", run=[r for r in RUNS if r.subset == LARGEST]),
+            per_query=PER_QUERY,
+            times=[f"{LAYOUT.run(run)}/times.parquet" for run in ON_LARGEST],
         output:
-            plan=f"{TOGETHER}/plan.parquet",
-            grid=f"{TOGETHER}/plan_grid.parquet",
+            plan=f"{LAYOUT.together}/plan.parquet",
+            grid=f"{LAYOUT.together}/plan_grid.parquet",
         log:
-            f"{TOGETHER}/logs/plan.log",
+            LAYOUT.together_log("plan"),
         conda:
             ENVIRONMENT
         resources:
@@ -82,17 +81,17 @@ if PLAN:
             "Planning what to train next"
         shell:
             "{resources.launcher} plan {params.options} --log {log} "
-            f"--study {RESULTS} "
+            f"--study {LAYOUT.own} "
             "--metrics {input.metrics} --plan {output.plan} --grid {output.grid}"
 
 
 rule subsample:
     input:
-        expand(f"{RESULTS}/observations/{{run}}/final.parquet", run=[r for r in RUNS if r.subset == LARGEST]),
+        [LAYOUT.table("observations", run, FINAL) for run in ON_LARGEST],
     output:
-        f"{TOGETHER}/subsamples.parquet",
+        f"{LAYOUT.together}/subsamples.parquet",
     log:
-        f"{TOGETHER}/logs/subsample.log",
+        LAYOUT.together_log("subsample"),
     conda:
         ENVIRONMENT
     resources:
@@ -119,16 +118,16 @@ rule plot:
     output:
         [
             report(
-                f"{TOGETHER}/figures/{figure}.svg",
+                f"{LAYOUT.together}/figures/{figure}.svg",
                 category="Figures",
                 caption=f"../report/{figure}.rst",
                 labels={"figure": figure.replace("_", " ")},
             )
             for figure in FIGURES
         ],
-        [f"{TOGETHER}/figures/{figure}.{suffix}" for figure in FIGURES for suffix in FORMATS[1:]],
+        [f"{LAYOUT.together}/figures/{figure}.{suffix}" for figure in FIGURES for suffix in FORMATS[1:]],
     log:
-        f"{TOGETHER}/logs/plot.log",
+        LAYOUT.together_log("plot"),
     conda:
         ENVIRONMENT
     resources:
@@ -136,13 +135,13 @@ rule plot:
     params:
         code=code_digest("stages.plot"),
         figures=" ".join(FIGURES),
-        plan=f"--plan {TOGETHER}/plan.parquet --plan-grid {TOGETHER}/plan_grid.parquet" if PLAN else "",
+        plan=f"--plan {LAYOUT.together}/plan.parquet --plan-grid {LAYOUT.together}/plan_grid.parquet" if PLAN else "",
     message:
         "Drawing {params.figures}"
     shell:
         "{resources.launcher} plot --log {log} --metrics {input.metrics} --left-out {input.left_out} --fits {input.fits} "
         "--forecasts {input.forecasts} --curves {input.curves} --subsamples {input.subsamples} --influence {input.influence} {params.plan} "
-        f"--output {TOGETHER}/figures "
+        f"--output {LAYOUT.together}/figures "
         "--figures {params.figures}"
 
 
@@ -157,21 +156,21 @@ rule summarize:
         fits=rules.fit.output.fits,
         forecasts=rules.fit.output.forecasts,
         ranking=rules.fit.output.ranking,
-        manifest=f"{SHARED}/manifest.json",
+        manifest=f"{LAYOUT.shared}/manifest.json",
     output:
         [
             report(
-                f"{TOGETHER}/tables/{table}.html",
+                f"{LAYOUT.together}/tables/{table}.html",
                 category="Summary" if table == "summary" else "Tables",
                 caption=f"../report/{table}.rst",
                 labels={"table": table},
             )
             for table in TABLES
         ],
-        summary=f"{TOGETHER}/summary.md",
-        provenance=f"{TOGETHER}/provenance.json",
+        summary=f"{LAYOUT.together}/summary.md",
+        provenance=f"{LAYOUT.together}/provenance.json",
     log:
-        f"{TOGETHER}/logs/summarize.log",
+        LAYOUT.together_log("summarize"),
     conda:
         ENVIRONMENT
     resources:
@@ -179,11 +178,11 @@ rule summarize:
     params:
         code=code_digest("stages.summarize"),
         config=flags({"config": json.dumps(STUDY, sort_keys=True)}),
-        plan=f"--plan {TOGETHER}/plan.parquet" if PLAN else "",
+        plan=f"--plan {LAYOUT.together}/plan.parquet" if PLAN else "",
     message:
         "Saying what the study shows, and what it was made with"
     shell:
         "{resources.launcher} summarize --log {log} {params.config} --metrics {input.metrics} --left-out {input.left_out} "
         "--fits {input.fits} --forecasts {input.forecasts} --ranking {input.ranking} {params.plan} --manifest {input.manifest} "
-        f"--tables {TOGETHER}/tables "
+        f"--tables {LAYOUT.together}/tables "
         "--summary {output.summary} --provenance {output.provenance}"

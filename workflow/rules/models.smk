@@ -1,11 +1,10 @@
 # One training run per model, subset and seed.
 
-RUN = f"{RESULTS}/models/{{model}}/{{train_queries}}/{{seed}}"
+RUN = LAYOUT.run(WILDCARDS)
 # Several devices on one model are several processes, started and watched by torchrun (which would take --log for an
 # option of its own without the dashes).
 PROCESSES = STUDY["machine"]["gpus_per_run"]
 LAUNCHER = RANKSCALE if PROCESSES == 1 else f"torchrun --standalone --nproc-per-node {PROCESSES} -m -- rankscale"
-TRAINED = ["final.safetensors", "checkpoints.parquet", "training.parquet", "times.parquet"]
 
 
 rule train:
@@ -15,9 +14,9 @@ rule train:
         local=checkpoint_files,
         mined=[] if STUDY["training"]["negatives"] == "random" else NEGATIVES,
     output:
-        multiext(f"{RUN}/", *TRAINED),
+        multiext(f"{RUN}/", *PUBLISHED),
     log:
-        f"{RESULTS}/logs/train/{{model}}/{{train_queries}}/{{seed}}.log",
+        LAYOUT.log("train", WILDCARDS),
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -26,7 +25,7 @@ rule train:
         device=DEVICE,
         save_seconds=str(STUDY["machine"]["save_seconds"]),
         launcher=LAUNCHER,
-        scratch=f"{STUDY['machine']['scratch']}/{NAME}" if STUDY["machine"]["scratch"] else f"{RESULTS}/scratch",
+        scratch=f"{STUDY['machine']['scratch']}/{NAME}" if STUDY["machine"]["scratch"] else f"{LAYOUT.own}/scratch",
     params:
         recipe=stage_versions.TRAIN,
         options=training_arguments,
@@ -34,12 +33,12 @@ rule train:
     message:
         "Training {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}"
     shell:
-        "{resources.launcher} train --model {wildcards.model} --train-queries {wildcards.train_queries} "
+        "{resources.launcher} train --variant {wildcards.variant} --model {wildcards.model} --train-queries {wildcards.train_queries} "
         "--seed {wildcards.seed} {params.options} {params.snapshots} --log {log} "
         "--device {resources.device} --save-seconds {resources.save_seconds} "
-        f"--collection {SHARED} "
+        f"--collection {LAYOUT.shared} "
         "--tokens $(dirname {input.tokens[0]}) --mined {input.mined} "
-        "--scratch {resources.scratch}/{wildcards.model}/{wildcards.train_queries}/{wildcards.seed} "
+        "--scratch {resources.scratch}/" + str(WILDCARDS).replace("{", "{wildcards.") + " "
         f"--output {RUN.replace('{', '{wildcards.')}"
 
 
@@ -50,8 +49,8 @@ if SNAPSHOTS:
 
     use rule train as train_with_snapshots with:
         output:
-            multiext(f"{RUN}/", *TRAINED),
-            [fleeting(f"{RUN}/{step}.safetensors") for step in STEPS],
+            multiext(f"{RUN}/", *PUBLISHED),
+            [fleeting(LAYOUT.checkpoint(WILDCARDS, step)) for step in STEPS],
         wildcard_constraints:
             model="|".join({re.escape(run.model) for run in SNAPSHOTS}),
             train_queries="|".join({run.subset for run in SNAPSHOTS}),

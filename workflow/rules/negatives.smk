@@ -13,10 +13,10 @@ rule encode:
         collected=rules.collect.output,
         local=grid.local_files(STUDY["miner"]["encoder"]),
     output:
-        documents=f"{MINED}/documents/{{shard}}.parquet",
-        queries=f"{MINED}/queries/{{shard}}.parquet",
+        documents=f"{LAYOUT.mined}/documents/{{shard}}.parquet",
+        queries=f"{LAYOUT.mined}/queries/{{shard}}.parquet",
     log:
-        f"{MINED}/logs/encode/{{shard}}.log",
+        LAYOUT.mined_log("encode", "{shard}"),
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -32,7 +32,7 @@ rule encode:
     shell:
         "{resources.launcher} encode {params.options} --shard {wildcards.shard} --log {log} "
         "--device {resources.device} "
-        f"--collection {SHARED} "
+        f"--collection {LAYOUT.shared} "
         "--documents {output.documents} --queries {output.queries}"
 
 
@@ -42,10 +42,10 @@ rule mine:
         documents=expand(rules.encode.output.documents, shard=SHARDS),
         queries=rules.encode.output.queries,
     output:
-        negatives=f"{MINED}/negatives/{{shard}}.parquet",
-        manifest=f"{MINED}/negatives/{{shard}}.json",
+        negatives=f"{LAYOUT.mined}/negatives/{{shard}}.parquet",
+        manifest=f"{LAYOUT.mined}/negatives/{{shard}}.json",
     log:
-        f"{MINED}/logs/mine/{{shard}}.log",
+        LAYOUT.mined_log("mine", "{shard}"),
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -63,7 +63,7 @@ rule mine:
     shell:
         "{resources.launcher} mine {params.options} {params.settings} --study {resources.study} --log {log} "
         "--device {resources.device} "
-        f"--collection {SHARED} "
+        f"--collection {LAYOUT.shared} "
         "--documents {input.documents} --queries {input.queries} --manifest {output.manifest} "
         "--output {output.negatives}"
 

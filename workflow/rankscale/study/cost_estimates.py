@@ -11,6 +11,7 @@ import numpy as np
 from rankscale.core.errors import StudyError
 from rankscale.storage import tables
 from rankscale.study import grid
+from rankscale.study.layout import PUBLISHED, Layout
 
 # MS MARCO passage and its judged queries.
 COUNTS = {"documents": 8_841_823, "train": 502_939, "dev": 55_578, "dev_small": 6_980, "dl_2019": 43, "dl_2020": 54}
@@ -37,9 +38,9 @@ def shape(model: dict[str, Any]) -> tuple[int, int] | None:
     """Layers and hidden size of a model; None where they cannot be told without fetching it."""
     if "layers" in model:
         return model["layers"], model["hidden"]
-    found = _config(model["checkpoint"])
-    if found:
-        return found
+    known = _shape_from_config(model["checkpoint"])
+    if known:
+        return known
     for text in (model["checkpoint"], model.get("name", "")):
         named = re.search(r"L-?(\d+)[_-]?H-?(\d+)", text)
         if named:
@@ -47,22 +48,22 @@ def shape(model: dict[str, Any]) -> tuple[int, int] | None:
     return None
 
 
-def _config(place: str) -> tuple[int, int] | None:
+def _shape_from_config(checkpoint: str) -> tuple[int, int] | None:
     """Of a folder's config.json, or of the hub's if it was fetched; None where there is none that says it."""
-    path: Path | str | None = Path(place).expanduser() / "config.json"
-    if not grid.is_folder(place):
+    path: Path | str | None = Path(checkpoint).expanduser() / "config.json"
+    if not grid.is_folder(checkpoint):
         from huggingface_hub import try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError
 
         try:
-            path = try_to_load_from_cache(place, "config.json")
+            path = try_to_load_from_cache(checkpoint, "config.json")
         except HFValidationError:
             return None
     if not isinstance(path, str | Path) or not Path(path).is_file():
         return None
     try:
-        made = json.loads(Path(path).read_text(encoding="utf-8"))
-        layers, hidden = made["num_hidden_layers"], made["hidden_size"]
+        config = json.loads(Path(path).read_text(encoding="utf-8"))
+        layers, hidden = config["num_hidden_layers"], config["hidden_size"]
     except (ValueError, KeyError, TypeError):
         return None
     return (layers, hidden) if all(isinstance(v, int) and v > 0 for v in (layers, hidden)) else None
@@ -73,7 +74,7 @@ def bert_layer_parameters(layers: int, hidden: int) -> int:
     return layers * (12 * hidden**2 + 13 * hidden)
 
 
-def sizes(study: dict[str, Any], results: Path) -> dict[str, float]:
+def sizes(study: dict[str, Any], layout: Layout) -> dict[str, float]:
     """Documents, training and evaluated queries, and mean tokens of each, cut as in training and whole.
 
     Of the collection where it is there.
@@ -81,116 +82,119 @@ def sizes(study: dict[str, Any], results: Path) -> dict[str, float]:
     Raises StudyError where it is not, and is not MS MARCO's.
     """
     collection, training = study["collection"], study["training"]
-    shared = results / "shared" / collection["name"]
-    found = {kind: FILLED[kind] * training[f"{kind}_length"] for kind in FILLED}
-    found |= {f"{kind}_whole": found[kind] for kind in FILLED}
+    shared = Path(layout.shared)
+    counts = {kind: FILLED[kind] * training[f"{kind}_length"] for kind in FILLED}
+    counts |= {f"{kind}_whole": counts[kind] for kind in FILLED}
     if (shared / "queries.parquet").exists():
         qrels = tables.read("qrels", shared / "qrels.parquet", ["split", "query_id"]).to_pandas()
-        asked = qrels.groupby("split").query_id.nunique()
-        found["documents"] = tables.count(shared / "documents.parquet")
-        found["train"] = float(asked.get(collection["splits"]["train"], 0))
-        found["test"] = float(asked[asked.index.isin(collection["splits"]["test"])].sum())
-        found["texts"] = sum((shared / f"{name}.parquet").stat().st_size for name in ("documents", "queries", "qrels"))
+        judged = qrels.groupby("split").query_id.nunique()
+        counts["documents"] = tables.count(shared / "documents.parquet")
+        counts["train"] = float(judged.get(collection["splits"]["train"], 0))
+        counts["test"] = float(judged[judged.index.isin(collection["splits"]["test"])].sum())
+        counts["texts"] = sum((shared / f"{name}.parquet").stat().st_size for name in ("documents", "queries", "qrels"))
         for kind, name in (("passage", "documents"), ("query", "queries")):
-            part = next(tables.scan(name, shared / f"{name}.parquet", ["text"]))["text"].to_pylist()
-            words = sum(len(text.split()) for text in part) / max(1, len(part))
-            found[f"{kind}_whole"] = TOKENS * words + 2
-            found[kind] = min(found[f"{kind}_whole"], float(training[f"{kind}_length"]))
+            texts = next(tables.scan(name, shared / f"{name}.parquet", ["text"]))["text"].to_pylist()
+            words = sum(len(text.split()) for text in texts) / max(1, len(texts))
+            counts[f"{kind}_whole"] = TOKENS * words + 2
+            counts[kind] = min(counts[f"{kind}_whole"], float(training[f"{kind}_length"]))
             for path in sorted(shared.glob(f"tokens/*/{name}.parquet"))[:1]:
-                part = next(tables.scan("tokens", path, ["ids"]))["ids"].combine_chunks()
-                lengths = np.diff(part.offsets.to_numpy()) + 2  # the first and the last token
-                found[kind] = float(np.minimum(lengths, training[f"{kind}_length"]).mean())
-                found[f"{kind}_whole"] = float(lengths.mean())
+                ids = next(tables.scan("tokens", path, ["ids"]))["ids"].combine_chunks()
+                lengths = np.diff(ids.offsets.to_numpy()) + 2  # the first and the last token
+                counts[kind] = float(np.minimum(lengths, training[f"{kind}_length"]).mean())
+                counts[f"{kind}_whole"] = float(lengths.mean())
     elif collection["source"] == "msmarco-passage":
-        found |= {"documents": COUNTS["documents"], "train": COUNTS["train"]}
-        found["test"] = sum(COUNTS[split] for split in collection["splits"]["test"])
+        counts |= {"documents": COUNTS["documents"], "train": COUNTS["train"]}
+        counts["test"] = sum(COUNTS[split] for split in collection["splits"]["test"])
     else:
         raise StudyError(
             f"{shared}: the collection is not there yet, so nothing can be counted; first: snakemake collection"
         )
-    return found
+    return counts
 
 
 def job_work(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
     """The FLOPs of each job that encodes, mines, trains or evaluates, where the model's size can be told."""
-    training, retrieval = study["training"], study["evaluation"]["full_retrieval"]
+    layout, training = Layout.of(study), study["training"]
     models = {model["name"]: model for model in study["models"]}
-    kinds = study["evaluation"]["candidates"].values()
-    needed = min(size["documents"], size["test"] * (1 + sum(kinds)))
-    if retrieval:
-        pool = grid.pool_sample(study)
-        mined = size["test"] * study["miner"]["top_k"]
-        needed = size["documents"] if pool is None else min(size["documents"], pool + mined)
-    snapshots, found = grid.snapshots(study), mining(study, size) if grid.needs_miner(study) else []
-    results = f"results/{study['study']}"
-
-    def token(layers: int, hidden: int, length: float) -> float:
-        return 2 * bert_layer_parameters(layers, hidden) + 4 * layers * hidden * length
-
-    for run in grid.runs(study):
-        told = shape(models[run.model])
-        if told is None:
+    jobs = mining(study, size) if grid.needs_miner(study) else []
+    for run, checkpoints in grid.checkpoints(study).items():
+        known = shape(models[run.model])
+        if known is None:
             continue
-        parameters = bert_layer_parameters(*told)
+        parameters = bert_layer_parameters(*known)
         queries = (size["train"] if run.subset == "all" else int(run.subset)) * training["epochs"]
-        texts = {"query": 1, "passage": 1 + training["negatives_per_query"]}
-        once = sum(n * size[kind] * token(*told, size[kind]) for kind, n in texts.items())
-        found.append(JobWork("train", parameters, 3 * queries * once, f"{results}/models/{run}/checkpoints.parquet"))
-        seen = {"passage": needed, "query": size["test"]}
-        looked = sum(n * size[kind] * token(*told, size[kind]) for kind, n in seen.items())
-        looked += 2 * size["test"] * needed * (training["output_dim"] or told[1])
-        for name in (*snapshots.get(run, []), "final"):
-            found.append(JobWork("retrieve", parameters, looked, f"{results}/observations/{run}/{name}.parquet"))
-    return found
+        texts = {"query": queries, "passage": queries * (1 + training["negatives_per_query"])}
+        target = f"{layout.run(run)}/{PUBLISHED[-1]}"
+        jobs.append(JobWork("train", parameters, 3 * _forward_flops(known, texts, size), target))
+        encoded = {"passage": _evaluated_passages(study, size), "query": size["test"]}
+        scored = 2 * size["test"] * encoded["passage"] * (training["output_dim"] or known[1])
+        flops = _forward_flops(known, encoded, size) + scored
+        jobs += [JobWork("retrieve", parameters, flops, layout.table("observations", run, c)) for c in checkpoints]
+    return jobs
+
+
+def _forward_flops(known: tuple[int, int], texts: dict[str, float], size: dict[str, float]) -> float:
+    """FLOPs of encoding so many texts of each kind, at their mean length, with (layers, hidden size) `known`."""
+    layers, hidden = known
+    return sum(
+        n * size[kind] * (2 * bert_layer_parameters(layers, hidden) + 4 * layers * hidden * size[kind])
+        for kind, n in texts.items()
+    )
+
+
+def _evaluated_passages(study: dict[str, Any], size: dict[str, float]) -> float:
+    """How many passages a checkpoint encodes: the candidates, or what its run searches."""
+    evaluation = study["evaluation"]
+    if not evaluation["full_retrieval"]:
+        return min(size["documents"], size["test"] * (1 + sum(evaluation["candidates"].values())))
+    pool = grid.pool_sample(study)
+    mined = size["test"] * study["miner"]["top_k"]
+    return size["documents"] if pool is None else min(size["documents"], pool + mined)
 
 
 def mining(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
     """The same of the miner's shards: encoding all texts, and each query against each document."""
-    miner, shards = study["miner"], study["miner"]["shards"]
-    folder = f"results/shared/{study['collection']['name']}/{miner['name']}"
-    told = None if miner["encoder"] == "lsa" else shape({"checkpoint": miner["encoder"]})
+    miner, shards, folder = study["miner"], study["miner"]["shards"], Layout.of(study).mined
+    known = None if miner["encoder"] == "lsa" else shape({"checkpoint": miner["encoder"]})
     queries = size["train"] + size["test"]
-    parameters, found = bert_layer_parameters(*told) if told else 1.0, []
-    if told:
-        texts = {"passage": size["documents"], "query": queries}
-        encoded = sum(
-            n * size[kind] * (2 * parameters + 4 * told[0] * told[1] * size[kind]) for kind, n in texts.items()
-        )
-        names = [f"{folder}/documents/{shard}.parquet" for shard in range(shards)]
-        found += [JobWork("encode", parameters, encoded / shards, name) for name in names]
-    wide = dimension(study)
-    if wide:
-        scores = 2 * queries * size["documents"] * wide / shards
-        found += [JobWork("mine", parameters, scores, f"{folder}/negatives/{n}.parquet") for n in range(shards)]
-    return found
+    parameters, jobs = 1.0, []
+    if known:
+        parameters = bert_layer_parameters(*known)
+        flops = _forward_flops(known, {"passage": size["documents"], "query": queries}, size) / shards
+        jobs += [JobWork("encode", parameters, flops, f"{folder}/documents/{n}.parquet") for n in range(shards)]
+    width = dimension(study)
+    if width:
+        flops = 2 * queries * size["documents"] * width / shards
+        jobs += [JobWork("mine", parameters, flops, f"{folder}/negatives/{n}.parquet") for n in range(shards)]
+    return jobs
 
 
 def dimension(study: dict[str, Any]) -> int | None:
-    """Numbers of a miner's vector, where it can be told."""
+    """Numbers of a miner's vector, where it can be known."""
     if study["miner"]["encoder"] == "lsa":
         return LSA
-    told = shape({"checkpoint": study["miner"]["encoder"]})
-    return told[1] if told else None
+    known = shape({"checkpoint": study["miner"]["encoder"]})
+    return known[1] if known else None
 
 
 def weights(study: dict[str, Any], model: dict[str, Any]) -> float:
-    """Bytes of one checkpoint; 0 where its size cannot be told."""
-    told = shape(model)
-    if told is None:
+    """Bytes of one checkpoint; 0 where its size cannot be known."""
+    known = shape(model)
+    if known is None:
         return 0.0
     words = study["tokenizer"]["vocabulary"] if "layers" in model else WORDS
-    return BYTES * (bert_layer_parameters(*told) + told[1] * ((study["training"]["output_dim"] or 0) + words))
+    return BYTES * (bert_layer_parameters(*known) + known[1] * ((study["training"]["output_dim"] or 0) + words))
 
 
 def disk(study: dict[str, Any], size: dict[str, float], at_once: int) -> tuple[dict[str, float], dict[str, float]]:
     """Bytes of what is large: what stays, and what comes on top while `at_once` trainings run."""
     training, retrieval = study["training"], study["evaluation"]["full_retrieval"]
-    snapshots = grid.snapshots(study)
     models = {model["name"]: model for model in study["models"]}
-    each = {run: weights(study, models[run.model]) for run in grid.runs(study)}
-    checkpoints = sum(1 + len(snapshots.get(run, [])) for run in each)
+    names = grid.checkpoints(study)
+    checkpoints = sum(map(len, names.values()))
+    each = {run: weights(study, models[run.model]) for run in names}
     finals = sum(each.values())
-    between = {run: value * len(snapshots.get(run, [])) for run, value in each.items()}
+    between = {run: value * (len(names[run]) - 1) for run, value in each.items()}
     keeps = training["keep"] == "all"
     queries = size["train"] + size["test"]
     tokens = size["documents"] * size["passage_whole"] + queries * size["query_whole"]
@@ -214,5 +218,4 @@ def disk(study: dict[str, Any], size: dict[str, float], at_once: int) -> tuple[d
 
 def submissions(study: dict[str, Any]) -> int:
     """How many times SLURM is asked to evaluate checkpoints: once for up to TOGETHER of a run."""
-    snapshots = grid.snapshots(study)
-    return sum(math.ceil((1 + len(snapshots.get(run, []))) / TOGETHER) for run in grid.runs(study))
+    return sum(math.ceil(len(names) / TOGETHER) for names in grid.checkpoints(study).values())

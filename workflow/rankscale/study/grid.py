@@ -6,18 +6,9 @@ Read by the Snakefile, which every cluster job parses: nothing heavy is imported
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-
-class RunId(NamedTuple):
-    """One training run, by the names that stand in its paths."""
-
-    model: str
-    subset: str
-    seed: int
-
-    def __str__(self) -> str:
-        return "/".join(map(str, self))
+from rankscale.study.layout import BASE, FINAL, Layout, RunId
 
 
 def runs(study: dict[str, Any]) -> Iterator[RunId]:
@@ -25,7 +16,7 @@ def runs(study: dict[str, Any]) -> Iterator[RunId]:
     for model in study["models"]:
         for size in study["training"]["train_queries"]:
             for seed in study["training"]["seeds"]:
-                yield RunId(model["name"], subset_name(size), seed)
+                yield RunId(BASE, model["name"], subset_name(size), seed)
 
 
 def snapshots(study: dict[str, Any]) -> dict[RunId, list[str]]:
@@ -37,14 +28,20 @@ def snapshots(study: dict[str, Any]) -> dict[RunId, list[str]]:
     return {run: steps for run in runs(study) if run.model in chosen and run.subset in subsets}
 
 
-def finished(study: dict[str, Any], results: Path) -> list[RunId]:
-    """The runs of the grid whose checkpoints are all scored under `results`."""
-    more, found = snapshots(study), []
-    for run in runs(study):
-        scores = [results / f"scores/{run}/{name}.parquet" for name in (*more.get(run, []), "final")]
-        if all(path.exists() for path in (results / f"models/{run}/checkpoints.parquet", *scores)):
-            found.append(run)
-    return found
+def checkpoints(study: dict[str, Any]) -> dict[RunId, list[str]]:
+    """Every run of the grid and the names of its checkpoints, the end of training last."""
+    between = snapshots(study)
+    return {run: [*between.get(run, []), FINAL] for run in runs(study)}
+
+
+def finished(study: dict[str, Any], layout: Layout) -> list[RunId]:
+    """The runs of the grid whose checkpoints are all scored."""
+    return [
+        run
+        for run, names in checkpoints(study).items()
+        if Path(layout.run(run), "checkpoints.parquet").exists()
+        and all(Path(layout.table("scores", run, name)).exists() for name in names)
+    ]
 
 
 def subset_name(size: int | None) -> str:

@@ -12,12 +12,14 @@ from rankscale.core import resource_usage
 from rankscale.core.paths import PROJECT
 from rankscale.storage.schemas import UNFINISHED
 from rankscale.study import grid, sharing
+from rankscale.study.layout import Layout
 
 PACKAGES = (
     *("faiss-cpu", "faiss-gpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier", "safetensors"),
     *("scikit-learn", "scipy", "snakemake", "statsmodels", "tokenizers", "torch", "transformers"),
 )
 CODE = ("Snakefile", "workflow", "profiles")  # a study's own config file is no change of these
+RUN = ("variant", "model", "subset", "seed")
 COLLECTED = ("documents", "queries", "qrels")
 
 
@@ -41,30 +43,33 @@ def provenance(config: dict, manifest: Path, missing: list[dict]) -> dict[str, o
             "processor": _processor(),
             "system": platform.system(),
         },
-        **resource_usage.total_usage(logs(config, manifest.parents[2], missing)),
+        **resource_usage.total_usage(logs(config, Layout.of(config, str(manifest.parents[2])), missing)),
     }
 
 
-def logs(config: dict, results: Path, missing: list[dict]) -> Iterator[Path]:
+def logs(config: dict, layout: Layout, missing: list[dict]) -> Iterator[Path]:
     """The logs of the jobs that made the study, but for those that draw it and say what it shows."""
-    own, shared = results / config["study"], results / "shared" / config["collection"]["name"]
-    mined, together = shared / config["miner"]["name"], own / "partial" if config["partial"] else own
-    yield shared / "logs/collect.log"
-    yield from (results / f"shared/hub/logs/{name}.log" for name in grid.hub_ids(config))
+    yield from map(Path, _logs(config, layout, {tuple(run[k] for k in RUN) for run in missing if unfinished(run)}))
+
+
+def _logs(config: dict, layout: Layout, to_come: set[tuple]) -> Iterator[str]:
+    yield layout.shared_log("collect")
+    yield from map(layout.hub_log, grid.hub_ids(config))
     tokenizers = dict(grid.tokenizer_of(config, model) for model in config["models"])
-    yield from (shared / f"logs/tokenize/{name}.log" for name in tokenizers)
+    yield from (layout.shared_log("tokenize", name) for name in tokenizers)
     for shard in range(config["miner"]["shards"]) if grid.needs_miner(config) else ():
-        yield from (mined / f"logs/{stage}/{shard}.log" for stage in ("encode", "mine"))
-    yield own / "logs/sample.log"
-    to_come = {(run["model"], run["subset"], run["seed"]) for run in missing if run["status"] == UNFINISHED}
-    snapshots = grid.snapshots(config)
-    for run in grid.runs(config):
+        yield from (layout.mined_log(stage, shard) for stage in ("encode", "mine"))
+    yield layout.log("sample", layout.collection)
+    for run, names in grid.checkpoints(config).items():
         if tuple(run) not in to_come:
-            yield own / f"logs/train/{run}.log"
-            for name in (*snapshots.get(run, []), "final"):
-                yield from (own / f"logs/{stage}/{run}/{name}.log" for stage in ("retrieve", "score"))
-    stages = ("gather", "subsample", "fit", *(("plan",) if config["plan"] else ()))
-    yield from (together / f"logs/{stage}.log" for stage in stages)
+            yield layout.log("train", run)
+            yield from (layout.evaluation_log(stage, run, name) for name in names for stage in ("retrieve", "score"))
+    yield from map(layout.together_log, ("gather", "subsample", "fit", *(("plan",) if config["plan"] else ())))
+
+
+def unfinished(run: dict) -> bool:
+    """Whether a row of the table of runs left out is one that is still to come."""
+    return run["status"] == UNFINISHED
 
 
 def reused(config: dict, shared: Path) -> dict[str, str]:

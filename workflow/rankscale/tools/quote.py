@@ -20,6 +20,7 @@ from rankscale.core.errors import StudyError
 from rankscale.laws.allocation import Prices, cost_model_of_runs
 from rankscale.storage import tables
 from rankscale.study import config, config_file, cost_estimates
+from rankscale.study.layout import Layout
 
 # Dense 16-bit matrix products a second, by the makers' data sheets.
 PEAKS = {"v100": 1.25e14, "a100": 3.12e14, "l40s": 3.62e14, "rtx4090": 1.65e14, "h100": 9.89e14, "h200": 9.89e14}
@@ -33,29 +34,32 @@ class Planned(NamedTuple):
     pending: bool
 
 
-def planned(arguments: list[str]) -> dict[str, Planned]:
+def planned(arguments: list[str], layout: Layout) -> dict[str, Planned]:
     """All files of the targets, by Snakemake's own summary. Raises StudyError with its message if it cannot say."""
     command = [sys.executable, "-m", "snakemake", "--summary", "--cores", "1", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = (done.stderr + done.stdout).splitlines()
-        lines = [line for line in said if line.strip() and not line.startswith(("Using ", "  File "))]
+        lines = [
+            line
+            for line in (done.stderr + done.stdout).splitlines()
+            if line.strip() and not line.startswith(("Using ", "  File "))
+        ]
         raise StudyError(lines[-1] if lines else "the dry run failed")
     rows = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 5]
-    found = {}
+    files = {}
     for file, _, rule, _, _, plan in rows[1:]:
         stage = rule.removesuffix("_with_snapshots")
-        found[file] = Planned(stage, _job(stage, Path(file)), plan != "no update")
-    return found
+        files[file] = Planned(stage, _job(stage, file, layout), plan != "no update")
+    return files
 
 
-def _job(stage: str, file: Path) -> str:
+def _job(stage: str, file: str, layout: Layout) -> str:
     """Which of a stage's jobs makes a file: the summary names no wildcards, and a log only where it was written."""
     if stage in ("train", "tokenize"):
-        return str(file.parent)
+        return str(Path(file).parent)
     if stage in ("retrieve", "score"):
-        return str(Path(*file.parts[-4:]))  # model, subset, seed, checkpoint
-    return file.stem if stage in ("encode", "mine", "fetch") else ""
+        return layout.job_of(file)
+    return Path(file).stem if stage in ("encode", "mine", "fetch") else ""
 
 
 def jobs(files: Iterable[Planned]) -> dict[str, int]:
@@ -164,8 +168,9 @@ def main(args: argparse.Namespace) -> None:
         study = config.check_config(config_file.load_config_file(path))
     except StudyError as error:
         raise StudyError(f"{path}: {error}") from None
-    size = cost_estimates.sizes(study, Path("results"))
-    files = planned([*args.targets, *(["--configfile", str(args.configfile)] if args.configfile else [])])
+    layout = Layout.of(study)
+    size = cost_estimates.sizes(study, layout)
+    files = planned([*args.targets, *(["--configfile", str(args.configfile)] if args.configfile else [])], layout)
     work = [job for job in cost_estimates.job_work(study, size) if job.target in files]
     hours = timed(work, rate, args.like)
     rows, whole = table(files, work, hours), jobs(files.values())
