@@ -39,11 +39,8 @@ def planned(arguments: list[str], layout: Layout) -> dict[str, Planned]:
     command = [sys.executable, "-m", "snakemake", "--summary", "--cores", "1", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        lines = [
-            line
-            for line in (done.stderr + done.stdout).splitlines()
-            if line.strip() and not line.startswith(("Using ", "  File "))
-        ]
+        output = filter(str.strip, (done.stderr + done.stdout).splitlines())
+        lines = [line for line in output if not line.startswith(("Using ", "  File "))]
         raise StudyError(lines[-1] if lines else "the dry run failed")
     rows = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 5]
     files = {}
