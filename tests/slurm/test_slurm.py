@@ -92,7 +92,7 @@ def test_a_failing_run_stops_no_other_and_is_named_at_the_end(folder, study):
         assert (folder / f"results/cluster/scores/{run}/42/final.parquet").exists(), said[-3000:]
     end = said[said.index("stage did not end well") :]
     assert "1 stage did not end well" in said
-    assert "results/cluster/logs/train/broken/256/42.log" in end
+    assert "results/cluster/logs/train/base/broken/256/42.log" in end
     assert "train: checkpoint ./broken: cannot be loaded" in end
     # Tried again with more memory and time.
     tried = [j for j in jobs if j["Comment"] == "rule_train_wildcards_broken_256_42"]
@@ -145,7 +145,7 @@ def test_gpus_can_be_asked_for_as_a_generic_resource(cluster, folder):
     assert line in as_it_was
     profile.write_text(as_it_was.replace(line, line.replace("gpu: 1", OTHER)))
     configured(folder, "generic", SIZES)
-    target = "results/generic/models/L1H8/256/42/final.safetensors"
+    target = "results/generic/models/base/L1H8/256/42/final.safetensors"
     code, said = launched(cluster, folder, f"{target} --configfile generic.yaml")
     profile.write_text(as_it_was)
     assert code == 0, said[-3000:]
@@ -162,12 +162,12 @@ RUN = "L1H16/512/42"
 
 
 def log(folder, name):
-    path = folder / f"results/{name}/logs/train/{RUN}.log"
+    path = folder / f"results/{name}/logs/train/base/{RUN}.log"
     return path.read_text() if path.exists() else ""  # Snakemake deletes it before it tries again
 
 
 def states(folder, name):
-    return list((folder / f"results/{name}/scratch/{RUN}").glob("*/0*.safetensors"))
+    return list((folder / f"results/{name}/scratch/base/{RUN}").glob("*/0*.safetensors"))
 
 
 def job(cluster, folder, name):
@@ -254,7 +254,7 @@ def test_a_training_at_its_time_limit_is_tried_again_with_more_and_goes_on(clust
 def test_a_job_cancelled_by_hand_counts_as_failed(cluster, folder, trainings):
     assert trainings[0]["cancelled"].wait(PATIENCE)
     said = (folder / "cancelled.txt").read_text()
-    assert f"results/cancelled/logs/train/{RUN}.log" in said[said.index("1 stage did not end well") :]
+    assert f"results/cancelled/logs/train/base/{RUN}.log" in said[said.index("1 stage did not end well") :]
     assert states(folder, "cancelled"), "its state is kept"
 
 

@@ -24,7 +24,7 @@ def demo_killed_and_finished(folder):
         )
         until = time.monotonic() + PATIENCE
         # Half-way: some models trained, others not, one at work.
-        while len(list(folder.glob("results/demo/models/*/*/*/final.safetensors"))) < 2:
+        while len(list(folder.glob("results/demo/models/*/*/*/*/final.safetensors"))) < 2:
             assert time.monotonic() < until, (folder / "first.txt").read_text()[-3000:]
             assert first.poll() is None, (folder / "first.txt").read_text()[-3000:]
             time.sleep(0.2)

@@ -32,7 +32,7 @@ def test_nothing_is_left_to_do(project):
 
 def test_no_half_files_are_left(project):
     assert not list(project.rglob("results/**/*.part"))
-    assert not list(project.glob("results/demo/scratch/*/*/*/*"))
+    assert not list(project.glob("results/demo/scratch/*/*/*/*/*"))
 
 
 def recomputed(group):
@@ -74,7 +74,7 @@ def test_no_test_query_is_trained_on_or_shapes_a_candidate(study, shared):
     qrels = tables.read("qrels", shared / "qrels.parquet").to_pandas()
     assert qrels.groupby("split").query_id.nunique().to_dict() == {"train": 2500, "test": 400, "dev": 100}
     assert not queries.text.str.casefold().duplicated().any()
-    candidates = tables.read("candidates", study / "candidates.parquet").to_pandas()
+    candidates = tables.read("candidates", study / "candidates/docstrings.parquet").to_pandas()
     evaluated = set(qrels[qrels.split == "test"].query_id)
     assert set(candidates.query_id) == evaluated
     positive = set(candidates.positive)
@@ -86,7 +86,7 @@ def test_no_test_query_is_trained_on_or_shapes_a_candidate(study, shared):
 
 
 def test_a_run_is_over_the_whole_collection_in_order(study):
-    run_table = pd.read_parquet(study / "runs/L1H32/1024/42/final.parquet")
+    run_table = pd.read_parquet(study / "runs/docstrings/base/L1H32/1024/42/final.parquet")
     assert run_table.groupby("query_id")["rank"].agg(list).map(lambda r: r == list(range(1, 201))).all()
     assert (run_table.groupby("query_id").score.diff().fillna(0) <= 0).all()
 
@@ -144,7 +144,7 @@ def test_one_stage_by_hand_gives_the_same_bytes(project, study, tmp_path):
 def test_another_clone_gives_the_same_metrics(project, study, tmp_path):
     """A second clone that trains one run anew, from the collection on, agrees to the last bit."""
     other = clone(tmp_path / "other")
-    target = "results/demo/scores/L1H8/256/42/final.parquet"
+    target = "results/demo/scores/docstrings/base/L1H8/256/42/final.parquet"
     run(f"snakemake --cores 2 {target}", other)
     assert (other / target).read_bytes() == (project / target).read_bytes()
-    assert not (other / "results/demo/models/L1H32").exists()  # one target, and only what it needs
+    assert not (other / "results/demo/models/base/L1H32").exists()  # one target, and only what it needs

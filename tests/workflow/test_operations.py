@@ -32,7 +32,7 @@ def planned(said):
 def test_a_study_is_reported_as_it_stands_and_marked(folder):
     """The largest models are not there yet, one of them half: trained, not yet evaluated."""
     demo = folder / "results/demo"
-    shutil.rmtree(demo / "models/L1H32/256")
+    shutil.rmtree(demo / "models/base/L1H32/256")
     shutil.rmtree(demo / "scores/L1H32")
     (demo / "metrics.parquet").unlink()
     before = {path: path.read_bytes() for path in demo.glob("*.parquet")}
@@ -63,9 +63,9 @@ def test_a_study_without_a_finished_run_has_nothing_to_report(folder):
 
 def test_snapshots_can_be_deleted_once_they_are_evaluated(folder):
     (folder / "config.yaml").write_text(SMALL.replace("  epochs: 2", "  keep: final\n  epochs: 2"))
-    models = folder / "results/demo/models/L1H16/1024/42"
+    models = folder / "results/demo/models/base/L1H16/1024/42"
     assert (models / "20.safetensors").exists()
-    run("snakemake --cores 1 --forcerun retrieve -- results/demo/observations/L1H16/1024/42/20.parquet", folder)
+    run("snakemake --cores 1 --forcerun retrieve -- results/demo/observations/docstrings/base/L1H16/1024/42/20.parquet", folder)
     assert not (models / "20.safetensors").exists()
     assert (models / "final.safetensors").exists()
     # What was evaluated stays, and nothing is trained again for it.
@@ -77,7 +77,7 @@ def test_a_training_keeps_its_state_on_the_node_where_told_to(folder, tmp_path, 
     monkeypatch.setenv("NODE_DISK", str(tmp_path / "node"))
     text = SMALL.replace("study: demo", "study: two") + "machine: {scratch: $NODE_DISK/rankscale, save_seconds: 0}\n"
     (folder / "two.yaml").write_text(text)
-    run("snakemake --cores 1 results/two/models/L1H8/256/42/final.safetensors --configfile two.yaml", folder)
+    run("snakemake --cores 1 results/two/models/base/L1H8/256/42/final.safetensors --configfile two.yaml", folder)
     assert (tmp_path / "node/rankscale/two/L1H8/256").is_dir()
     assert not (folder / "results/two/scratch").exists()
 
@@ -86,7 +86,7 @@ def test_two_studies_in_one_folder_run_at_once_and_one_study_twice_does_not(fold
     for name in ("two", "three"):
         text = SMALL.replace("study: demo", f"study: {name}").replace("epochs: 2", "epochs: 4000")
         (folder / f"{name}.yaml").write_text(text + "machine: {save_seconds: 0}\n")
-    target = "results/{}/models/L1H8/256/42/final.safetensors --configfile {}.yaml"
+    target = "results/{}/models/base/L1H8/256/42/final.safetensors --configfile {}.yaml"
     first = subprocess.Popen(
         ["snakemake", "--cores", "1", *target.format("two", "two").split()],
         cwd=folder,
@@ -96,7 +96,7 @@ def test_two_studies_in_one_folder_run_at_once_and_one_study_twice_does_not(fold
         start_new_session=True,
     )
     end = time.monotonic() + 300
-    while not list(folder.glob("results/two/scratch/L1H8/256/42/*/0*")):
+    while not list(folder.glob("results/two/scratch/base/L1H8/256/42/*/0*")):
         assert time.monotonic() < end
         time.sleep(0.2)
     os.killpg(first.pid, signal.SIGSTOP)  # at work, for all that the others can tell, but for the processor

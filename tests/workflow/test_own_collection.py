@@ -68,7 +68,7 @@ def test_a_whole_study_of_one_model_on_one_subset(folder, name, collection):
 
 def test_both_formats_and_the_embedded_source_give_the_same_observations(folder):
     read = [
-        tables.read("observations", folder / f"results/{name}/observations/L1H16/256/42/final.parquet")
+        tables.read("observations", folder / f"results/{name}/observations/{name}/base/L1H16/256/42/final.parquet")
         for name in ("beir", "tsv")
     ]
     tested = read[1].filter(pc.equal(read[1]["split"], "test"))
@@ -82,7 +82,7 @@ def test_both_formats_and_the_embedded_source_give_the_same_observations(folder)
 def test_pooled_retrieval_searches_its_pool_and_says_so(folder):
     place = folder / "results/tsv"
     documents = tables.read("documents", folder / "results/shared/tsv/documents.parquet")["doc_id"].to_numpy()
-    pool = tables.read("pool", place / "pool.parquet")["row"].to_numpy()
+    pool = tables.read("pool", place / "pool/tsv.parquet")["row"].to_numpy()
     qrels = tables.read("qrels", folder / "results/shared/tsv/qrels.parquet").to_pandas()
     mined = tables.read("negatives", folder / "results/shared/tsv/lsa/negatives/0.parquet").to_pandas()
     tested = set(qrels[qrels.split == "test"].query_id)
@@ -92,7 +92,7 @@ def test_pooled_retrieval_searches_its_pool_and_says_so(folder):
     assert certain < set(pool)
     assert len(pool) == min(len(certain) + 300, len(documents))
     runs = [
-        tables.read("runs", folder / f"results/{n}/runs/L1H16/256/42/final.parquet").to_pandas()
+        tables.read("runs", folder / f"results/{n}/runs/{n}/base/L1H16/256/42/final.parquet").to_pandas()
         for n in ("beir", "tsv")
     ]
     assert set(runs[1].doc_id) <= set(documents[pool])
@@ -117,7 +117,7 @@ def test_a_query_trained_on_and_tested_is_refused(folder):
     (folder / "both.yaml").write_text(text)
     tested = (folder / "data/qrels.test.tsv").read_text().splitlines(keepends=True)[0]
     (folder / "data/qrels.both.tsv").write_text((folder / "data/qrels.train.tsv").read_text() + tested)
-    done = run("snakemake results/both/candidates.parquet --cores 2 --configfile both.yaml", folder, check=False)
+    done = run("snakemake results/both/candidates/both.parquet --cores 2 --configfile both.yaml", folder, check=False)
     assert f"query {tested.split()[0]} of split half is judged in the training split train too" in done.stdout
 
 

@@ -33,9 +33,9 @@ def folder(project, tmp_path_factory):
 
 
 def test_it_runs_and_says_what_it_used(folder):
-    target = "results/own/scores/L1H16/256/42/final.parquet"
+    target = "results/own/scores/docstrings/base/L1H16/256/42/final.parquet"
     run(f"snakemake {target} --cores 2 --configfile own.yaml", folder)
-    row = tables.read("checkpoints", folder / "results/own/models/L1H16/256/42/checkpoints.parquet").to_pylist()[0]
+    row = tables.read("checkpoints", folder / "results/own/models/base/L1H16/256/42/checkpoints.parquet").to_pylist()[0]
     assert row["encoder_parameters"] == 12 * 16**2 + 13 * 16
     assert row["embedding_parameters"] == (1000 + 512 + 2 + 2) * 16
     # The checkpoint's own tokenizer was used, and both shards of the miner's vectors.
@@ -47,7 +47,7 @@ def test_it_runs_and_says_what_it_used(folder):
 
 def test_changed_weights_train_and_encode_anew(folder):
     planned = "snakemake -n --cores 1 --configfile own.yaml"
-    target = "results/own/scores/L1H16/256/42/final.parquet"
+    target = "results/own/scores/docstrings/base/L1H16/256/42/final.parquet"
     command = planned.replace("snakemake", f"snakemake {target}")
     assert "Nothing to be done" in run(command, folder).stdout
     torch.manual_seed(1)

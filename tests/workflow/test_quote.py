@@ -103,7 +103,7 @@ def test_what_is_left_is_counted_run_by_run(project, study):
     _, hours, left = row(said, "train")
     assert 0.9 * hours < left < hours
     # Of one run that is there nothing is left, and nothing else is counted.
-    one = run("rankscale quote results/demo/models/L1H8/256/42/final.safetensors --device h200", project).stdout
+    one = run("rankscale quote results/demo/models/base/L1H8/256/42/final.safetensors --device h200", project).stdout
     made = tables.read("metrics", study / "metrics.parquet").to_pandas()
     took = made[(made.model == "L1H8") & (made.train_queries == 256)].train_flops.iloc[0]
     assert row(one, "train")[0] == pytest.approx(took, rel=0.1)
@@ -118,7 +118,7 @@ def test_a_size_that_a_config_does_not_tell_is_unknown(tmp_path, text):
     assert cost_estimates.shape({"name": "mine", "checkpoint": str(tmp_path)}) is None
 
 
-@pytest.mark.parametrize("target", ["", "metrics ", "results/new/models/L1H16/1024/42/final.safetensors "])
+@pytest.mark.parametrize("target", ["", "metrics ", "results/new/models/base/L1H16/1024/42/final.safetensors "])
 def test_the_jobs_of_a_study_that_was_never_run_are_those_of_a_dry_run(project, study, target):
     (project / "new.yaml").write_text(SMALL.replace("study: demo", "study: new"))
     command = f"{target}--configfile new.yaml"
@@ -135,7 +135,7 @@ def test_the_jobs_of_a_study_that_was_never_run_are_those_of_a_dry_run(project, 
 
 
 def test_a_target_is_quoted_alone(project, study):
-    said = run("rankscale quote results/demo/candidates.parquet", project).stdout
+    said = run("rankscale quote results/demo/candidates/docstrings.parquet", project).stdout
     assert "sample" in said
     assert "train " not in said
     assert "FLOPs" in said

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from rankscale.core.commands import STAGES
 from tests.conftest import ROOT, SMALL, run
 
 README = (ROOT / "README.md").read_text()
@@ -61,5 +62,8 @@ def test_the_tree_names_what_is_there():
 
 
 def test_every_stage_has_help():
-    for stage in re.findall(r"`(\w+)`", re.search(r"\| stage \| leaves.*?\n\n", README, re.DOTALL)[0]):
+    table = re.search(r"\| stage \| leaves.*?\n\n", README, re.DOTALL)[0]
+    stages = re.findall(r"`(\w+)`", " ".join(line.split("|")[1] for line in table.splitlines()[2:] if line))
+    assert set(stages) == set(STAGES)
+    for stage in stages:
         assert f"usage: rankscale {stage}" in run(f"rankscale {stage} --help", ROOT).stdout

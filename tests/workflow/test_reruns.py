@@ -71,15 +71,15 @@ def test_another_miner_mines_and_trains_anew(finished):
 
 
 def test_a_changed_figure_is_drawn_again_alone(finished):
-    module = finished / "workflow/rankscale/report/figures/scaling.py"
+    module = finished / "workflow/rankscale/report/figures/curves.py"
     module.write_text(module.read_text().replace("dotted: chance", "dots: chance"))
     assert jobs(finished) == {"plot": 1, "all": 1}
 
 
 def test_a_deleted_table_between_is_made_again_only_when_asked_for(finished):
-    observed = "results/demo/observations/L1H8/256/42/final.parquet"
+    observed = "results/demo/observations/docstrings/base/L1H8/256/42/final.parquet"
     (finished / observed).unlink()
-    assert jobs(finished, "results/demo/scores/L1H8/256/42/final.parquet") == {}
+    assert jobs(finished, "results/demo/scores/docstrings/base/L1H8/256/42/final.parquet") == {}
     assert jobs(finished, observed) == {"retrieve": 1}
 
 
@@ -148,7 +148,7 @@ def test_an_edited_costly_stage_runs_nothing_but_a_check_fails_and_says_what_to_
     monkeypatch.setenv("PYTHONPATH", str(finished / "workflow"))
     done = run("python -m pytest -q -p no:cacheprovider tests/unit/study/test_code_digest.py", finished, check=False)
     assert done.returncode
-    assert "the code behind `train` changed (recipe 2). If its results change, raise" in done.stdout
+    assert re.search(r"code of `train` changed \(recipe \d+\). If its results change, raise TRAIN", done.stdout)
 
 
 def test_a_deleted_table_is_made_again_with_what_follows(finished):
@@ -209,7 +209,7 @@ def test_a_results_folder_that_is_none_ends_before_any_job(finished):
 
 def test_a_subset_larger_than_the_collection_ends_in_one_line(finished):
     edit(finished, "[256, 512, 1024]", "[256, 512, 1024, 9999]")
-    target = "results/demo/models/L1H8/9999/42/final.safetensors"
+    target = "results/demo/models/base/L1H8/9999/42/final.safetensors"
     done = run(f"snakemake --cores 1 {target}", finished, check=False)
     assert "a subset of 9999 queries was asked for, but the collection has only 2500" in done.stdout
     assert "Traceback" not in done.stdout
@@ -228,13 +228,13 @@ def test_a_corrupted_table_is_named_and_made_again_once_it_is_deleted(finished):
 
 
 def test_a_corrupted_table_is_named(finished):
-    path = finished / "results/demo/candidates.parquet"
+    path = finished / "results/demo/candidates/docstrings.parquet"
     path.write_bytes(path.read_bytes()[:-20])
     done = run(
-        "snakemake --cores 1 --forcerun retrieve -- results/demo/observations/L1H8/256/42/final.parquet",
+        "snakemake --cores 1 --forcerun retrieve -- results/demo/observations/docstrings/base/L1H8/256/42/final.parquet",
         finished,
         check=False,
     )
-    assert "results/demo/candidates.parquet: not a whole Parquet table" in done.stdout
+    assert "results/demo/candidates/docstrings.parquet: not a whole Parquet table" in done.stdout
     # What was there before the failure is not there any more, but nothing else was lost.
-    assert (finished / "results/demo/observations/L1H8/512/42/final.parquet").exists()
+    assert (finished / "results/demo/observations/docstrings/base/L1H8/512/42/final.parquet").exists()

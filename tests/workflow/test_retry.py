@@ -16,7 +16,7 @@ import torch
 from rankscale.storage import tables
 from tests.conftest import SMALL, run
 
-RUN = "models/L1H16/256/43"
+RUN = "models/base/L1H16/256/43"
 
 
 def test_a_preempted_training_is_retried_and_goes_on(project, tmp_path):
@@ -41,7 +41,7 @@ def test_a_preempted_training_is_retried_and_goes_on(project, tmp_path):
         os.killpg(first.pid, signal.SIGUSR1)  # as SLURM warns all processes of a job's step
         assert first.wait(timeout=300) == 0, (folder / "said.txt").read_text()[-3000:]
     assert "Trying to restart job" in (folder / "said.txt").read_text()
-    assert "going on from the state at step" in (folder / "results/long/logs/train/L1H16/256/43.log").read_text()
+    assert "going on from the state at step" in (folder / "results/long/logs/train/base/L1H16/256/43.log").read_text()
     # The same run undisturbed, in another study: the same weights.
     (folder / "calm.yaml").write_text(longer.replace("study: long", "study: calm"))
     run(f"snakemake results/calm/{RUN}/final.safetensors --cores 1 --configfile calm.yaml", folder)
@@ -52,11 +52,11 @@ def test_a_preempted_training_is_retried_and_goes_on(project, tmp_path):
 def test_two_processes_by_config_train_one_model(project, tmp_path):
     folder = shutil.copytree(project, tmp_path / "copy", symlinks=True)
     (folder / "two.yaml").write_text(SMALL.replace("study: demo", "study: two") + "machine: {gpus_per_run: 2}\n")
-    target = "results/two/models/L1H16/256/42/checkpoints.parquet"
+    target = "results/two/models/base/L1H16/256/42/checkpoints.parquet"
     run(f"snakemake {target} --cores 2 --configfile two.yaml", folder)
-    told = (folder / "results/two/logs/train/L1H16/256/42.log").read_text()
+    told = (folder / "results/two/logs/train/base/L1H16/256/42.log").read_text()
     assert told.count("encoder") == 1  # one of them speaks
-    runs = [folder / f"results/{study}/models/L1H16/256/42/training.parquet" for study in ("demo", "two")]
+    runs = [folder / f"results/{study}/models/base/L1H16/256/42/training.parquet" for study in ("demo", "two")]
     one, two = (tables.read("training", path)["loss"] for path in runs)
     assert np.allclose(one, two, atol=1e-5)
 
@@ -66,7 +66,7 @@ def test_runs_that_share_a_gpu_by_config(project, tmp_path):
     folder = shutil.copytree(project, tmp_path / "copy", symlinks=True)
     shared = SMALL.replace("study: demo", "study: shared_gpu") + "machine: {device: cuda, runs_per_gpu: 3}\n"
     (folder / "gpu.yaml").write_text(shared)
-    target = "results/shared_gpu/models/L1H16/256/42/final.safetensors"
+    target = "results/shared_gpu/models/base/L1H16/256/42/final.safetensors"
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU: the run would not fail there")
     said = run(f"snakemake {target} --cores 2 --configfile gpu.yaml", folder, check=False).stdout

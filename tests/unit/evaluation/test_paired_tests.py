@@ -69,7 +69,7 @@ def test_other_queries_and_other_tables_are_refused(tmp_path, study):
 
 
 def test_two_checkpoints_of_a_study_are_compared_on_retrieval(study):
-    files = [study / f"per_query/{model}/1024/42/final.parquet" for model in ("L1H8", "L1H32")]
+    files = [study / f"per_query/docstrings/base/{model}/1024/42/final.parquet" for model in ("L1H8", "L1H32")]
     said = stage("compare", *files, "--draws", 500).stdout
     metrics = tables.read("metrics", study / "metrics.parquet").to_pandas()
     finals = metrics[(metrics.checkpoint == "final") & (metrics.train_queries == 1024)].drop_duplicates("model")
@@ -78,7 +78,7 @@ def test_two_checkpoints_of_a_study_are_compared_on_retrieval(study):
 
 
 def test_a_run_goes_to_trec_s_format_and_back(study, shared, tmp_path):
-    path = study / "runs/L1H32/1024/42/final.parquet"
+    path = study / "runs/docstrings/base/L1H32/1024/42/final.parquet"
     stage("trec", "--run", path, "--output", tmp_path / "run.txt")
     stage("trec", "--read", tmp_path / "run.txt", "--output", tmp_path / "back.parquet")
     assert re.search(r" L1H32-1024-42-\d+$", (tmp_path / "run.txt").read_text().splitlines()[0])
@@ -92,7 +92,7 @@ def test_a_run_goes_to_trec_s_format_and_back(study, shared, tmp_path):
     peer = ir_measures.calc_aggregate(
         [ir_measures.RR @ 10], judged, ir_measures.read_trec_run(str(tmp_path / "run.txt"))
     )
-    per_query = tables.read("per_query", study / "per_query/L1H32/1024/42/final.parquet")
+    per_query = tables.read("per_query", study / "per_query/docstrings/base/L1H32/1024/42/final.parquet")
     assert np.mean(per_query["mrr_10"]) == pytest.approx(peer[ir_measures.RR @ 10], abs=1e-6)
 
 
