@@ -90,7 +90,10 @@ def test_what_is_fetched_before_serves_without_internet(project, tmp_path, hub, 
     # From here on the hub is neither asked nor there.
     before = len(asked)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    run("snakemake --cores 1 results/own/scores/docstrings/base/L1H16/256/42/final.parquet --configfile own.yaml", folder)
+    run(
+        "snakemake --cores 1 results/own/scores/docstrings/base/L1H16/256/42/final.parquet --configfile own.yaml",
+        folder,
+    )
     assert len(asked) == before
 
 

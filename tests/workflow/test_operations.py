@@ -65,7 +65,10 @@ def test_snapshots_can_be_deleted_once_they_are_evaluated(folder):
     (folder / "config.yaml").write_text(SMALL.replace("  epochs: 2", "  keep: final\n  epochs: 2"))
     models = folder / "results/demo/models/base/L1H16/1024/42"
     assert (models / "20.safetensors").exists()
-    run("snakemake --cores 1 --forcerun retrieve -- results/demo/observations/docstrings/base/L1H16/1024/42/20.parquet", folder)
+    run(
+        "snakemake --cores 1 --forcerun retrieve -- results/demo/observations/docstrings/base/L1H16/1024/42/20.parquet",
+        folder,
+    )
     assert not (models / "20.safetensors").exists()
     assert (models / "final.safetensors").exists()
     # What was evaluated stays, and nothing is trained again for it.

@@ -240,7 +240,12 @@ def test_a_run_that_diverges_is_published_as_such(shared, tmp_path):
     assert {"2.safetensors", "5.safetensors", "final.safetensors"} < set(published(tmp_path))
     assert len(losses(tmp_path)) == 1
     # What comes after it works on, and finds nothing.
-    places = ("--candidates", shared.parents[1] / "demo/candidates/docstrings.parquet", "--tokens", shared / "tokens/wordpiece")
+    places = (
+        "--candidates",
+        shared.parents[1] / "demo/candidates/docstrings.parquet",
+        "--tokens",
+        shared / "tokens/wordpiece",
+    )
     for name in ("final", "5"):
         outputs = ("--observations", tmp_path / "o.parquet", "--run", tmp_path / "r.parquet")
         done = stage("retrieve", "--checkpoint", tmp_path / f"run/{name}.safetensors", *places, *outputs)

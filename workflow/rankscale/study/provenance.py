@@ -25,11 +25,10 @@ COLLECTED = ("documents", "queries", "qrels")
 
 def provenance(config: dict, manifest: Path, missing: list[dict]) -> dict[str, object]:
     """All of it, ready for JSON; `manifest` is the collection's, `missing` the runs that are in no table."""
-    status = _git("status", "--porcelain", "--", *CODE)
     return {
         "rankscale": importlib.metadata.version("rankscale"),
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": None if status is None else bool(status),
+        "dirty": code_changed(),
         "python": platform.python_version(),
         "versions": {package: _version(package) for package in PACKAGES},
         "config": config,
@@ -45,6 +44,12 @@ def provenance(config: dict, manifest: Path, missing: list[dict]) -> dict[str, o
         },
         **resource_usage.total_usage(logs(config, Layout.of(config, str(manifest.parents[2])), missing)),
     }
+
+
+def code_changed() -> bool | None:
+    """Whether the code differs from the commit; None where that cannot be told."""
+    status = _git("status", "--porcelain", "--", *CODE)
+    return None if status is None else bool(status)
 
 
 def logs(config: dict, layout: Layout, missing: list[dict]) -> Iterator[Path]:
