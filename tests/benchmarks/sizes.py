@@ -52,8 +52,8 @@ def timed(work, device: torch.device) -> float:
 def batches(count: int, device: torch.device) -> list[Batch]:
     """Batches as the published recipe draws them."""
     documents, queries = passages(QUERIES * PASSAGES * count), passages(QUERIES * count)
-    queries.inner = np.clip(queries.inner // 8, 3, 22)  # some 9 tokens
-    queries.lengths = queries.inner + 2
+    queries.content_lengths = np.clip(queries.content_lengths // 8, 3, 22)  # some 9 tokens
+    queries.lengths = queries.content_lengths + 2
     out = []
     for i in range(count):
         rows = np.arange(i * QUERIES, (i + 1) * QUERIES)

@@ -8,13 +8,13 @@ import torch
 
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
-from rankscale.models.bi_encoder import BiEncoder
+from rankscale.models.base import Ranker
 from rankscale.models.packing import pack
 from rankscale.text.token_store import TokenStore
 
 
 def encode_in_chunks(
-    model: BiEncoder,
+    model: Ranker,
     tokens: TokenStore,
     rows: np.ndarray,
     device: torch.device,
@@ -64,13 +64,13 @@ def encode_in_chunks(
         yield part()
 
 
-def _tokens_a_batch(model: BiEncoder, device: torch.device) -> int:
+def _tokens_a_batch(model: Ranker, device: torch.device) -> int:
     """Tokens of a batch: many for a GPU; on a processor as many as its cache holds the states of, at most 4,096."""
     return 1 << 15 if device.type == "cuda" else min(1 << 12, (3 << 20) // (4 * model.encoder.config.hidden_size))
 
 
 def encode(
-    model: BiEncoder,
+    model: Ranker,
     tokens: TokenStore,
     rows: np.ndarray,
     device: torch.device,

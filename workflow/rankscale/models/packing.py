@@ -107,7 +107,7 @@ class Packed:
 
 def pack(*parts: tuple[TokenStore, np.ndarray]) -> Packed:
     """The texts `rows` of each of several `Tokens`, in that order, as one pack."""
-    framed = [tokens.framed(rows) for tokens, rows in parts]
+    framed = [tokens.with_special_tokens(rows) for tokens, rows in parts]
     ids, lengths = (np.concatenate(several) for several in zip(*framed, strict=True))
     order = np.argsort(-lengths, kind="stable")
     starts, ordered = (np.cumsum(lengths) - lengths)[order], lengths[order]

@@ -35,8 +35,8 @@ class TokenStore:
         if room < 1:
             raise StudyError(f"a length of {longest} tokens leaves no room between the special tokens")
         self.starts = offsets[:-1]
-        self.inner = np.minimum(np.diff(offsets), room)
-        self.lengths = self.inner + len(special.before) + len(special.after)
+        self.content_lengths = np.minimum(np.diff(offsets), room)
+        self.lengths = self.content_lengths + len(special.before) + len(special.after)
 
     @classmethod
     def of(cls, ids: pa.Array, lists: pa.ListArray, special: SpecialTokens, longest: int) -> "TokenStore":
@@ -72,9 +72,9 @@ class TokenStore:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def framed(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def with_special_tokens(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ids int64 [tokens] of the texts `rows`, special tokens included, one after the other; lengths int64 [n]."""
-        lengths, inner = self.lengths[rows], self.inner[rows]
+        lengths, inner = self.lengths[rows], self.content_lengths[rows]
         first = np.cumsum(lengths) - lengths
         out = np.empty(int(lengths.sum()), np.int64)
         for i, token in enumerate(self.special.before):
@@ -91,13 +91,13 @@ class TokenStore:
 
         Equal texts must get equal vectors, to the bit: whether their scores tie is a result.
         """
-        longest = int(self.inner[rows].max(initial=0))
+        longest = int(self.content_lengths[rows].max(initial=0))
         weights = np.random.Generator(np.random.Philox(0)).integers(1, 2**63, longest + 1, dtype=np.uint64)
         sums = np.empty(len(rows), np.uint64)
         for start in range(0, len(rows), 1 << 16):
             some = rows[start : start + (1 << 16)]
-            column = np.arange(int(self.inner[some].max()))
-            inside = column < self.inner[some, None]
+            column = np.arange(int(self.content_lengths[some].max()))
+            inside = column < self.content_lengths[some, None]
             ids = np.zeros(inside.shape, np.uint64)
             ids[inside] = self.flat[(self.starts[some, None] + column)[inside]].astype(np.uint64) + 1
             sums[start : start + len(some)] = (ids * weights[: len(column)]).sum(1, dtype=np.uint64)
@@ -110,7 +110,7 @@ class TokenStore:
 
     def text(self, row: int) -> np.ndarray:
         """Ids of one text as cut, without special tokens."""
-        return self.flat[self.starts[row] : self.starts[row] + self.inner[row]]
+        return self.flat[self.starts[row] : self.starts[row] + self.content_lengths[row]]
 
     def length_sorted(self, rows: np.ndarray, budget: int) -> list[np.ndarray]:
         """`rows` in batches of like length, longest first, each of at most `budget` tokens (one text at least)."""
