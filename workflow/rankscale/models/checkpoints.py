@@ -11,8 +11,8 @@ from torch import nn
 
 from rankscale.core import atomic_files
 from rankscale.core.errors import StudyError
-from rankscale.models.bert import Bert, BertShape
 from rankscale.models.base import Ranker
+from rankscale.models.bert import Bert, BertShape
 from rankscale.models.pretrained import Pretrained
 from rankscale.models.rankers import RANKERS
 

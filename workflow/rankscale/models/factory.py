@@ -5,8 +5,8 @@ from torch import nn
 
 from rankscale.core.errors import StudyError
 from rankscale.core.seeding import generator
-from rankscale.models.bert import Bert, BertShape
 from rankscale.models.base import Ranker
+from rankscale.models.bert import Bert, BertShape
 from rankscale.models.options import ModelOptions
 from rankscale.models.pretrained import load_pretrained, position_limit
 from rankscale.models.rankers import RANKERS
