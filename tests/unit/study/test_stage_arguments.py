@@ -28,6 +28,11 @@ def test_every_training_key_reaches_train_or_spans_the_grid():
     assert set(TRAINING) - set(FIELDS) <= GRID_KEYS
 
 
+def test_every_key_of_a_model_reaches_train_but_its_name_and_tokenizer():
+    keys = schema()["properties"]["models"]["items"]["properties"]
+    assert set(keys) - set(FIELDS) == {"name", "tokenizer"}  # the first is `model`, the second chooses the token ids
+
+
 @pytest.mark.parametrize("key", sorted(set(TRAINING) & set(FIELDS) - GRID_KEYS - {"objective"}))
 def test_schema_and_stage_have_the_same_defaults(key):
     assert TRAINING[key].get("default", dataclasses.MISSING) == FIELDS[key].default
