@@ -236,7 +236,7 @@ def test_a_divergence_between_two_checks_is_found_before_a_save(shared, tmp_path
         run.record.end(*run.learner.step(batch, 1e30), run.device)
     run.record.sync()  # as a save does
     assert astray.has_diverged()
-    assert astray.divergence.divergent_step == 2
+    assert astray.divergent_step == 2
 
 
 def test_what_a_killed_writer_left_is_not_published(shared, stopped, tmp_path, undisturbed):

@@ -8,33 +8,31 @@ from rankscale.training.training_log import TrainingLog
 
 
 class DivergenceMonitor:
-    """Watches the log of a run. `chance` is the loss of a model that scores everything alike.
+    """Finds the first step of a run that has gone astray. `chance` is the loss of a model that scores everything alike.
 
     Where a step with too large a gradient is left out (`skips_steps`, half precision), its norm is no divergence.
     """
 
     def __init__(self, options: TrainOptions, chance: float, skips_steps: bool) -> None:
         self.options, self.chance, self.skips_steps = options, chance, skips_steps
-        self.divergent_step: int | None = None
         self.checked = 0  # steps known not to have diverged
 
-    def check(self, record: TrainingLog) -> bool:
-        """Whether the run has diverged in any step so far; `record` must have all their losses."""
+    def check(self, record: TrainingLog) -> int | None:
+        """The step (from 1) at which the run has diverged, if it has; `record` must have all losses so far."""
         losses, norms = record.columns["loss"], record.columns["gradient_norm"]
         if self.skips_steps:
             norms = [0.0] * len(norms)
-        multiple = self.options.divergence
-        self.divergent_step = first_divergent_step(losses, norms, self.chance, multiple, self.checked)
+        step = first_divergent_step(losses, norms, self.chance, self.options.divergence, self.checked)
         self.checked = record.step
-        return self.divergent_step is not None
+        return step
 
-    def warn(self, n_queries: int, steps: int, record: TrainingLog) -> None:
-        """Say that it has, and what to try."""
-        options, loss = self.options, record.columns["loss"][self.divergent_step - 1]
+    def warn(self, step: int, steps: int, loss: float, n_queries: int) -> None:
+        """Say at which of how many steps a run diverged, and what to try."""
+        options = self.options
         log.warning(
             "%s on %d queries, seed %d, diverged at step %d of %d (loss %.3g): it is published as such and left out of "
             "the laws; try a lower training.learning_rate (now %g)%s%s",
-            *(options.model, n_queries, options.seed, self.divergent_step, steps, loss, options.learning_rate),
+            *(options.model, n_queries, options.seed, step, steps, loss, options.learning_rate),
             "" if options.warmup else ", a warmup",
             "" if options.clip else ", a clip",
         )

@@ -45,7 +45,7 @@ def acquire_run_lock(scratch: Path, stop: Stop) -> IO:
             if not has_said_so:
                 log.info("another process is training this run; waiting for it to end")
             has_said_so = True
-            stop.leave_if_asked("nothing was begun")
+            stop.exit_if_requested("nothing was begun")
             time.sleep(0.5)
         except OSError:  # a file system without locks
             return lock

@@ -30,14 +30,10 @@ class TrainingRun:
     device: torch.device
     sampler: ExampleSampler
     loader: BatchLoader
+    steps: int
     learner: Learner
     record: TrainingLog
     states: SavedStates
-
-    @property
-    def steps(self) -> int:
-        """Steps from beginning to end."""
-        return self.loader.per_epoch * self.options.epochs
 
     @property
     def keys(self) -> dict[str, object]:
@@ -69,24 +65,21 @@ def set_up(options: TrainOptions, processes: ProcessGroup) -> TrainingRun:
     refuse_other_ids(options.collection, queries.ids, documents.ids)
     sizes = options.batch_size, options.micro_batch or 0
     loader = BatchLoader(sampler, queries, documents, objective.in_batch, *sizes, device, processes)
-    _refuse_steps(options, loader)
-    model = build_model(options, documents.special.vocabulary)
     steps = loader.per_epoch * options.epochs
+    _refuse_steps(options, steps, len(sampler))
+    model = build_model(options, documents.special.vocabulary)
     record = TrainingLog(processes.is_main and progress.progress_bar(steps, f"train {options.model}", "step"))
     fingerprint = run_fingerprint(options, model, sampler, (queries, documents), device, processes.count)
     states = SavedStates(options.scratch, fingerprint, options.save_seconds, options.save_steps)
     optimisation = options.precision, options.weight_decay, options.clip, options.inverse_temperature
     learner = Learner(model, objective, device, processes, *optimisation)
-    return TrainingRun(options, processes, device, sampler, loader, learner, record, states)
+    return TrainingRun(options, processes, device, sampler, loader, steps, learner, record, states)
 
 
-def _refuse_steps(options: TrainOptions, loader: BatchLoader) -> None:
+def _refuse_steps(options: TrainOptions, steps: int, n_queries: int) -> None:
     """Raise StudyError for a run without steps, or with a snapshot that is none."""
-    steps = loader.per_epoch * options.epochs
     if not steps:
-        raise StudyError(
-            f"training.batch_size: {options.batch_size} is more than the subset's {len(loader.sampler)} queries"
-        )
+        raise StudyError(f"training.batch_size: {options.batch_size} is more than the subset's {n_queries} queries")
     late = [step for step in options.snapshots if step >= steps]
     if late:
         raise StudyError(

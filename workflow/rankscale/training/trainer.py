@@ -19,6 +19,7 @@ class Trainer:
         columns = (1 + options.negatives_per_query) * (options.batch_size if objective.in_batch else 1)
         skips_steps = run.learner.scaler.is_enabled()
         self.divergence = DivergenceMonitor(options, objective.chance(columns), skips_steps)
+        self.divergent_step: int | None = None
 
     def train(self, stop: Stop) -> None:
         """All steps that are left, or those until the run diverges. Leaves the process when asked to stop."""
@@ -43,7 +44,7 @@ class Trainer:
                 if request == 1:
                     continue  # a signal that came while the state was saved ends the next step
                 stop.signal = request  # any process's is everyone's
-                stop.leave_if_asked(f"the state at step {step} is kept, the same command goes on from it")
+                stop.exit_if_requested(f"the state at step {step} is kept, the same command goes on from it")
 
     def resume(self) -> int:
         """Go on from the newest whole state of this recipe; the step it was saved at, 0 if there is none."""
@@ -70,15 +71,16 @@ class Trainer:
         """Whether the run has diverged; if so, says it and forgets the steps from there on."""
         record = self.run.record
         record.sync()
-        if not self.divergence.check(record):
+        step = self.divergent_step = self.divergence.check(record)
+        if step is None:
             return False
-        self.divergence.warn(len(self.run.sampler), self.run.steps, record)
-        record.truncate(self.divergence.divergent_step - 1)
+        self.divergence.warn(step, self.run.steps, record.columns["loss"][step - 1], len(self.run.sampler))
+        record.truncate(step - 1)
         return True
 
     def publish(self) -> None:
         """The last checkpoint, then all that was declared."""
-        if self.divergence.divergent_step is None:
+        if self.divergent_step is None:
             self.save()  # should publishing fail, nothing is trained again
             self.checkpoints.final()
             last = self.run.record.columns["loss"][-50:]
