@@ -18,6 +18,8 @@ from rankscale.models.packing import pack
 from rankscale.training.batch_loader import Batch
 from rankscale.training.distributed import ProcessGroup
 from rankscale.training.learner import Learner
+from rankscale.training.objectives.base import Targets
+from rankscale.training.objectives.infonce import InfoNCE
 from tests.benchmarks.gpu import passages
 from tests.benchmarks.measure import table
 
@@ -52,15 +54,16 @@ def timed(work, device: torch.device) -> float:
 def batches(count: int, device: torch.device) -> list[Batch]:
     """Batches as the published recipe draws them."""
     documents, queries = passages(QUERIES * PASSAGES * count), passages(QUERIES * count)
-    queries.inner = np.clip(queries.inner // 8, 3, 22)  # some 9 tokens
-    queries.lengths = queries.inner + 2
+    queries.content_lengths = np.clip(queries.content_lengths // 8, 3, 22)  # some 9 tokens
+    queries.lengths = queries.content_lengths + 2
     out = []
     for i in range(count):
         rows = np.arange(i * QUERIES, (i + 1) * QUERIES)
         asked = np.arange(i * QUERIES * PASSAGES, (i + 1) * QUERIES * PASSAGES)
         lengths = np.concatenate([queries.lengths[rows], documents.lengths[asked]])
         part = pack((queries, rows), (documents, asked)).to(device)
-        out.append(Batch([part], (QUERIES, PASSAGES), None, lengths))
+        targets = Targets(torch.zeros(QUERIES, dtype=torch.long, device=device))
+        out.append(Batch([part], (QUERIES, PASSAGES), targets, lengths))
     return out
 
 
@@ -68,7 +71,8 @@ def ours(layers: int, hidden: int, heads: int, made: list[Batch], device: torch.
     encoder = Bert(BertShape(VOCABULARY, hidden, layers, heads, 4 * hidden))
     model = bi_encoder.BiEncoder(encoder, DIMENSION)
     parts = parameters_by_part(model)
-    learner = Learner(model, device, ProcessGroup(), "bf16" if device.type == "cuda" else "fp32", 0.0, None, 1.0)
+    precision = "bf16" if device.type == "cuda" else "fp32"
+    learner = Learner(model, InfoNCE(in_batch=False), device, ProcessGroup(), precision, 0.0, None, 1.0)
     for batch in made[:3]:
         learner.step(batch, 1e-5)
     # On a GPU many steps are timed together, since it works behind; on a processor each is, for the median.

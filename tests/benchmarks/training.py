@@ -93,14 +93,18 @@ def plain(folder: Path, setting: str) -> None:
     from torch.nn import functional
     from transformers import AutoModel, AutoTokenizer, Trainer, TrainingArguments
 
+    from rankscale.core.options import parsed
     from rankscale.models import factory
     from rankscale.storage import tables
+    from rankscale.training.options import TrainOptions
     from rankscale.training.sampler import ExampleSampler
+    from rankscale.training.training_data import load_training_data
 
     torch.set_num_threads(THREADS)
     made, args = SETTINGS[setting], arguments(folder, setting)
     negatives = made["negatives"]
-    examples = ExampleSampler(folder, args.mined, "train", None, "nested", "mined", negatives, args.seed)
+    data = load_training_data(folder, args.mined, "train", None, "nested", negatives, args.seed)
+    examples = ExampleSampler(data, negatives, args.seed)
     texts = [tables.read(k, folder / f"{k}.parquet")["text"].to_pylist() for k in ("queries", "documents")]
     order, steps = examples.epoch(0), made["steps"]
     rows = [examples.batch(0, step, order[step * BATCH : (step + 1) * BATCH]) for step in range(steps)]
@@ -114,7 +118,7 @@ def plain(folder: Path, setting: str) -> None:
                 folder / "model", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
             )
             self.head = torch.nn.Linear(SHAPE["hidden_size"], DIMENSION)
-            self.head.load_state_dict(factory.build_model(args, 8000).head.state_dict())
+            self.head.load_state_dict(factory.build_model(parsed(TrainOptions, args), 8000).head.state_dict())
 
         def encode(self, read):
             states = self.encoder(**read).last_hidden_state
@@ -189,10 +193,12 @@ def sentence_transformers(folder: Path, setting: str) -> None:
 
     from rankscale.storage import tables
     from rankscale.training.sampler import ExampleSampler
+    from rankscale.training.training_data import load_training_data
 
     torch.set_num_threads(THREADS)
     made, args = SETTINGS[setting], arguments(folder, setting)
-    examples = ExampleSampler(folder, args.mined, "train", None, "nested", "mined", 1, args.seed)
+    data = load_training_data(folder, args.mined, "train", None, "nested", 1, args.seed)
+    examples = ExampleSampler(data, 1, args.seed)
     texts = [tables.read(k, folder / f"{k}.parquet")["text"].to_pylist() for k in ("queries", "documents")]
     order = examples.epoch(0)
     rows = [examples.batch(0, step, order[step * BATCH : (step + 1) * BATCH]) for step in range(made["steps"])]

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from rankscale.core import stage_versions
 from tests.conftest import SMALL, clone, run
 
 
@@ -148,7 +149,7 @@ def test_an_edited_costly_stage_runs_nothing_but_a_check_fails_and_says_what_to_
     monkeypatch.setenv("PYTHONPATH", str(finished / "workflow"))
     done = run("python -m pytest -q -p no:cacheprovider tests/unit/study/test_code_digest.py", finished, check=False)
     assert done.returncode
-    assert re.search(r"code of `train` changed \(recipe \d+\). If its results change, raise TRAIN", done.stdout)
+    assert f"code of `train` changed (recipe {stage_versions.TRAIN}). If its results change, raise" in done.stdout
 
 
 def test_a_deleted_table_is_made_again_with_what_follows(finished):

@@ -7,11 +7,14 @@ import time
 
 from rankscale.core import stage_versions
 from rankscale.core.errors import StudyError
+from rankscale.core.options import command_line
 from rankscale.study import environment, failed_jobs, grid, sharing
 from rankscale.study.code_digest import code_digest
 from rankscale.study.config import check_config
 from rankscale.study.config_file import load_config_file
 from rankscale.study.layout import BASE, FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout
+from rankscale.study.stage_arguments import training_options
+from rankscale.training.options import TrainOptions
 
 # A DAG of 20,000 jobs is millions of objects that stay: looking for garbage among them takes an eighth of the time.
 gc.set_threshold(1_000_000, 20, 100)
@@ -45,11 +48,6 @@ FETCHED = grid.hub_ids(STUDY)
 TOKENIZERS = dict(grid.tokenizer_of(STUDY, model) for model in STUDY["models"])
 EVERY_CHECKPOINT = grid.checkpoints(STUDY)
 CHECKPOINTS = [(run, name) for run in RUNS for name in EVERY_CHECKPOINT[run]]
-RECIPE = (
-    *("subsets", "negatives", "negatives_per_query", "batch_size", "micro_batch", "epochs", "schedule", "warmup"),
-    *("weight_decay", "clip", "inverse_temperature", "divergence", "precision", "gradient_checkpointing"),
-    *("query_length", "passage_length", "output_dim"),
-)
 # What every costly stage is told besides its recipe. The device and, in manifests, the study's name are resources,
 # not params: Snakemake does not compare them, so that another device retrains nothing and a second study over the
 # same collection reuses it.
@@ -133,18 +131,11 @@ def checkpoint_files(wildcards):
 
 
 def training_arguments(wildcards):
-    """The model and the recipe of one run."""
-    model, training = MODELS[wildcards.model], STUDY["training"]
-    rate = training["learning_rate"]
-    return flags(
-        {
-            **{k: model.get(k) for k in ("layers", "hidden", "heads", "checkpoint")},
-            "split": STUDY["collection"]["splits"]["train"],
-            **{k: training[k] for k in RECIPE},
-            "learning_rate": rate[wildcards.model] if isinstance(rate, dict) else rate,
-            **MACHINE,
-        }
-    )
+    """The model and the recipe of one run; what is named here stands in the rule's shell text."""
+    run = {"model", "train_queries", "seed", "snapshots"}
+    paths = {"collection", "tokens", "mined", "scratch", "output"}
+    machine = {"device", "save_seconds"}
+    return command_line(TrainOptions, training_options(STUDY, wildcards.model), given=run | paths | machine)
 
 
 def checkpoints(wildcards):

@@ -39,6 +39,14 @@ def test_what_is_no_option_is_refused_not_dropped():
         command_line(Chosen, {})
 
 
+def test_what_the_shell_text_of_a_rule_passes_is_left_to_it():
+    assert command_line(Chosen, {"kind": "b"}, given={"name"}) == "--kind b"
+    with pytest.raises(TypeError, match=r"given twice: \['name'\]"):
+        command_line(Chosen, {"name": "n"}, given={"name"})
+    with pytest.raises(TypeError, match=r"no fields: \['nam'\]"):
+        command_line(Chosen, {"name": "n"}, given={"nam"})
+
+
 def test_wrong_values_are_refused(capsys):
     for text in ("--name n --kind c", "--name n --rate much", "--fast"):
         with pytest.raises(SystemExit):

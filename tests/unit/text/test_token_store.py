@@ -193,6 +193,7 @@ def test_a_checkpoint_of_another_project_or_shape_is_named(tmp_path, tokens):
     with pytest.raises(StudyError, match="is no checkpoint of this project"):
         checkpoints.load_checkpoint(path)
     facts = {"facts": {"output_dim": 9, "pooling": "mean"}, "encoder": BertShape(60, 16, 1, 2, 64, 16)._asdict()}
+    facts["ranker"] = "bi_encoder"
     save_file({"a": torch.zeros(1)}, path, {"rankscale": json.dumps(facts)})
     with pytest.raises(StudyError, match="its weights do not fit its config"):
         checkpoints.load_checkpoint(path)

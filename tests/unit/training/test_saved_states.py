@@ -16,15 +16,24 @@ import pytest
 import torch
 
 from rankscale.core.interrupts import Stop
+from rankscale.core.options import parsed
 from rankscale.stages.train import arguments
 from rankscale.storage import tables
 from rankscale.training.distributed import ProcessGroup
+from rankscale.training.options import TrainOptions
 from rankscale.training.saved_states import SavedStates
+from rankscale.training.setup import set_up
 from rankscale.training.trainer import Trainer
 from tests.conftest import ROOT
 from tests.unit.training.test_trainer import command, copied, published, train
 
 LONG = ("--epochs", 12, "--save-steps", 5, "--snapshots", 3, 40, "--negatives", "mined+in_batch", "--hidden", 32)
+
+
+def trainer(shared, folder, *more):
+    """The trainer of a run, in this process."""
+    options = parsed(TrainOptions, arguments().parse_args(command(shared, folder, *more)))
+    return Trainer(set_up(options, ProcessGroup()))
 
 
 def begin(shared, folder, *more):
@@ -107,20 +116,20 @@ def test_a_signal_that_comes_while_torch_is_imported_is_remembered(shared, tmp_p
 
 
 def test_a_signal_that_comes_while_a_state_is_saved_is_not_lost(shared, tmp_path, monkeypatch):
-    run = Trainer(arguments().parse_args(command(shared, tmp_path, *LONG, "--save-steps", 1)), ProcessGroup())
-    saved = []
+    stopped = trainer(shared, tmp_path, *LONG, "--save-steps", 1)
+    states, saved = stopped.run.states, []
 
-    def save(step, *what, whole=run.states.save):
+    def save(step, *content, whole=states.save):
         saved.append(step)
         if step == 3:
             signal.raise_signal(signal.SIGUSR1)
-        return whole(step, *what)
+        return whole(step, *content)
 
-    monkeypatch.setattr(run.states, "save", save)
+    monkeypatch.setattr(states, "save", save)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     try:
         with pytest.raises(SystemExit) as left:
-            run.train(Stop())
+            stopped.train(Stop())
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -217,18 +226,17 @@ def test_a_state_under_other_special_tokens_is_not_used(shared, stopped, tmp_pat
     assert "going on" not in train(other, tmp_path, *LONG).stdout
 
 
-def test_a_divergence_between_two_checks_is_found_before_a_save(shared, tmp_path, monkeypatch):
+def test_a_divergence_between_two_checks_is_found_before_a_save(shared, tmp_path):
     """On a GPU losses are looked at every sixteen steps; a save in between must not hide one."""
-    args = arguments().parse_args(command(shared, tmp_path, "--learning-rate", 1e30, "--save-steps", 5))
-    run = Trainer(args, ProcessGroup())
-    monkeypatch.setattr(run, "device", torch.device("cpu"))
+    astray = trainer(shared, tmp_path, "--device", "cpu", "--learning-rate", 1e30, "--save-steps", 5)
+    run = astray.run
     for number in range(1, 4):
-        batch = next(run.batches.after(number - 1, run.steps))
+        batch = next(run.loader.iterate_from(number - 1, run.steps))
         run.record.begin(number, 1e30, 1, 1.0)
         run.record.end(*run.learner.step(batch, 1e30), run.device)
-    run.record.settle()  # as a save does
-    assert run.astray()
-    assert run.stopped == 2
+    run.record.sync()  # as a save does
+    assert astray.has_diverged()
+    assert astray.divergent_step == 2
 
 
 def test_what_a_killed_writer_left_is_not_published(shared, stopped, tmp_path, undisturbed):
@@ -283,7 +291,7 @@ def test_a_full_disk_costs_the_state_not_the_older_one(tmp_path, caplog):
 def test_saving_takes_a_small_share_of_the_time(tmp_path):
     kept = SavedStates(tmp_path, "f" * 64, 0.0, None)
     assert kept.due(1)
-    kept.took, kept.last = 1.0, time.monotonic()  # a state that took a second waits for fifty
+    kept.last_save_seconds, kept.last_save = 1.0, time.monotonic()  # a state that took a second waits for fifty
     assert not kept.due(2)
-    kept.last -= 51
+    kept.last_save -= 51
     assert kept.due(3)

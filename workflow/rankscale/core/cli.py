@@ -77,3 +77,22 @@ def at_least(least: float, kind: type = int) -> Callable[[str], float]:
         return value
 
     return read
+
+
+def within(low: float, high: float, kind: type = float, above: bool = False) -> Callable[[str], float]:
+    """A type for an argument: a number of `kind` from `low` (or above it) to `high`."""
+
+    def read(text: str) -> float:
+        value = kind(text)
+        if not (low < value if above else low <= value) or not value <= high:
+            raise argparse.ArgumentTypeError(
+                f"{text} is not {'above' if above else 'at least'} {low} and at most {high}"
+            )
+        return value
+
+    read.__name__ = "number"
+    return read
+
+
+positive = within(0, 1e30, above=True)
+count = within(1, 2**31 - 1, int)

@@ -23,7 +23,7 @@ class Stop:
             signal.raise_signal(number)
         self.signal = number
 
-    def leave_if_asked(self, kept: str) -> None:
+    def exit_if_requested(self, kept: str) -> None:
         """End the process if a signal asked for it, saying what is `kept`."""
         if self.signal:
             log.warning("asked to stop (%s): %s", signal.Signals(self.signal).name, kept)

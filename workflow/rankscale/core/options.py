@@ -12,7 +12,7 @@ import dataclasses
 import shlex
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,17 +61,19 @@ def parsed(options: type[Options], args: argparse.Namespace) -> Options:
     return options(**{field.name: getattr(args, field.name) for field in dataclasses.fields(options)})
 
 
-def command_line(options: type, values: Mapping[str, Any]) -> str:
+def command_line(options: type, values: Mapping[str, Any], given: Collection[str] = ()) -> str:
     """The values as words of a shell, in the order of the fields: nothing for None, false or an empty list.
 
-    Raises TypeError for a value that is no field, and for a field without default that is missing: what a rule passes
-    is never dropped in silence.
+    `given` are the fields that the shell text of the rule passes itself. Raises TypeError for a value that is no field,
+    for a field that is given twice, and for one without default that is missing: what a rule passes is never dropped in
+    silence.
     """
     fields = {field.name: field for field in dataclasses.fields(options)}
-    unknown = sorted(set(values) - set(fields))
-    missing = sorted(name for name, field in fields.items() if _default(field)[1] and name not in values)
-    if unknown or missing:
-        raise TypeError(f"{options.__name__}: no fields: {unknown}; missing: {missing}")
+    unknown = sorted({*values, *given} - set(fields))
+    missing = sorted(name for name, field in fields.items() if _default(field)[1] and name not in {*values, *given})
+    twice = sorted(set(values) & set(given))
+    if unknown or missing or twice:
+        raise TypeError(f"{options.__name__}: no fields: {unknown}; missing: {missing}; given twice: {twice}")
     words: list[str] = []
     for name in fields:
         value = values.get(name)

@@ -27,30 +27,31 @@ def attend(
         from torch.nn.attention.varlen import varlen_attn
 
         longest = int(texts.lengths[0])
-        asking = torch.arange(len(query) + 1, dtype=torch.int32, device=query.device) if first else texts.edges
-        far = -1 if window is None else window - 1
-        how = {"scale": scale, "window_size": (far, 0 if causal else far), "enable_gqa": key.shape[1] < query.shape[1]}
-        return varlen_attn(query, key, value, asking, texts.edges, 1 if first else longest, longest, **how)
-    mixed = []
+        edges = torch.arange(len(query) + 1, dtype=torch.int32, device=query.device) if first else texts.edges
+        reach = -1 if window is None else window - 1
+        window_size = (reach, 0 if causal else reach)
+        kwargs = {"scale": scale, "window_size": window_size, "enable_gqa": key.shape[1] < query.shape[1]}
+        return varlen_attn(query, key, value, edges, texts.edges, 1 if first else longest, longest, **kwargs)
+    outputs = []
     for group in texts.groups(query.shape[1] * query.shape[2]):
-        asking = query[group.texts, None] if first else group.pad(query[group.tokens])
-        told = (group.pad(part[group.tokens]).transpose(1, 2) for part in (key, value))
-        mask = _seen(group, causal, window, query.device) if causal or window else group.mask
-        how = {"scale": scale, "enable_gqa": key.shape[1] < query.shape[1]}
-        found = functional.scaled_dot_product_attention(asking.transpose(1, 2), *told, attn_mask=mask, **how)
-        found = found.transpose(1, 2)
-        mixed.append(found[:, 0] if first else group.unpad(found))
-    return torch.cat(mixed)
+        queries = (query[group.texts, None] if first else group.pad(query[group.tokens])).transpose(1, 2)
+        keys, values = (group.pad(part[group.tokens]).transpose(1, 2) for part in (key, value))
+        mask = _visible(group, causal, window, query.device) if causal or window else group.mask
+        kwargs = {"scale": scale, "enable_gqa": key.shape[1] < query.shape[1]}
+        output = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, **kwargs)
+        output = output.transpose(1, 2)
+        outputs.append(output[:, 0] if first else group.unpad(output))
+    return torch.cat(outputs)
 
 
-def _seen(group: Group, causal: bool, window: int | None, device: torch.device) -> torch.Tensor:
-    """Which places [n or 1, 1, width, width] of a group each place may look at."""
-    place = torch.arange(group.shape[1], device=device)
-    back = place[:, None] - place
-    seen = back >= 0 if causal else torch.ones_like(back, dtype=torch.bool)
+def _visible(group: Group, causal: bool, window: int | None, device: torch.device) -> torch.Tensor:
+    """Which positions [n or 1, 1, width, width] of a group each position may look at."""
+    position = torch.arange(group.shape[1], device=device)
+    distance = position[:, None] - position
+    visible = distance >= 0 if causal else torch.ones_like(distance, dtype=torch.bool)
     if window:
-        seen &= back.abs() < window
-    return seen[None, None] if group.mask is None else seen & group.mask
+        visible &= distance.abs() < window
+    return visible[None, None] if group.mask is None else visible & group.mask
 
 
 def _for_transformers(

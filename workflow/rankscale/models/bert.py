@@ -66,11 +66,11 @@ class Layer(nn.Module):
             key, value = self._projected(states, "key", "value")
             states = states.index_select(0, texts.starts)
             (query,) = self._projected(states, "query")
-            mixed = attend(query, key, value, texts, first=True)
+            attended = attend(query, key, value, texts, first=True)
         else:
-            mixed = attend(*self._projected(states, "query", "key", "value"), texts)
-        out = self.attention["output"]
-        states = out["LayerNorm"](out["dense"](mixed.flatten(1)) + states)
+            attended = attend(*self._projected(states, "query", "key", "value"), texts)
+        output = self.attention["output"]
+        states = output["LayerNorm"](output["dense"](attended.flatten(1)) + states)
         inner = functional.gelu(self.intermediate["dense"](states))
         return self.output["LayerNorm"](self.output["dense"](inner) + states)
 

@@ -1,23 +1,19 @@
-"""The ranking model: a transformer encoder, pooled, a linear head; scores are inner products."""
+"""The bi-encoder: a transformer encoder, pooled, a linear head; scores are inner products."""
 
 import torch
-from torch import nn
 
+from rankscale.models.base import Ranker
 from rankscale.models.bert import Bert
 from rankscale.models.packing import Packed
 
 
-class BiEncoder(nn.Module):
+class BiEncoder(Ranker):
     """Encodes queries and passages alike: packed texts to vectors [n, dimension]."""
 
-    def __init__(self, encoder: nn.Module, dimension: int | None, pooling: str = "mean") -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.pooling = pooling
-        self.head = nn.Linear(encoder.config.hidden_size, dimension) if dimension else nn.Identity()
+    kind = "bi_encoder"
 
     def forward(self, texts: Packed) -> torch.Tensor:
-        """Vectors of the texts, in the order in which they were asked for."""
+        """Vectors float [n, dimension] of the texts, in the order in which they were asked for."""
         if self.pooling == "mean":
             pooled = texts.mean(self.encoder(texts))
         elif isinstance(self.encoder, Bert):
@@ -25,3 +21,9 @@ class BiEncoder(nn.Module):
         else:
             pooled = self.encoder(texts)[texts.starts]
         return self.head(pooled.index_select(0, texts.back))
+
+    def score(self, queries: torch.Tensor, passages: torch.Tensor, in_batch: bool) -> torch.Tensor:
+        """Inner products of queries [b, d] and passages [b, k, d]."""
+        if in_batch:
+            return queries @ passages.flatten(0, 1).T
+        return torch.einsum("bd,bkd->bk", queries, passages)

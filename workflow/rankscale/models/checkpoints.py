@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -10,18 +11,28 @@ from torch import nn
 
 from rankscale.core import atomic_files
 from rankscale.core.errors import StudyError
+from rankscale.models.base import Ranker
 from rankscale.models.bert import Bert, BertShape
-from rankscale.models.bi_encoder import BiEncoder
 from rankscale.models.pretrained import Pretrained
+from rankscale.models.rankers import RANKERS
 
 
-def save_checkpoint(model: BiEncoder, path: Path, facts: dict[str, object]) -> None:
-    """Write weights and what is needed to use them (`facts`, and the encoder's config) as one safetensors file."""
+def encoder_config(model: Ranker) -> dict[str, Any]:
+    """What determines the weights of a model's encoder, by name."""
     config = model.encoder.config
-    config = config._asdict() if isinstance(config, BertShape) else config.to_dict()
+    return config._asdict() if isinstance(config, BertShape) else config.to_dict()
+
+
+def save_checkpoint(model: Ranker, path: Path, facts: dict[str, object]) -> None:
+    """Write weights and what is needed to use them as one safetensors file.
+
+    That is the kind of ranker, its encoder's config, and `facts`, `output_dim` and `pooling` among them. Raises
+    StudyError if it cannot be written.
+    """
+    kept = {"ranker": model.kind, "encoder": encoder_config(model), "facts": facts}
     # One entry: safetensors writes several in no fixed order, and equal runs must give equal bytes.
-    metadata = {"rankscale": json.dumps({"encoder": config, "facts": facts}, sort_keys=True, default=str)}
-    weights = {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in model.state_dict().items()}
+    metadata = {"rankscale": json.dumps(kept, sort_keys=True, default=str)}
+    weights = {name: v.detach().to("cpu", torch.float32).contiguous() for name, v in model.state_dict().items()}
     with atomic_files.whole(path) as beside:
         try:
             save_file(weights, beside, metadata)
@@ -29,8 +40,8 @@ def save_checkpoint(model: BiEncoder, path: Path, facts: dict[str, object]) -> N
             raise StudyError(f"{path}: cannot be written ({error}); free some space and run the same again") from error
 
 
-def load_checkpoint(path: Path) -> tuple[BiEncoder, dict]:
-    """The model that `save` wrote, and its facts. Raises StudyError if the file is missing or damaged."""
+def load_checkpoint(path: Path) -> tuple[Ranker, dict]:
+    """The model that `save_checkpoint` wrote, and its facts. Raises StudyError if the file is missing or damaged."""
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
@@ -40,16 +51,18 @@ def load_checkpoint(path: Path) -> tuple[BiEncoder, dict]:
     except Exception as error:  # safetensors has an error class of its own, without a public name
         raise StudyError(f"{path}: not a whole safetensors file ({error}); delete it and run again") from error
     try:
-        facts, config = (json.loads(metadata["rankscale"])[key] for key in ("facts", "encoder"))
+        kind, facts, config = (json.loads(metadata["rankscale"])[key] for key in ("ranker", "facts", "encoder"))
     except (TypeError, KeyError, ValueError) as error:
         raise StudyError(f"{path}: is no checkpoint of this project ({error!r}); delete it and run again") from error
+    if kind not in RANKERS:
+        raise StudyError(f"{path}: holds a ranker of kind {kind}; this version knows {', '.join(RANKERS)}")
     if set(config) == set(BertShape._fields):
         encoder: nn.Module = Bert(BertShape(**config))
     else:
         from transformers import AutoConfig, AutoModel
 
         encoder = Pretrained(AutoModel.from_config(AutoConfig.for_model(**config)))
-    model = BiEncoder(encoder, facts["output_dim"], facts["pooling"])
+    model = RANKERS[kind](encoder, facts["output_dim"], facts["pooling"])
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

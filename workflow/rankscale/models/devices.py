@@ -17,13 +17,13 @@ def set_up_device(device: str, threads: int) -> torch.device:
     """Fix what changes the bytes of a result (threads, algorithms) and pick the device."""
     torch.set_num_threads(threads)
     keep_memory()
-    asked = device
+    requested = device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    given = os.environ.get("SLURM_JOB_GPUS")
-    if device == "cpu" and given and asked == "auto":
+    granted = os.environ.get("SLURM_JOB_GPUS")
+    if device == "cpu" and granted and requested == "auto":
         raise StudyError(
-            f"SLURM gave this job a GPU ({given}), but torch {torch.__version__} sees none: is it built for CPUs? "
+            f"SLURM gave this job a GPU ({granted}), but torch {torch.__version__} sees none: is it built for CPUs? "
             "Install a build for GPUs, or set machine.device to cpu"
         )
     if device == "cuda" and not torch.cuda.is_available():
@@ -52,10 +52,10 @@ def autocast_to(precision: str, device: torch.device) -> contextlib.AbstractCont
     """
     if precision == "auto":
         precision = "bf16" if device.type == "cpu" and _multiplies_bf16() else "fp32"
-    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-    return torch.autocast(device.type, kind) if kind else contextlib.nullcontext()
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    return torch.autocast(device.type, dtype) if dtype else contextlib.nullcontext()
 
 
 def _multiplies_bf16() -> bool:
-    found = torch.cpu.get_capabilities()
-    return bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("bf16"))
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -1,14 +1,15 @@
 """The model of a run before its first step."""
 
-import argparse
-
 import torch
+from torch import nn
 
 from rankscale.core.errors import StudyError
 from rankscale.core.seeding import generator
-from rankscale.models import bi_encoder
+from rankscale.models.base import Ranker
 from rankscale.models.bert import Bert, BertShape
+from rankscale.models.options import ModelOptions
 from rankscale.models.pretrained import load_pretrained, position_limit
+from rankscale.models.rankers import RANKERS
 
 
 def from_scratch(layers: int, hidden: int, heads: int, vocabulary: int, longest: int) -> Bert:
@@ -16,25 +17,34 @@ def from_scratch(layers: int, hidden: int, heads: int, vocabulary: int, longest:
     return Bert(BertShape(vocabulary, hidden, layers, heads, 4 * hidden, longest))
 
 
-def build_model(args: argparse.Namespace, vocabulary: int) -> bi_encoder.BiEncoder:
-    """The model before its first step; from scratch, its weights are a function of the seed alone."""
-    torch.manual_seed(int(generator(args.seed, "weights").integers(2**62)))
-    if args.checkpoint:
-        encoder = load_pretrained(args.checkpoint)
-        longest = position_limit(encoder)
-        for key in ("query_length", "passage_length"):
-            if longest and getattr(args, key) > longest:
-                raise StudyError(
-                    f"training.{key}: {getattr(args, key)} is more than the {longest} tokens {args.model} reads"
-                )
-        if vocabulary > encoder.config.vocab_size:
-            raise StudyError(
-                f"model {args.model}: its vocabulary has {encoder.config.vocab_size} entries, its tokenizer "
-                f"{vocabulary}; name the tokenizer that belongs to the checkpoint"
-            )
+def build_model(options: ModelOptions, vocabulary: int) -> Ranker:
+    """The model before its first step; from scratch, its weights are a function of the seed alone.
+
+    Raises StudyError for a kind that there is not, and for a checkpoint that cannot be had or does not fit.
+    """
+    if options.ranker not in RANKERS:
+        raise StudyError(f"--ranker: there is no kind {options.ranker}; there are {', '.join(RANKERS)}")
+    torch.manual_seed(int(generator(options.seed, "weights").integers(2**62)))
+    if options.checkpoint:
+        encoder = load_pretrained(options.checkpoint)
+        _refuse_misfit(options, encoder, vocabulary)
     else:
-        longest = max(args.query_length, args.passage_length)
-        encoder = from_scratch(args.layers, args.hidden, args.heads, vocabulary, longest)
-    if args.gradient_checkpointing:
+        longest = max(options.query_length, options.passage_length)
+        encoder = from_scratch(options.layers, options.hidden, options.heads, vocabulary, longest)
+    if options.gradient_checkpointing:
         encoder.checkpoint()
-    return bi_encoder.BiEncoder(encoder, args.output_dim)
+    return RANKERS[options.ranker](encoder, options.output_dim)
+
+
+def _refuse_misfit(options: ModelOptions, encoder: nn.Module, vocabulary: int) -> None:
+    """Raise StudyError for an encoder that cannot read such long texts, or so many different tokens."""
+    longest = position_limit(encoder)
+    for key in ("query_length", "passage_length"):
+        length = getattr(options, key)
+        if longest and length > longest:
+            raise StudyError(f"training.{key}: {length} is more than the {longest} tokens {options.model} reads")
+    if vocabulary > encoder.config.vocab_size:
+        raise StudyError(
+            f"model {options.model}: its vocabulary has {encoder.config.vocab_size} entries, its tokenizer "
+            f"{vocabulary}; name the tokenizer that belongs to the checkpoint"
+        )

@@ -20,52 +20,52 @@ class Group(NamedTuple):
     texts: slice
     tokens: slice
     shape: tuple[int, int]
-    places: torch.Tensor | None  # where the tokens lie in the padded group; None where nothing is padded
+    positions: torch.Tensor | None  # where the tokens lie in the padded group; None where nothing is padded
     mask: torch.Tensor | None
 
     def pad(self, states: torch.Tensor) -> torch.Tensor:
         """States [tokens, ...] of the group to [n, width, ...], zero where there is no token."""
-        if self.places is not None:
+        if self.positions is not None:
             empty = states.new_zeros(self.shape[0] * self.shape[1], *states.shape[1:])
-            states = empty.index_copy(0, self.places, states)
+            states = empty.index_copy(0, self.positions, states)
         return states.view(*self.shape, *states.shape[1:])
 
     def unpad(self, states: torch.Tensor) -> torch.Tensor:
         """The way back: [n, width, ...] to [tokens, ...]."""
         flat = states.reshape(-1, *states.shape[2:])
-        return flat if self.places is None else flat.index_select(0, self.places)
+        return flat if self.positions is None else flat.index_select(0, self.positions)
 
 
 class Packed:
     """Token ids of n texts, one after the other, the longest text first.
 
     `ids` and `positions` int64 [tokens]; `lengths` int64 numpy [n], descending; `back` int64 [n] says for each text
-    in the order it was asked for where it stands here.
+    in the order in which it was given where it stands here.
     """
 
     def __init__(self, ids: torch.Tensor, lengths: np.ndarray, back: torch.Tensor) -> None:
         self.ids, self.lengths, self.back = ids, lengths, back
-        self._made: dict[int, list[Group]] = {}
+        self._groups_by_width: dict[int, list[Group]] = {}
         ends = np.cumsum(lengths)
         self.positions = torch.from_numpy(np.arange(len(ids)) - np.repeat(ends - lengths, lengths))
-        self.ends = torch.from_numpy(np.concatenate([[0], ends]))
+        self.bounds = torch.from_numpy(np.concatenate([[0], ends]))
 
     def to(self, device: torch.device) -> "Packed":
         """The same on a device; copies to a GPU do not wait."""
         if device.type != "cpu":
-            for name in ("ids", "positions", "ends", "back"):
+            for name in ("ids", "positions", "bounds", "back"):
                 setattr(self, name, getattr(self, name).pin_memory().to(device, non_blocking=True))
         return self
 
     @property
     def starts(self) -> torch.Tensor:
         """Where each text begins, int64 [n]."""
-        return self.ends[:-1]
+        return self.bounds[:-1]
 
     @cached_property
     def edges(self) -> torch.Tensor:
         """Where each text begins and the last one ends, int32 [n + 1]."""
-        return self.ends.to(torch.int32)
+        return self.bounds.to(torch.int32)
 
     def padded(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Ids int64 [n, width], 0 where there is no token, and where there is one, bool [n, width]."""
@@ -83,9 +83,9 @@ class Packed:
 
     def groups(self, hidden: int) -> list[Group]:
         """The texts in groups of like length, for attention over states of a width; made once for all layers."""
-        if hidden not in self._made:
-            self._made[hidden] = list(self._groups(hidden))
-        return self._made[hidden]
+        if hidden not in self._groups_by_width:
+            self._groups_by_width[hidden] = list(self._groups(hidden))
+        return self._groups_by_width[hidden]
 
     def _groups(self, hidden: int) -> Iterator[Group]:
         lengths, room = self.lengths, max(1, PADDING // hidden)
@@ -94,21 +94,21 @@ class Packed:
             width = int(lengths[first])
             waste = np.cumsum(width - lengths[first:])
             n = int(np.searchsorted(waste, room, side="right"))
-            some = lengths[first : first + n]
-            count = int(some.sum())
-            places = mask = None
+            of_group = lengths[first : first + n]
+            count = int(of_group.sum())
+            positions = mask = None
             if count < n * width:
-                inside = np.arange(width) < some[:, None]
-                places = torch.from_numpy(np.flatnonzero(inside)).to(self.ids.device)
+                inside = np.arange(width) < of_group[:, None]
+                positions = torch.from_numpy(np.flatnonzero(inside)).to(self.ids.device)
                 mask = torch.from_numpy(inside[:, None, None, :]).to(self.ids.device)
-            yield Group(slice(first, first + n), slice(token, token + count), (n, width), places, mask)
+            yield Group(slice(first, first + n), slice(token, token + count), (n, width), positions, mask)
             first, token = first + n, token + count
 
 
 def pack(*parts: tuple[TokenStore, np.ndarray]) -> Packed:
-    """The texts `rows` of each of several `Tokens`, in that order, as one pack."""
-    framed = [tokens.framed(rows) for tokens, rows in parts]
-    ids, lengths = (np.concatenate(several) for several in zip(*framed, strict=True))
+    """The texts `rows` of each of several stores, in that order, as one pack."""
+    texts = [store.with_special_tokens(rows) for store, rows in parts]
+    ids, lengths = (np.concatenate(arrays) for arrays in zip(*texts, strict=True))
     order = np.argsort(-lengths, kind="stable")
     starts, ordered = (np.cumsum(lengths) - lengths)[order], lengths[order]
     shift = np.repeat(starts - (np.cumsum(ordered) - ordered), ordered)

@@ -36,8 +36,8 @@ class Pretrained(nn.Module):
             try:
                 attention.register()
                 self.model.set_attn_implementation(attention.NAME)
-                apart = (self._side_by_side(texts) - expected).abs().max()
-                alike = bool(apart <= 1e-3 * expected.abs().max())
+                difference = (self._side_by_side(texts) - expected).abs().max()
+                alike = bool(difference <= 1e-3 * expected.abs().max())
             except Exception as error:  # an architecture that cannot may fail in any way
                 log.info("%s reads padded texts (%s)", self.config.model_type, type(error).__name__)
                 alike = False
@@ -58,8 +58,8 @@ class Pretrained(nn.Module):
         return self.model(input_ids=ids, attention_mask=inside.long()).last_hidden_state[inside]
 
     def _side_by_side(self, texts: Packed) -> torch.Tensor:
-        found = self.model(input_ids=texts.ids[None], position_ids=texts.positions[None], texts=texts)
-        return found.last_hidden_state[0]
+        output = self.model(input_ids=texts.ids[None], position_ids=texts.positions[None], texts=texts)
+        return output.last_hidden_state[0]
 
 
 def load_pretrained(name: str) -> nn.Module:
@@ -72,19 +72,21 @@ def load_pretrained(name: str) -> nn.Module:
     folder = Path(name).expanduser()
     if name.startswith((".", "/", "~")) and not folder.is_dir():
         raise StudyError(f"checkpoint {name}: there is no such folder")
-    place = str(folder) if folder.is_dir() else name
+    source = str(folder) if folder.is_dir() else name
     try:
-        config = AutoConfig.from_pretrained(place)
+        config = AutoConfig.from_pretrained(source)
         for key in vars(config):
             if "drop" in key and isinstance(getattr(config, key), float):
                 setattr(config, key, 0.0)
-        model, report = AutoModel.from_pretrained(place, config=config, output_loading_info=True)
+        model, report = AutoModel.from_pretrained(source, config=config, output_loading_info=True)
     except Exception as error:  # transformers, safetensors and the hub each raise what they like
         raise StudyError(describe_load_failure(f"checkpoint {name}", name, error)) from error
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing or report["mismatched_keys"]:
-        odd = missing[0] if missing else sorted(map(str, report["mismatched_keys"]))[0]
-        raise StudyError(f"checkpoint {name}: its weights do not fit the model: {odd} is missing or of another shape")
+        weight = missing[0] if missing else sorted(map(str, report["mismatched_keys"]))[0]
+        raise StudyError(
+            f"checkpoint {name}: its weights do not fit the model: {weight} is missing or of another shape"
+        )
     if config.is_encoder_decoder or not hasattr(config, "hidden_size") or not hasattr(config, "vocab_size"):
         raise StudyError(f"checkpoint {name}: a {config.model_type} model is no plain text encoder")
     model = model.float()
@@ -103,20 +105,20 @@ def load_pretrained(name: str) -> nn.Module:
 
 def position_limit(encoder: nn.Module) -> int | None:
     """How many tokens of a text the encoder has positions for; None if it does not say."""
-    found = getattr(encoder.config, "max_position_embeddings", None)
-    tables_of = [m for name, m in encoder.named_modules() if name.endswith("position_embeddings")]
+    limit = getattr(encoder.config, "max_position_embeddings", None)
+    tables = [m for name, m in encoder.named_modules() if name.endswith("position_embeddings")]
     # Some count positions from behind that of the padding.
-    behind = next((m.padding_idx + 1 for m in tables_of if getattr(m, "padding_idx", None) is not None), 0)
-    return found and found - behind
+    offset = next((m.padding_idx + 1 for m in tables if getattr(m, "padding_idx", None) is not None), 0)
+    return limit and limit - offset
 
 
-def describe_load_failure(what: str, name: str, error: Exception) -> str:
+def describe_load_failure(kind: str, name: str, error: Exception) -> str:
     """Why something of a hub or folder could not be had, and what to do, in a line."""
     first = next(iter(str(error).splitlines()), type(error).__name__)
     hint = (
         "" if Path(name).expanduser().is_dir() else "; there is no such folder either: check the name, or bring it here"
     )
-    return f"{what}: cannot be loaded ({first}){hint}"
+    return f"{kind}: cannot be loaded ({first}){hint}"
 
 
 def as_bert(model: nn.Module) -> Bert | None:

@@ -17,7 +17,7 @@ from jsonschema.exceptions import best_match
 from rankscale.collection.msmarco import JUDGMENTS
 from rankscale.collection.readers import beir_splits
 from rankscale.core.errors import StudyError
-from rankscale.core.paths import WORKFLOW
+from rankscale.core.paths import PACKAGE, WORKFLOW
 from rankscale.study.grid import snapshot_sizes
 
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
@@ -27,6 +27,13 @@ SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 def schema() -> dict[str, Any]:
     """The JSON Schema of the config."""
     return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+
+
+@cache
+def objectives() -> list[str]:
+    """The losses by name: each is a file of its own, so torch need not be imported to know them."""
+    files = (PACKAGE / "training" / "objectives").glob("*.py")
+    return sorted(file.stem for file in files if file.stem not in ("__init__", "base", "registry"))
 
 
 def check_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -62,8 +69,13 @@ def _refuse_models(study: dict[str, Any]) -> None:
 
 
 def _refuse_training(study: dict[str, Any]) -> None:
-    """Subsets, batches and snapshots must fit each other."""
+    """The loss must be there; subsets, batches and snapshots must fit each other."""
     training, snapshots = study["training"], study["training"]["snapshots"]
+    if training["objective"]["name"] not in objectives():
+        raise StudyError(
+            f"training.objective.name: there is no loss {training['objective']['name']}; there are "
+            f"{', '.join(objectives())}"
+        )
     if training["micro_batch"] and training["micro_batch"] > training["batch_size"]:
         raise StudyError(
             f"training.micro_batch: {training['micro_batch']} is more than a batch of {training['batch_size']}"

@@ -14,7 +14,8 @@ def batches(
     collection: Path, unit: str, size: int, rows: tuple[int, int] | None = None
 ) -> Iterator[tuple[pa.Array, list[str]]]:
     """Ids and texts of the documents or queries (or of their `rows` from, to), at most `size` together."""
-    for part in tables.scan(unit, collection / f"{unit}.parquet", [KEYS[unit], "text"], rows):
-        for start in range(0, len(part), size):
-            some = part.slice(start, size)
-            yield some[KEYS[unit]].combine_chunks(), some["text"].to_pylist()
+    key = KEYS[unit]
+    for chunk in tables.scan(unit, collection / f"{unit}.parquet", [key, "text"], rows):
+        for start in range(0, len(chunk), size):
+            batch = chunk.slice(start, size)
+            yield batch[key].combine_chunks(), batch["text"].to_pylist()

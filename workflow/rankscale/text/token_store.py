@@ -1,4 +1,4 @@
-"""Token ids of a collection's texts, ready for a model: read once, cut and framed on the fly."""
+"""Token ids of a collection's texts, ready for a model: read once, cut and given their special tokens on the fly."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,8 @@ class SpecialTokens(NamedTuple):
 class TokenStore:
     """Texts as token ids: `flat` [tokens], `offsets` int64 [n + 1], each cut to `longest` when read.
 
-    `longest` counts the special tokens. Raises StudyError if nothing but those would be left.
+    `content_lengths` int64 [n] are those of the cut texts; `lengths` count the special tokens too, as `longest` does.
+    Raises StudyError if nothing but those would be left.
     """
 
     def __init__(
@@ -35,8 +36,8 @@ class TokenStore:
         if room < 1:
             raise StudyError(f"a length of {longest} tokens leaves no room between the special tokens")
         self.starts = offsets[:-1]
-        self.inner = np.minimum(np.diff(offsets), room)
-        self.lengths = self.inner + len(special.before) + len(special.after)
+        self.content_lengths = np.minimum(np.diff(offsets), room)
+        self.lengths = self.content_lengths + len(special.before) + len(special.after)
 
     @classmethod
     def of(cls, ids: pa.Array, lists: pa.ListArray, special: SpecialTokens, longest: int) -> "TokenStore":
@@ -56,12 +57,12 @@ class TokenStore:
             raise StudyError(f"{folder}/special.json: cannot be read ({error}); remake it with tokenize") from error
         path, ids, flat, lengths = folder / f"{unit}.parquet", [], [], []
         kind = pa.uint16() if special.vocabulary <= 1 << 16 else pa.int32()
-        for part in tables.scan("tokens", path):
-            lists = part["ids"].combine_chunks()
-            ends = pc.min_max(lists.flatten()).as_py()
-            if len(lists.flatten()) and not 0 <= ends["min"] <= ends["max"] < special.vocabulary:
-                raise StudyError(f"{path}: has token {ends}, outside of the vocabulary of {special.vocabulary}")
-            ids.append(part["id"].combine_chunks())
+        for batch in tables.scan("tokens", path):
+            lists = batch["ids"].combine_chunks()
+            bounds = pc.min_max(lists.flatten()).as_py()
+            if len(lists.flatten()) and not 0 <= bounds["min"] <= bounds["max"] < special.vocabulary:
+                raise StudyError(f"{path}: has token {bounds}, outside of the vocabulary of {special.vocabulary}")
+            ids.append(batch["id"].combine_chunks())
             flat.append(lists.flatten().cast(kind).to_numpy())
             lengths.append(np.diff(lists.offsets.to_numpy()))
         if not ids:
@@ -72,45 +73,45 @@ class TokenStore:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def framed(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def with_special_tokens(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ids int64 [tokens] of the texts `rows`, special tokens included, one after the other; lengths int64 [n]."""
-        lengths, inner = self.lengths[rows], self.inner[rows]
+        lengths, content = self.lengths[rows], self.content_lengths[rows]
         first = np.cumsum(lengths) - lengths
-        out = np.empty(int(lengths.sum()), np.int64)
+        ids = np.empty(int(lengths.sum()), np.int64)
         for i, token in enumerate(self.special.before):
-            out[first + i] = token
-        inside = np.arange(int(inner.sum())) - np.repeat(np.cumsum(inner) - inner, inner)
-        body = np.repeat(first + len(self.special.before), inner) + inside
-        out[body] = self.flat[np.repeat(self.starts[rows], inner) + inside]
+            ids[first + i] = token
+        position = np.arange(int(content.sum())) - np.repeat(np.cumsum(content) - content, content)  # in its text
+        body = np.repeat(first + len(self.special.before), content) + position
+        ids[body] = self.flat[np.repeat(self.starts[rows], content) + position]
         for i, token in enumerate(self.special.after):
-            out[first + len(self.special.before) + inner + i] = token
-        return out, lengths
+            ids[first + len(self.special.before) + content + i] = token
+        return ids, lengths
 
     def unique(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of `rows`, one per distinct text as the model sees it, and for each row which of those it is.
 
         Equal texts must get equal vectors, to the bit: whether their scores tie is a result.
         """
-        longest = int(self.inner[rows].max(initial=0))
+        longest = int(self.content_lengths[rows].max(initial=0))
         weights = np.random.Generator(np.random.Philox(0)).integers(1, 2**63, longest + 1, dtype=np.uint64)
         sums = np.empty(len(rows), np.uint64)
         for start in range(0, len(rows), 1 << 16):
-            some = rows[start : start + (1 << 16)]
-            column = np.arange(int(self.inner[some].max()))
-            inside = column < self.inner[some, None]
+            block = rows[start : start + (1 << 16)]
+            column = np.arange(int(self.content_lengths[block].max()))
+            inside = column < self.content_lengths[block, None]
             ids = np.zeros(inside.shape, np.uint64)
-            ids[inside] = self.flat[(self.starts[some, None] + column)[inside]].astype(np.uint64) + 1
-            sums[start : start + len(some)] = (ids * weights[: len(column)]).sum(1, dtype=np.uint64)
-        _, first, which = np.unique(sums, return_index=True, return_inverse=True)
-        for i in np.flatnonzero(first[which] != np.arange(len(rows))):
-            a, b = rows[i], rows[first[which[i]]]
+            ids[inside] = self.flat[(self.starts[block, None] + column)[inside]].astype(np.uint64) + 1
+            sums[start : start + len(block)] = (ids * weights[: len(column)]).sum(1, dtype=np.uint64)
+        _, first, text_index = np.unique(sums, return_index=True, return_inverse=True)
+        for i in np.flatnonzero(first[text_index] != np.arange(len(rows))):
+            a, b = rows[i], rows[first[text_index[i]]]
             if not np.array_equal(self.text(a), self.text(b)):  # a clash of sums: keep it as a text of its own
-                first, which[i] = np.append(first, i), len(first)
-        return rows[first], which
+                first, text_index[i] = np.append(first, i), len(first)
+        return rows[first], text_index
 
     def text(self, row: int) -> np.ndarray:
         """Ids of one text as cut, without special tokens."""
-        return self.flat[self.starts[row] : self.starts[row] + self.inner[row]]
+        return self.flat[self.starts[row] : self.starts[row] + self.content_lengths[row]]
 
     def length_sorted(self, rows: np.ndarray, budget: int) -> list[np.ndarray]:
         """`rows` in batches of like length, longest first, each of at most `budget` tokens (one text at least)."""

@@ -26,8 +26,8 @@ def train_wordpiece(texts: Iterable[str], vocabulary: int, folder: Path) -> None
     """Train an uncased WordPiece vocabulary on `texts` and save it as a BERT tokenizer in `folder`."""
     from transformers import BertTokenizer
 
-    words = [*SPECIAL, *wordpieces(texts, vocabulary - len(SPECIAL))]
-    BertTokenizer(vocab={word: i for i, word in enumerate(words)}, do_lower_case=True).save_pretrained(folder)
+    vocab = [*SPECIAL, *wordpieces(texts, vocabulary - len(SPECIAL))]
+    BertTokenizer(vocab={word: i for i, word in enumerate(vocab)}, do_lower_case=True).save_pretrained(folder)
 
 
 def wordpieces(texts: Iterable[str], size: int) -> list[str]:
@@ -57,10 +57,10 @@ def _inward(word: str) -> str:
     return word[0] + "".join(chr(ord(c) + INNER) for c in word[1:])
 
 
-def _outward(character: str, place: int) -> str:
+def _outward(character: str, position: int) -> str:
     if ord(character) < INNER:
         return character
-    return ("" if place else "##") + chr(ord(character) - INNER)
+    return ("" if position else "##") + chr(ord(character) - INNER)
 
 
 def load(name: str | Path):  # noqa: ANN201 (a class of transformers, imported late)
@@ -87,10 +87,10 @@ def ids_of(tokenizer, texts: list[str]) -> pa.ListArray:  # noqa: ANN001
     fast = tokenizer.backend_tokenizer
     fast.enable_truncation(LONGEST)
     fast.no_padding()
-    # The "fast" batch leaves out where each token stands in its text, which nobody asks for here.
-    made = [encoding.ids for encoding in fast.encode_batch_fast(texts, add_special_tokens=False)]
-    offsets = np.concatenate([[0], np.cumsum(np.fromiter(map(len, made), np.int64, len(made)))])
-    flat = np.fromiter(chain.from_iterable(made), np.int32, int(offsets[-1]))
+    # The "fast" batch leaves out where each token stands in its text, which nothing here needs.
+    ids = [encoding.ids for encoding in fast.encode_batch_fast(texts, add_special_tokens=False)]
+    offsets = np.concatenate([[0], np.cumsum(np.fromiter(map(len, ids), np.int64, len(ids)))])
+    flat = np.fromiter(chain.from_iterable(ids), np.int32, int(offsets[-1]))
     kind = schemas.SCHEMAS["tokens"].field("ids").type
     return pa.ListArray.from_arrays(offsets.astype(np.int32), flat, type=kind)
 
@@ -98,6 +98,6 @@ def ids_of(tokenizer, texts: list[str]) -> pa.ListArray:  # noqa: ANN001
 def special_tokens_of(tokenizer) -> SpecialTokens:  # noqa: ANN001
     """What the tokenizer puts around a text, seen by tokenizing one with and without."""
     around, inside = (tokenizer("a", add_special_tokens=s)["input_ids"] for s in (True, False))
-    at = next((i for i in range(len(around)) if around[i : i + len(inside)] == inside), 0)
+    start = next((i for i in range(len(around)) if around[i : i + len(inside)] == inside), 0)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    return SpecialTokens(around[:at], around[at + len(inside) :], pad or 0, len(tokenizer))
+    return SpecialTokens(around[:start], around[start + len(inside) :], pad or 0, len(tokenizer))

@@ -13,6 +13,7 @@ from rankscale.core.errors import StudyError
 from rankscale.models.packing import Packed, pack
 from rankscale.text.token_store import TokenStore
 from rankscale.training.distributed import ProcessGroup
+from rankscale.training.objectives.base import Targets
 from rankscale.training.sampler import ExampleSampler
 
 AHEAD = 3  # batches made ready for a GPU
@@ -21,13 +22,13 @@ AHEAD = 3  # batches made ready for a GPU
 class Batch(NamedTuple):
     """One step's texts in parts that are computed one after the other: the queries of a part, then their passages.
 
-    `shape` is the queries and the passages a query of the whole step, over all processes; `judged` bool
-    [b, b k] marks its false negatives; `lengths` int64 are those of all its texts, in tokens.
+    `shape` is the queries and the passages a query of the whole step, over all processes; `targets` are those of all
+    its queries; `lengths` int64 are those of all its texts, in tokens.
     """
 
     parts: list[Packed]
     shape: tuple[int, int]
-    judged: torch.Tensor | None
+    targets: Targets
     lengths: np.ndarray
 
 
@@ -35,61 +36,69 @@ class BatchLoader:
     """The batches of a run, from any step on; each is a function of (seed, pass, position) alone.
 
     Every process of several takes its share of a step's queries, and a share is computed in parts of at most
-    `part` queries (0: in one). Raises StudyError if batch and processes do not go together.
+    `micro_batch` queries (0: in one). With `in_batch` each query's columns are the passages of the whole batch. Raises
+    StudyError if batch and processes do not go together.
     """
 
     def __init__(
         self,
-        examples: ExampleSampler,
+        sampler: ExampleSampler,
         queries: TokenStore,
         documents: TokenStore,
+        in_batch: bool,
         size: int,
-        part: int,
+        micro_batch: int,
         device: torch.device,
         processes: ProcessGroup,
     ) -> None:
         if size % processes.count:
             raise StudyError(f"training.batch_size: {size} queries do not divide among {processes.count} processes")
-        self.examples, self.queries, self.documents = examples, queries, documents
-        self.size, self.part, self.device, self.processes = size, part or size, device, processes
-        self.per_epoch = len(examples) // size  # the last incomplete batch is dropped
+        self.sampler, self.queries, self.documents, self.in_batch = sampler, queries, documents, in_batch
+        self.size, self.micro_batch, self.device, self.processes = size, micro_batch or size, device, processes
+        self.per_epoch = len(sampler) // size  # the last incomplete batch is dropped
         self.epoch, self.order = -1, np.empty(0, np.int64)
 
     def batch(self, epoch: int, position: int, order: np.ndarray) -> Batch:
         """The batch at one position of a pass that goes through the examples in `order`."""
-        chosen = order[position * self.size : (position + 1) * self.size]
-        queries, documents = self.examples.batch(epoch, position, chosen)
-        judged = None
-        if self.examples.objective == "mined+in_batch":
-            everyone = np.broadcast_to(documents.reshape(1, -1), (len(queries), documents.size))
-            marked = self.examples.is_judged(queries, everyone)
-            marked[np.arange(len(queries)), np.arange(len(queries)) * documents.shape[1]] = False
-            judged = torch.from_numpy(marked).to(self.device)
+        examples = order[position * self.size : (position + 1) * self.size]
+        queries, documents = self.sampler.batch(epoch, position, examples)
         share = self.size // self.processes.count
         first = self.processes.rank * share
         parts = [
             pack((self.queries, queries[a:b]), (self.documents, documents[a:b].reshape(-1))).to(self.device)
-            for a in range(first, first + share, self.part)
-            for b in [min(a + self.part, first + share)]
+            for a in range(first, first + share, self.micro_batch)
+            for b in [min(a + self.micro_batch, first + share)]
         ]
         lengths = np.concatenate([self.queries.lengths[queries], self.documents.lengths[documents].reshape(-1)])
-        return Batch(parts, documents.shape, judged, lengths)
+        return Batch(parts, documents.shape, self._targets(queries, documents), lengths)
 
-    def after(self, step: int, last: int) -> Iterator[Batch]:
+    def _targets(self, queries: np.ndarray, documents: np.ndarray) -> Targets:
+        """The targets of query rows [b] with document rows [b, k], the positive first."""
+        b, k = documents.shape
+        if not self.in_batch:
+            return Targets(torch.zeros(b, dtype=torch.long, device=self.device))
+        everyones = np.broadcast_to(documents.reshape(1, -1), (b, b * k))
+        false_negatives = self.sampler.is_judged(queries, everyones)
+        false_negatives[np.arange(b), np.arange(b) * k] = False
+        return Targets(
+            torch.arange(b, device=self.device) * k, ignore=torch.from_numpy(false_negatives).to(self.device)
+        )
+
+    def iterate_from(self, step: int, last: int) -> Iterator[Batch]:
         """The batches of the steps `step` + 1 to `last`."""
         steps = iter(range(step + 1, last + 1))
         if self.device.type == "cpu":  # a second thread would only take time from the first one's cores
             yield from map(self._of_step, steps)
             return
-        with ThreadPoolExecutor(1) as made:
-            waiting = deque(made.submit(self._of_step, number) for number in islice(steps, AHEAD))
+        with ThreadPoolExecutor(1) as executor:
+            waiting = deque(executor.submit(self._of_step, number) for number in islice(steps, AHEAD))
             while waiting:
-                ready = waiting.popleft().result()
-                waiting.extend(made.submit(self._of_step, number) for number in islice(steps, 1))
-                yield ready
+                batch = waiting.popleft().result()
+                waiting.extend(executor.submit(self._of_step, number) for number in islice(steps, 1))
+                yield batch
 
     def _of_step(self, number: int) -> Batch:
         epoch, position = divmod(number - 1, self.per_epoch)
         if epoch != self.epoch:
-            self.epoch, self.order = epoch, self.examples.epoch(epoch)
+            self.epoch, self.order = epoch, self.sampler.epoch(epoch)
         return self.batch(epoch, position, self.order)

@@ -1,6 +1,41 @@
-"""Whether a training has gone astray, and since which step."""
+"""Whether a training has gone astray, since which step, and what to try."""
 
 import math
+
+from rankscale.core.cli import log
+from rankscale.training.options import TrainOptions
+from rankscale.training.training_log import TrainingLog
+
+
+class DivergenceMonitor:
+    """Finds the first step of a run that has gone astray. `chance` is the loss of a model that scores everything alike.
+
+    Where a step with too large a gradient is left out (`skips_steps`, half precision), its norm is no divergence.
+    """
+
+    def __init__(self, options: TrainOptions, chance: float, skips_steps: bool) -> None:
+        self.options, self.chance, self.skips_steps = options, chance, skips_steps
+        self.checked = 0  # steps known not to have diverged
+
+    def check(self, record: TrainingLog) -> int | None:
+        """The step (from 1) at which the run has diverged, if it has; `record` must have all losses so far."""
+        losses, norms = record.columns["loss"], record.columns["gradient_norm"]
+        if self.skips_steps:
+            norms = [0.0] * len(norms)
+        step = first_divergent_step(losses, norms, self.chance, self.options.divergence, self.checked)
+        self.checked = record.step
+        return step
+
+    def warn(self, step: int, steps: int, loss: float, n_queries: int) -> None:
+        """Say at which of how many steps a run diverged, and what to try."""
+        options = self.options
+        log.warning(
+            "%s on %d queries, seed %d, diverged at step %d of %d (loss %.3g): it is published as such and left out of "
+            "the laws; try a lower training.learning_rate (now %g)%s%s",
+            *(options.model, n_queries, options.seed, step, steps, loss, options.learning_rate),
+            "" if options.warmup else ", a warmup",
+            "" if options.clip else ", a clip",
+        )
 
 
 def first_divergent_step(

@@ -1,28 +1,20 @@
 """A model and its optimiser: one step on one batch, in as many parts and processes as it takes."""
 
-import inspect
-
 import torch
+from torch.nn import functional
 
 from rankscale.core.errors import StudyError
 from rankscale.models import devices
-from rankscale.models.bi_encoder import BiEncoder
+from rankscale.models.base import Ranker
 from rankscale.models.packing import Packed
 from rankscale.training.batch_loader import Batch
 from rankscale.training.distributed import ProcessGroup
-from rankscale.training.losses import contrastive_loss
-
-
-class AdamW(torch.optim.AdamW):
-    """torch's, without the hooks of its compiler: they import torch._dynamo, a second and more of each run's start."""
-
-    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
-    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
-    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+from rankscale.training.fast_adamw import AdamW
+from rankscale.training.objectives.base import Objective, Targets
 
 
 class Learner:
-    """Takes AdamW steps on the contrastive loss.
+    """Takes AdamW steps on the mean of a loss over the queries of a batch.
 
     The loss is that of the whole batch, however it is divided: the vectors of all parts and processes meet, the
     gradient with respect to them is taken once, and each part goes on from there by itself. A part that shares its
@@ -31,7 +23,8 @@ class Learner:
 
     def __init__(
         self,
-        model: BiEncoder,
+        model: Ranker,
+        objective: Objective,
         device: torch.device,
         processes: ProcessGroup,
         precision: str,
@@ -39,7 +32,8 @@ class Learner:
         clip: float | None,
         inverse_temperature: float,
     ) -> None:
-        self.model, self.device, self.processes = model.to(device).train(), device, processes
+        self.model, self.objective = model.to(device).train(), objective
+        self.device, self.processes = device, processes
         self.precision, self.clip, self.inverse_temperature = precision, clip, inverse_temperature
         self.optimizer = AdamW(model.parameters(), weight_decay=weight_decay, fused=True)
         # Half precision runs out of small numbers; the loss is scaled up for the way back, as far as it goes.
@@ -59,12 +53,18 @@ class Learner:
 
     def _step(self, batch: Batch, rate: float) -> tuple[torch.Tensor, torch.Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
-        shared = batch.judged is not None
         loss = torch.zeros((), device=self.device)
-        for parts in [batch.parts] if shared else [[part] for part in batch.parts]:
-            loss += self._backward(parts, batch)
+        if self.objective.in_batch:
+            loss += self._backward(batch.parts, batch.targets, batch.shape)
+        else:
+            b, k = batch.shape
+            first = self.processes.rank * (b // self.processes.count)
+            for part in batch.parts:
+                last = first + len(part.lengths) // (1 + k)
+                loss += self._backward([part], batch.targets.rows(first, last), batch.shape)
+                first = last
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        self.processes.total(gradients if shared else [*gradients, loss])
+        self.processes.all_reduce_sum(gradients if self.objective.in_batch else [*gradients, loss])
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.get_total_norm(gradients)
         if self.clip:
@@ -75,33 +75,54 @@ class Learner:
         self.scaler.update()
         return loss, norm
 
-    def _backward(self, parts: list[Packed], batch: Batch) -> torch.Tensor:
-        """Add the gradient of the loss of some parts that share their softmax; their share of the loss."""
-        b, k = batch.shape
-        shared = batch.judged is not None
+    def _backward(self, parts: list[Packed], targets: Targets, shape: tuple[int, int]) -> torch.Tensor:
+        """Add the gradient of the loss of parts whose columns are shared; their share of the batch's loss."""
+        # Of several parts the vectors alone are kept, and each part is computed a second time for its gradient.
         with torch.set_grad_enabled(len(parts) == 1):
-            made = [self._vectors(part) for part in parts]
-        sizes = [len(part) // (1 + k) for part in made]
-        ours = torch.cat([part[:n] for part, n in zip(made, sizes, strict=True)]).detach()
-        passages = torch.cat([part[n:] for part, n in zip(made, sizes, strict=True)]).detach()
-        first = self.processes.rank * len(ours) if shared else 0
-        share = slice(first, first + len(ours)), slice(first * k, (first + len(ours)) * k)
-        if shared:
-            ours, passages = self.processes.gather(ours), self.processes.gather(passages)
-        ours.requires_grad_(), passages.requires_grad_()
-        loss = contrastive_loss(ours, passages.view(len(ours), k, -1), batch.judged, self.inverse_temperature)
-        loss = loss * (len(ours) / b)
-        self.scaler.scale(loss).backward()
-        gradients = ours.grad[share[0]].split(sizes), passages.grad[share[1]].split([n * k for n in sizes])
-        for part, vectors, *gradient in zip(parts, made, *gradients, strict=True):
-            again = vectors if vectors.requires_grad else self._vectors(part)
-            # Its gradient is the one given: again.backward(gradient) says the same, but imports sympy for it.
-            (again * torch.cat(gradient)).sum().backward()
-        return loss.detach()
+            vectors = [self._encode(part) for part in parts]
+        loss, gradients = self._loss_on_vectors(vectors, targets, shape)
+        for part, encoded, gradient in zip(parts, vectors, gradients, strict=True):
+            self._propagate(part, encoded, gradient)
+        return loss
 
-    def _vectors(self, part: Packed) -> torch.Tensor:
+    def _encode(self, part: Packed) -> torch.Tensor:
+        """Vectors float32 [n + n k, d] of a part's n queries, then of their n k passages."""
         with devices.autocast_to(self.precision, self.device):
             return self.model(part).float()  # scores and loss are worth all their digits
+
+    def _loss_on_vectors(
+        self, vectors: list[torch.Tensor], targets: Targets, shape: tuple[int, int]
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The loss of some parts, as their share of the mean over the batch, and its gradient for each part's vectors.
+
+        `vectors` and gradients float32 [n + n k, d] a part; `shape` is b queries, k passages each, of the whole step.
+        """
+        b, k = shape
+        sizes = [len(part) // (1 + k) for part in vectors]
+        queries = torch.cat([part[:n] for part, n in zip(vectors, sizes, strict=True)]).detach()  # [q, d], q: ours
+        passages = torch.cat([part[n:] for part, n in zip(vectors, sizes, strict=True)]).detach()  # [q k, d]
+        first, last = 0, len(queries)
+        if self.objective.in_batch:
+            first, last = self.processes.rank * last, (self.processes.rank + 1) * last
+            queries, passages = self.processes.gather(queries), self.processes.gather(passages)  # [b, d], [b k, d]
+        queries.requires_grad_(), passages.requires_grad_()
+        by_own_query = passages.view(len(queries), k, -1)  # [q, k, d]
+        scores = self.model.score(queries, by_own_query, self.objective.in_batch)  # [q, k] or [b, b k]
+        if targets.ignore is not None:
+            scores = scores.masked_fill(targets.ignore, -torch.inf)
+        losses = self.objective(scores.float() * self.inverse_temperature, targets)  # [q] or [b]
+        loss = _mean(losses) * (len(queries) / b)
+        self.scaler.scale(loss).backward()
+        by_query = queries.grad[first:last].split(sizes)  # [n, d] a part
+        by_passage = passages.grad[first * k : last * k].split([n * k for n in sizes])  # [n k, d] a part
+        return loss.detach(), [torch.cat(pair) for pair in zip(by_query, by_passage, strict=True)]
+
+    def _propagate(self, part: Packed, vectors: torch.Tensor, gradient: torch.Tensor) -> None:
+        """Carry the gradient [n + n k, d] of a part's vectors back into the weights."""
+        if not vectors.requires_grad:
+            vectors = self._encode(part)
+        # Its gradient is the one given: vectors.backward(gradient) says the same, but imports sympy for it.
+        (vectors * gradient).sum().backward()
 
     def _out_of_memory(self, batch: Batch) -> str:
         n = max(len(part.lengths) for part in batch.parts) // (1 + batch.shape[1])
@@ -111,29 +132,34 @@ class Learner:
             advice = "a part is one query already: set training.precision to bf16, or gradient_checkpointing to true"
         else:
             advice = "a part is one query already: set training.gradient_checkpointing to true, or passage_length lower"
-        held = f" ({torch.cuda.mem_get_info()[1] / 2**30:.0f} GB in all)" if self.device.type == "cuda" else ""
-        return f"out of memory on {self.device.type}{held}: {advice}"
+        total = f" ({torch.cuda.mem_get_info()[1] / 2**30:.0f} GB in all)" if self.device.type == "cuda" else ""
+        return f"out of memory on {self.device.type}{total}: {advice}"
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Weights and what the optimiser keeps of them: all that the next step depends on beside its number."""
-        out = {f"weights/{name}": value for name, value in self.model.state_dict().items()}
+        tensors = {f"weights/{name}": value for name, value in self.model.state_dict().items()}
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
-                out[f"optimizer/{name}/{key}"] = value
+                tensors[f"optimizer/{name}/{key}"] = value
         if self.scaler.is_enabled():
-            kept = self.scaler.state_dict()
-            out["scaler"] = torch.tensor([kept["scale"], kept["_growth_tracker"]], dtype=torch.float64)
-        return out
+            state = self.scaler.state_dict()
+            tensors["scaler"] = torch.tensor([state["scale"], state["_growth_tracker"]], dtype=torch.float64)
+        return tensors
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """Go on from what `tensors` gave."""
-        kept = {name.removeprefix("weights/"): v for name, v in tensors.items() if name.startswith("weights/")}
-        self.model.load_state_dict(kept)
+        weights = {name.removeprefix("weights/"): v for name, v in tensors.items() if name.startswith("weights/")}
+        self.model.load_state_dict(weights)
         for name, parameter in self.model.named_parameters():
             start = f"optimizer/{name}/"
-            found = {k.removeprefix(start): v.to(self.device) for k, v in tensors.items() if k.startswith(start)}
-            if found:
-                self.optimizer.state[parameter] = found
+            state = {k.removeprefix(start): v.to(self.device) for k, v in tensors.items() if k.startswith(start)}
+            if state:
+                self.optimizer.state[parameter] = state
         if "scaler" in tensors:
             scale, tracker = tensors["scaler"].tolist()
             self.scaler.load_state_dict({**self.scaler.state_dict(), "scale": scale, "_growth_tracker": int(tracker)})
+
+
+def _mean(losses: torch.Tensor) -> torch.Tensor:
+    """The mean of losses [b], summed in the order in which torch's cross-entropy sums: equal to its mean to the bit."""
+    return functional.nll_loss(-losses[:, None], torch.zeros(len(losses), dtype=torch.long, device=losses.device))

@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -18,22 +17,10 @@ from safetensors.torch import save_file
 from rankscale.core import atomic_files
 from rankscale.core.cli import log
 from rankscale.core.interrupts import Stop
+from rankscale.training.fingerprint import content_hash
 
 KEPT = 2  # states; the newest may turn out to be damaged
 SHARE = 0.02  # of the time may go into saving
-
-
-def content_hash(*parts: object) -> str:
-    """A hash of arrays, tensors and plain values, by their bytes, types and shapes."""
-    found = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, torch.Tensor | np.ndarray):
-            array = part.detach().cpu().numpy() if isinstance(part, torch.Tensor) else part
-            found.update(f"{array.dtype} {array.shape}".encode())
-            found.update(memoryview(np.ascontiguousarray(array)).cast("B") if array.size else b"")
-        else:
-            found.update(json.dumps(part, sort_keys=True, default=str).encode())
-    return found.hexdigest()
 
 
 def acquire_run_lock(scratch: Path, stop: Stop) -> IO:
@@ -41,7 +28,7 @@ def acquire_run_lock(scratch: Path, stop: Stop) -> IO:
 
     One that outlived a killed workflow may: this one then goes on from its state, or makes the same bytes again.
     """
-    said = False
+    has_said_so = False
     while True:
         scratch.mkdir(parents=True, exist_ok=True)
         try:
@@ -55,10 +42,10 @@ def acquire_run_lock(scratch: Path, stop: Stop) -> IO:
         except FileNotFoundError:
             pass
         except BlockingIOError:
-            if not said:
+            if not has_said_so:
                 log.info("another process is training this run; waiting for it to end")
-            said = True
-            stop.leave_if_asked("nothing was begun")
+            has_said_so = True
+            stop.exit_if_requested("nothing was begun")
             time.sleep(0.5)
         except OSError:  # a file system without locks
             return lock
@@ -78,19 +65,19 @@ class SavedStates:
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         for torn in (*self.folder.glob(".*"), *self.checkpoints.glob(".*")):  # what a killed writer left
             torn.unlink()
-        self.last, self.took = time.monotonic(), 0.0
+        self.last_save, self.last_save_seconds = time.monotonic(), 0.0
 
     def due(self, step: int) -> bool:
         """Whether it is time to save: every so many seconds or steps, but never more than a share of the time."""
         if self.steps:
             return step % self.steps == 0
-        return time.monotonic() - self.last > max(self.seconds, self.took / SHARE)
+        return time.monotonic() - self.last_save > max(self.seconds, self.last_save_seconds / SHARE)
 
     def save(self, step: int, tensors: dict[str, torch.Tensor], facts: dict[str, object]) -> bool:
         """Keep a state, and one before it. A disk that is full costs this state, not the run: it says so."""
         start = time.monotonic()
         tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        metadata = {"step": step, "facts": facts, "digest": _of(tensors)}
+        metadata = {"step": step, "facts": facts, "digest": _hash_of(tensors)}
         path = self.folder / f"{step:010}.safetensors"
         for later in self._files():  # of a run that had to go back behind it
             if later > path:
@@ -110,8 +97,8 @@ class SavedStates:
             saved = True
             for old in self._files()[KEPT:]:
                 old.unlink()
-        self.last = time.monotonic()
-        self.took = self.last - start
+        self.last_save = time.monotonic()
+        self.last_save_seconds = self.last_save - start
         return saved
 
     def newest(self) -> tuple[dict[str, torch.Tensor], dict[str, object]] | None:
@@ -121,10 +108,10 @@ class SavedStates:
                 with safe_open(path, "pt") as file:
                     metadata = json.loads(file.metadata()["rankscale"])
                     tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-                if metadata["digest"] != _of(tensors):
+                if metadata["digest"] != _hash_of(tensors):
                     raise ValueError("its bytes are not those that were written")
-                for name, kept in metadata["facts"]["checkpoints"].items():
-                    if content_hash(np.fromfile(self.checkpoints / name, np.uint8)) != kept:
+                for name, digest in metadata["facts"]["checkpoints"].items():
+                    if content_hash(np.fromfile(self.checkpoints / name, np.uint8)) != digest:
                         raise ValueError(f"the checkpoint {name} beside it is not the one that was written")
             except Exception as error:  # damaged files fail in many ways
                 log.warning("%s: damaged (%s); going back to the one before", path, error)
@@ -148,5 +135,5 @@ class SavedStates:
         return sorted(self.folder.glob("[0-9]*.safetensors"), reverse=True)
 
 
-def _of(tensors: dict[str, torch.Tensor]) -> str:
+def _hash_of(tensors: dict[str, torch.Tensor]) -> str:
     return content_hash(*(part for name in sorted(tensors) for part in (name, tensors[name])))

@@ -22,14 +22,14 @@ TIMED = ("step", "seconds", "memory_mb")
 
 
 class TrainingLog:
-    """The log of a run so far. Losses are left on the device until `settle`, so that no step waits for them."""
+    """The log of a run so far. Losses are left on the device until `sync`, so that no step waits for them."""
 
     def __init__(self, bar: "tqdm | bool") -> None:
         self.columns: dict[str, list] = {name: [] for name in (*LOGGED, "flops", "seconds", "memory_mb")}
         self.checkpoints: list[dict[str, object]] = []
         self.waiting: list[torch.Tensor] = []
         self.bar, self.process = bar, psutil.Process()
-        self.last = self.told = time.monotonic()
+        self.last_end = self.last_progress_at = time.monotonic()
 
     @property
     def step(self) -> int:
@@ -49,14 +49,14 @@ class TrainingLog:
             memory = torch.cuda.max_memory_allocated() / 2**20
         else:
             memory = self.process.memory_info().rss / 2**20
-        self.columns["seconds"].append(now - self.last)
+        self.columns["seconds"].append(now - self.last_end)
         self.columns["memory_mb"].append(memory)
         self.waiting.append(torch.stack([loss.double(), norm.double()]))
-        self.last = now
+        self.last_end = now
         if self.bar:
             self.bar.update(self.step - self.bar.n)
 
-    def settle(self) -> None:
+    def sync(self) -> None:
         """Fetch the losses and norms that wait."""
         if not self.waiting:
             return
@@ -67,26 +67,26 @@ class TrainingLog:
         last = self.columns["loss"][-50:]
         if self.bar:
             self.bar.set_postfix_str(f"loss {sum(last) / len(last):.3f}", refresh=False)
-        if self.bar and time.monotonic() - self.told > MINUTE:  # a log file has no bar
-            self.told = time.monotonic()
-            took = self.columns["seconds"][-50:]
-            left = (self.bar.total - self.step) * sum(took) / len(took) / 60
+        if self.bar and time.monotonic() - self.last_progress_at > MINUTE:  # a log file has no bar
+            self.last_progress_at = time.monotonic()
+            seconds = self.columns["seconds"][-50:]
+            minutes_left = (self.bar.total - self.step) * sum(seconds) / len(seconds) / 60
             log.info(
                 "step %d of %d, loss %.3f, some %.0f minutes left",
                 self.step,
                 self.bar.total,
                 sum(last) / len(last),
-                left,
+                minutes_left,
             )
 
-    def cut(self, steps: int) -> None:
+    def truncate(self, steps: int) -> None:
         """Forget what came after `steps` steps."""
         for name, values in self.columns.items():
             self.columns[name] = values[:steps]
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The rows so far, for the state on disk."""
-        return {f"log/{name}": torch.tensor(values, dtype=_kind(name)) for name, values in self.columns.items()}
+        return {f"log/{name}": torch.tensor(values, dtype=_dtype(name)) for name, values in self.columns.items()}
 
     def facts(self) -> dict[str, object]:
         """The checkpoints so far and the time they took, for the state on disk."""
@@ -97,16 +97,16 @@ class TrainingLog:
         self.columns = {name: tensors[f"log/{name}"].tolist() for name in self.columns}
         self.checkpoints = facts["rows"]
         resource_usage.earlier = tuple(facts.get("spent", (0.0, 0.0)))
-        self.last = time.monotonic()
+        self.last_end = time.monotonic()
 
     def write(self, keys: dict[str, object], folder: Path) -> None:
         """The tables `training`, `times` and, last, `checkpoints`."""
-        some = {name: self.columns[name] for name in LOGGED}
-        tables.write("training", {**keys, **some}, folder / "training.parquet")
+        logged = {name: self.columns[name] for name in LOGGED}
+        tables.write("training", {**keys, **logged}, folder / "training.parquet")
         tables.write("training_times", {**keys, **{n: self.columns[n] for n in TIMED}}, folder / "times.parquet")
         rows = {name: [row[name] for row in self.checkpoints] for name in self.checkpoints[0]}
         tables.write("checkpoints", rows, folder / "checkpoints.parquet")
 
 
-def _kind(name: str) -> torch.dtype:
+def _dtype(name: str) -> torch.dtype:
     return torch.int64 if name in ("step", "tokens") else torch.float64

@@ -1,0 +1,65 @@
+"""The options of a training run: its command line, its defaults, what the rule passes, what a saved state is bound to.
+
+Imported by the Snakefile, so nothing heavy here.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rankscale.core.cli import count, positive, within
+from rankscale.core.options import option
+from rankscale.models.options import ModelOptions
+
+
+def subset(text: str) -> int | None:
+    """A number of queries, or all."""
+    return None if text == "all" else int(count(text))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(ModelOptions):
+    """One training run: model and seed, examples, loss, steps; the folders and the machine, which change no result.
+
+    The result depends on what lies in the folders, not on their names: the fingerprint holds the contents.
+    """
+
+    collection: Path = option(in_result=False, help="folder of queries, documents, qrels")
+    tokens: Path = option(in_result=False, help="folder of token ids")
+    mined: list[Path] = option([], in_result=False, help="tables of mined negatives, if needed")
+    split: str = option("train")
+    train_queries: int | None = option(None, read=subset, help="so many, or all")
+    subsets: str = option("nested", choices=["nested", "first"])
+    negatives: str = option("mined", choices=["mined", "mined+in_batch", "random"])
+    negatives_per_query: int = option(1, read=count)
+    objective: str = option("infonce", help="the loss, of training.objectives")
+    objective_parameters: str | None = option(None, help="the loss's own parameters, a JSON object")
+    batch_size: int = option(32, read=count, help="queries a step")
+    micro_batch: int | None = option(None, read=count, help="queries a forward pass; fewer need less memory")
+    epochs: int = option(3, read=count)
+    learning_rate: float = option(read=positive)
+    schedule: str = option("constant", choices=["constant", "linear", "cosine"])
+    warmup: float = option(0.0, read=within(0, 1), help="share of the steps")
+    weight_decay: float = option(0.0, read=within(0, 1e6))
+    clip: float | None = option(None, read=positive, help="largest norm of a step's gradient")
+    inverse_temperature: float = option(1.0, read=positive, help="multiplies the scores in the loss")
+    divergence: float = option(
+        5.0, read=within(1, 1e30, above=True), help="stop at a loss so many times the first ones"
+    )
+    precision: str = option("fp32", choices=["fp32", "bf16", "fp16"], help="of matrix products")
+    snapshots: list[int] = option([], read=count, help="steps to save besides the end")
+    threads: int = option(1, read=within(1, 1024, int), help="of torch; another number gives other rounding")
+    device: str = option("auto", in_result=False, choices=["auto", "cpu", "cuda"])
+    save_seconds: float = option(120.0, read=within(0, 1e9), in_result=False, help="keep the state every so often")
+    save_steps: int | None = option(None, read=count, in_result=False, help="or every so many steps")
+    scratch: Path = option(in_result=False, help="folder for what is not finished yet")
+    output: Path = option(in_result=False, help="folder of the run")
+
+    @property
+    def in_batch(self) -> bool:
+        """Whether the passages of the whole batch are each query's negatives."""
+        return self.negatives == "mined+in_batch"
+
+    @property
+    def subset_name(self) -> str:
+        """The training subset as paths and tables name it."""
+        return "all" if self.train_queries is None else str(self.train_queries)

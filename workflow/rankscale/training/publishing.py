@@ -1,0 +1,80 @@
+"""What a run publishes: its checkpoints as it reaches them, and all declared files together at its end."""
+
+import os
+import shutil
+
+import numpy as np
+
+from rankscale.core import atomic_files
+from rankscale.models import checkpoints
+from rankscale.training.fingerprint import content_hash
+from rankscale.training.setup import TrainingRun
+
+LAST = "checkpoints.parquet"  # of what is published: where it is, all is
+# Settings without which a checkpoint cannot be used.
+USED_WITH = ("output_dim", "inverse_temperature", "query_length", "passage_length")
+
+
+class CheckpointWriter:
+    """Writes the checkpoints of a run among its states; their rows of the checkpoints table go to its log."""
+
+    def __init__(self, run: TrainingRun) -> None:
+        self.run = run
+        self.hashes: dict[str, str] = {}  # of the checkpoints saved so far, by file name
+
+    def snapshot(self, step: int) -> None:
+        """Save the model as it stands after `step`."""
+        self._save(str(step), step, "finished")
+
+    def final(self) -> None:
+        """Save the model at the end of the run."""
+        self._save("final", self.run.steps, "finished")
+
+    def diverged(self) -> None:
+        """Save the model as the final one of a run that diverged, and put it in the place of the snapshots too.
+
+        The whole run is left out, and its snapshots may be broken already; declared files must be there.
+        """
+        self.run.record.checkpoints = []
+        self._save("final", self.run.record.step, "diverged")
+        folder = self.run.states.checkpoints
+        for step in self.run.options.snapshots:
+            shutil.copy(folder / "final.safetensors", folder / f"{step}.safetensors")
+
+    def _save(self, name: str, step: int, status: str) -> None:
+        run, options, model = self.run, self.run.options, self.run.learner.model
+        layers, hidden = model.shape
+        keys = {**run.keys, "step": step}
+        row = {
+            **keys,
+            "subset": options.subset_name,
+            "checkpoint": name,
+            "layers": layers or None,
+            "hidden": hidden,
+            **model.parameters_by_part,
+            "epoch": step / run.loader.per_epoch,
+            "train_tokens": int(sum(run.record.columns["tokens"][:step])),
+            "train_flops": float(sum(run.record.columns["flops"][:step])),
+            "status": status,
+        }
+        settings = {key: getattr(options, key) for key in USED_WITH}
+        path = run.states.checkpoints / f"{name}.safetensors"
+        checkpoints.save_checkpoint(model, path, {**keys, "pooling": model.pooling, "status": status, **settings})
+        self.hashes[path.name] = content_hash(np.fromfile(path, np.uint8))
+        run.record.checkpoints.append(row)
+
+
+def publish(run: TrainingRun) -> None:
+    """Put all that was declared under the output folder, the table of checkpoints last, and forget the states."""
+    folder, output = run.states.checkpoints, run.options.output
+    run.record.write(run.keys, folder)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / LAST).unlink(missing_ok=True)
+    names = [f"{name}.safetensors" for name in ("final", *run.options.snapshots)]
+    for name in (*names, "training.parquet", "times.parquet", LAST):
+        with atomic_files.whole(output / name) as beside:
+            try:  # a second name, so that a kill half-way leaves the state's own
+                os.link(folder / name, beside)
+            except OSError:
+                shutil.copyfile(folder / name, beside)
+    run.states.clear()

@@ -1,0 +1,88 @@
+"""A training run before its first step: everything it is made of, assembled and checked."""
+
+from dataclasses import dataclass
+
+import torch
+
+from rankscale.core import progress
+from rankscale.core.errors import StudyError
+from rankscale.models import devices
+from rankscale.models.factory import build_model
+from rankscale.text.token_store import TokenStore
+from rankscale.training.batch_loader import BatchLoader
+from rankscale.training.distributed import ProcessGroup
+from rankscale.training.fingerprint import run_fingerprint
+from rankscale.training.learner import Learner
+from rankscale.training.objectives.registry import make_objective
+from rankscale.training.options import TrainOptions
+from rankscale.training.sampler import ExampleSampler
+from rankscale.training.saved_states import SavedStates
+from rankscale.training.training_data import load_training_data, refuse_other_ids
+from rankscale.training.training_log import TrainingLog
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What a run is made of."""
+
+    options: TrainOptions
+    processes: ProcessGroup
+    device: torch.device
+    sampler: ExampleSampler
+    loader: BatchLoader
+    steps: int
+    learner: Learner
+    record: TrainingLog
+    states: SavedStates
+
+    @property
+    def keys(self) -> dict[str, object]:
+        """The columns by which tables tell runs apart."""
+        return {"model": self.options.model, "train_queries": len(self.sampler), "seed": self.options.seed}
+
+
+def set_up(options: TrainOptions, processes: ProcessGroup) -> TrainingRun:
+    """Read what the run needs and build what it is made of. Raises StudyError for what cannot be trained."""
+    objective = make_objective(options.objective, options.objective_parameters, options.in_batch)
+    if objective.needs:
+        raise StudyError(
+            f"training.objective: {options.objective} needs {', '.join(sorted(objective.needs))}, which training does "
+            "not have"
+        )
+    data = load_training_data(
+        options.collection,
+        None if options.negatives == "random" else options.mined,
+        options.split,
+        options.train_queries,
+        options.subsets,
+        options.negatives_per_query,
+        options.seed,
+    )
+    sampler = ExampleSampler(data, options.negatives_per_query, options.seed)
+    device = processes.init(devices.set_up_device(options.device, options.threads))
+    queries = TokenStore.read(options.tokens, "queries", options.query_length)
+    documents = TokenStore.read(options.tokens, "documents", options.passage_length)
+    refuse_other_ids(options.collection, queries.ids, documents.ids)
+    sizes = options.batch_size, options.micro_batch or 0
+    loader = BatchLoader(sampler, queries, documents, objective.in_batch, *sizes, device, processes)
+    steps = loader.per_epoch * options.epochs
+    _refuse_steps(options, steps, len(sampler))
+    model = build_model(options, documents.special.vocabulary)
+    record = TrainingLog(processes.is_main and progress.progress_bar(steps, f"train {options.model}", "step"))
+    fingerprint = run_fingerprint(options, model, sampler, (queries, documents), device, processes.count)
+    states = SavedStates(options.scratch, fingerprint, options.save_seconds, options.save_steps)
+    optimisation = options.precision, options.weight_decay, options.clip, options.inverse_temperature
+    learner = Learner(model, objective, device, processes, *optimisation)
+    return TrainingRun(options, processes, device, sampler, loader, steps, learner, record, states)
+
+
+def _refuse_steps(options: TrainOptions, steps: int, n_queries: int) -> None:
+    """Raise StudyError for a run without steps, or with a snapshot that is none."""
+    if not steps:
+        raise StudyError(f"training.batch_size: {options.batch_size} is more than the subset's {n_queries} queries")
+    late = [step for step in options.snapshots if step >= steps]
+    if late:
+        raise StudyError(
+            f"training.snapshots.steps: step {late[0]} is not before the end of the run (step {steps}, "
+            f"which is saved as final)"
+        )
