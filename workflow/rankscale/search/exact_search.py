@@ -8,7 +8,9 @@ import numpy as np
 
 from rankscale.core.errors import StudyError
 
-Block = tuple[int, np.ndarray, np.ndarray]  # where a block of queries begins, scores, indices among the documents
+ScannedBlock = tuple[
+    int, np.ndarray, np.ndarray
+]  # where a block of queries begins, scores, indices among the documents
 
 BLOCK = 1024  # queries scanned together
 GPU_BLOCK = 256
@@ -151,7 +153,7 @@ def hashes(vectors: np.ndarray) -> np.ndarray:
     return out
 
 
-def _scan_faiss(documents: np.ndarray, queries: np.ndarray, depth: int) -> Iterator[Block]:
+def _scan_faiss(documents: np.ndarray, queries: np.ndarray, depth: int) -> Iterator[ScannedBlock]:
     """By FAISS on the processor, in single precision."""
     import faiss
 
@@ -168,7 +170,7 @@ def _scan_faiss(documents: np.ndarray, queries: np.ndarray, depth: int) -> Itera
         yield start, scores, indices
 
 
-def _scan_gpu(documents: np.ndarray, queries: np.ndarray, depth: int, device: str) -> Iterator[Block]:
+def _scan_gpu(documents: np.ndarray, queries: np.ndarray, depth: int, device: str) -> Iterator[ScannedBlock]:
     """By a 16-bit product on a GPU, and in single precision for what that keeps (FAISS's GPU index ends at 2,048).
 
     How much rounding to 16 bits can change is bounded; a query whose best documents that bound leaves in doubt is
