@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from rankscale.collection import docstrings
+from rankscale.core.options import parsed
 from rankscale.search import encoders, exact_search
+from rankscale.search.options import EncodeOptions
 from rankscale.stages import encode
 from rankscale.text.tokenizers import train_wordpiece
 from tests.benchmarks.measure import Clock, part, report, table
@@ -45,7 +47,7 @@ def ours(folder: Path, precision: str) -> None:
     asked = ["--collection", ".", "--encoder", str(folder), "--pooling", "cls", "--normalize", "--device", "cpu"]
     places = ["--threads", str(THREADS), "--documents", "a", "--queries", "b"]
     args = encode.arguments().parse_args([*asked, "--precision", precision, *places])
-    encoder, texts = encoders.transformer(args), texts_of(folder)
+    encoder, texts = encoders.transformer(parsed(EncodeOptions, args)), texts_of(folder)
     encoder("documents", texts[:50])
     with Clock() as clock:
         made = encoder("documents", texts)

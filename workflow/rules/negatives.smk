@@ -1,5 +1,8 @@
 # The frozen miner: vectors of all texts, and each query's nearest documents that are not its positives.
 
+from rankscale.core.options import command_line
+from rankscale.search.options import EncodeOptions
+
 SHARDS = range(STUDY["miner"]["shards"])
 ENCODING = (
     *("encoder", "pooling", "normalize", "query_prefix", "passage_prefix", "query_length", "passage_length"),
@@ -26,7 +29,7 @@ rule encode:
         device=DEVICE,
     params:
         recipe=stage_versions.ENCODE,
-        options=flags({**{k: STUDY["miner"][k] for k in (*ENCODING, "shards")}, **MACHINE}),
+        options=command_line(EncodeOptions, {**{k: STUDY["miner"][k] for k in (*ENCODING, "shards")}, **MACHINE}),
     message:
         f"Encoding shard {{wildcards.shard}} of the collection with the miner {STUDY['miner']['encoder']}"
     shell:

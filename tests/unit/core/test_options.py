@@ -1,6 +1,7 @@
 """One dataclass is a stage's command line, its defaults, what its rule passes, and what a fingerprint holds."""
 
 import argparse
+import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ class Chosen:
     fast: bool = option(False)
     kind: str = option("a", choices=["a", "b"])
     folder: Path | None = option(None, in_result=False)
+    scaled: bool = option(True)
+    grades: dict[str, int] = option({"a": 1}, read=json.loads)
 
 
 def read(text):
@@ -28,8 +31,16 @@ def read(text):
 
 def test_what_a_rule_passes_is_what_the_stage_reads():
     values = {"name": "$(x) y'z", "sizes": [1, 2], "rate": 1e-05, "fast": True, "kind": "b", "folder": Path("a b")}
+    values |= {"scaled": False, "grades": {"b c": 2}}
     assert read(command_line(Chosen, values)) == Chosen(**values)
     assert read(command_line(Chosen, {"name": "n", "fast": False, "rate": None})) == Chosen("n")
+
+
+def test_a_bool_can_be_made_false_whatever_its_default():
+    for scaled in (True, False):
+        assert read(command_line(Chosen, {"name": "n", "scaled": scaled})) == Chosen("n", scaled=scaled)
+    assert command_line(Chosen, {"name": "n", "fast": False, "scaled": False}) == "--name n --no-scaled"
+    assert read("--name n").scaled
 
 
 def test_what_is_no_option_is_refused_not_dropped():
@@ -56,4 +67,5 @@ def test_wrong_values_are_refused(capsys):
 
 def test_a_result_depends_on_every_option_that_does_not_say_otherwise():
     settings = result_settings(Chosen("n", folder=Path("x")))
-    assert settings == {"name": "n", "sizes": [], "rate": None, "fast": False, "kind": "a"}
+    plain = {"name": "n", "sizes": [], "rate": None, "fast": False, "kind": "a"}
+    assert settings == {**plain, "scaled": True, "grades": {"a": 1}}

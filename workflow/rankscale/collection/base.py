@@ -1,9 +1,14 @@
-"""What a source of collections gives: texts one by one, judgments by split, facts for the manifest."""
+"""What a source of collections is: how the config is checked against it, and what it gives when it is read.
 
-from collections.abc import Iterable
-from typing import NamedTuple
+Imported by the Snakefile, as are all sources: nothing heavy at the top of their modules.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from rankscale.collection import readers
+from rankscale.collection.options import CollectOptions
 
 
 class Source(NamedTuple):
@@ -13,3 +18,27 @@ class Source(NamedTuple):
     queries: Iterable[readers.Text]
     judgments: dict[str, Iterable[readers.Judgment]]
     facts: dict[str, object]
+
+
+def no_files(path: Any) -> list[tuple[str, str]]:
+    """Of a source that reads no local files."""
+    return []
+
+
+class SourceKind(NamedTuple):
+    """One value of `collection.source`; `path` below is what `collection.path` holds.
+
+    `path_type`, `path_words`: the type that it must have, and what it must be in words. `splits(path)`: the splits that
+    the source judges; None if only its library can say. `files(path)`: the local files that it is read from, each after
+    its key below `collection.path`; `archive!member` stands for a member. `option_names`: the keys of the config's
+    section, beside source, path, titles and positive_grade, that decide what is collected. `read(options, folder)`: the
+    collection; what it downloads it keeps in `folder`. Raises StudyError where that cannot be read.
+    """
+
+    name: str
+    path_type: type
+    path_words: str
+    read: Callable[[CollectOptions, Path], Source]
+    splits: Callable[[Any], set[str] | None]
+    files: Callable[[Any], list[tuple[str, str]]] = no_files
+    option_names: tuple[str, ...] = ()

@@ -7,8 +7,12 @@ import ast
 import importlib.metadata
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
+from rankscale.collection import readers
+from rankscale.collection.base import Source, SourceKind
+from rankscale.collection.options import CollectOptions
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
 
@@ -44,17 +48,55 @@ class Pair(NamedTuple):
     passage: str
 
 
+def read(options: CollectOptions, folder: Path) -> Source:
+    """The embedded collection, its queries dealt by `seed` into test, dev and train.
+
+    Raises StudyError if there are too few pairs.
+    """
+    from rankscale.core.seeding import generator  # numpy, which the Snakefile does without
+
+    pairs = harvest()
+    if options.sample and options.sample > len(pairs):
+        raise StudyError(f"collection.sample: {options.sample} pairs asked for, docstrings has {len(pairs)}")
+    if options.sample:
+        kept = generator(options.seed, "sample").permutation(len(pairs))[: options.sample]
+        pairs = [pairs[i] for i in sorted(kept)]
+    test, dev = options.test_queries, options.dev_queries
+    if test + dev >= len(pairs):
+        raise StudyError(
+            f"collection.test_queries + collection.dev_queries: {test} + {dev} leave no training query of "
+            f"{len(pairs)} pairs"
+        )
+    split_of = ["train"] * len(pairs)
+    for rank, i in enumerate(generator(options.seed, "split").permutation(len(pairs))[: test + dev]):
+        split_of[i] = "test" if rank < test else "dev"
+    judged: dict[str, list[readers.Judgment]] = {"train": [], "dev": [], "test": []}
+    for pair, split in zip(pairs, split_of, strict=True):
+        judged[split].append(readers.Judgment(f"q:{pair.name}", pair.name, 1, pair.name))
+    return Source(
+        (readers.Text(pair.name, "", pair.passage, pair.name) for pair in pairs),
+        (readers.Text(f"q:{pair.name}", "", pair.query, pair.name) for pair in pairs),
+        judged,
+        {"versions": versions()},
+    )
+
+
+def splits(path: None) -> set[str]:
+    """Those that the queries are dealt into."""
+    return {"train", "dev", "test"}
+
+
 def versions() -> dict[str, str]:
     """The installed version of each package. Raises StudyError if one is not installed."""
-    found = {}
+    by_package = {}
     for package in PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            by_package[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             raise StudyError(
                 f"collection docstrings: package {package} is not installed; run `make environment`"
             ) from None
-    return found
+    return by_package
 
 
 def harvest() -> list[Pair]:
@@ -127,3 +169,13 @@ def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> s
     names += [arg.arg for arg in a.kwonlyargs]
     names += [f"**{a.kwarg.arg}"] if a.kwarg else []
     return f"{node.name}({', '.join(names)})"
+
+
+DOCSTRINGS = SourceKind(
+    "docstrings",
+    type(None),
+    "null",
+    read,
+    splits,
+    option_names=("seed", "test_queries", "dev_queries", "sample"),
+)

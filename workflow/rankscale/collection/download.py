@@ -25,9 +25,9 @@ def fetch(url: str, checksum: str, folder: Path) -> Path:
     pooch.get_logger().setLevel("ERROR")
     if not (folder / name).exists():
         log.info("downloading %s%s", url, f" from byte {part.stat().st_size} on" if part.exists() else "")
-    keeper = pooch.create(folder, base_url="", registry={name: checksum}, urls={name: url}, retry_if_failed=TRIES - 1)
+    registry = pooch.create(folder, base_url="", registry={name: checksum}, urls={name: url}, retry_if_failed=TRIES - 1)
     try:
-        return Path(keeper.fetch(name, downloader=lambda url, target, _: _resume(url, Path(target), part)))
+        return Path(registry.fetch(name, downloader=lambda url, target, _: _resume(url, Path(target), part)))
     except FileNotFoundError as error:
         raise StudyError(f"{url}: the server answers {error}; it may have moved") from None
     except requests.exceptions.RequestException as error:
@@ -45,13 +45,13 @@ def _resume(url: str, target: Path, part: Path) -> None:
     from requests.adapters import HTTPAdapter
     from urllib3.util import Retry
 
-    again = Retry(TRIES, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504))
+    retries = Retry(TRIES, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504))
     with requests.Session() as session:
         for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(max_retries=again))
-        have = part.stat().st_size if part.exists() else 0
+            session.mount(scheme, HTTPAdapter(max_retries=retries))
+        start = part.stat().st_size if part.exists() else 0
         # Unpacked on the way, its length would not be the one that the server announces.
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         with session.get(url, stream=True, timeout=PATIENCE, headers=headers) as response:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
                 part.replace(target)  # it was whole, or it is not what the server has: the checksum tells
@@ -60,22 +60,22 @@ def _resume(url: str, target: Path, part: Path) -> None:
                 raise FileNotFoundError(f"{response.status_code} {response.reason}")  # asking again would not help
             response.raise_for_status()
             if response.status_code != requests.codes.partial_content:
-                have = 0  # the server knows no ranges: from the start
+                start = 0  # the server knows no ranges: from the start
             length = response.headers.get("Content-Length")
-            total = have + int(length) if length else 0
+            total = start + int(length) if length else 0
             with (
-                open(part, "ab" if have else "wb") as out,
-                progress_bar(total, f"download {part.name[1:-5]}", "B") as shown,
+                open(part, "ab" if start else "wb") as out,
+                progress_bar(total, f"download {part.name[1:-5]}", "B") as bar,
             ):
-                shown.unit_scale = True
-                shown.update(have)
+                bar.unit_scale = True
+                bar.update(start)
                 try:
                     for block in response.iter_content(BLOCK):
                         out.write(block)
-                        shown.update(len(block))
+                        bar.update(len(block))
                 except requests.exceptions.RequestException as error:
-                    said = f"broke off at byte {out.tell()} of {total or 'unknown'}"
-                    raise requests.exceptions.ConnectionError(said) from error
+                    message = f"broke off at byte {out.tell()} of {total or 'unknown'}"
+                    raise requests.exceptions.ConnectionError(message) from error
                 out.flush()
                 os.fsync(out.fileno())
     part.replace(target)

@@ -1,15 +1,18 @@
-"""Documents, queries and judgments of any source, checked and brought into columns."""
+"""Documents, queries and judgments of any source, checked and brought into tables."""
 
-import json
+import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from rankscale.collection import readers
 from rankscale.collection.base import Source
+from rankscale.core import atomic_files
+from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
 from rankscale.storage import schemas, tables
@@ -17,8 +20,55 @@ from rankscale.storage import schemas, tables
 BATCH = 100_000
 
 
+class Collected(NamedTuple):
+    """What was written: rows and checksum of each file by its name, and how many queries each split has."""
+
+    files: dict[str, dict[str, object]]
+    queries: dict[str, int]
+
+
+def write_collection(source: Source, folder: Path, titles: str, thresholds: dict[str, int]) -> Collected:
+    """Write `documents.parquet`, `queries.parquet` and `qrels.parquet` to `folder`.
+
+    `titles` is `join` or `drop`; `thresholds` has the least grade of a relevant document by split, under "" that of all
+    others. Queries without a positive judgment are left out. Raises StudyError if the source is not sound.
+    """
+    # Documents get their name last: where anything is wrong, a collection that was here stays as it was.
+    with atomic_files.whole(folder / "documents.parquet") as beside:
+        number, documents = write_documents(source.documents, beside, titles)
+        texts = read_queries(source.queries)
+        qrels = read_judgments(source, texts, documents, thresholds)
+        by_split = answered(qrels)
+        kept = _with_a_positive(texts, set().union(*by_split.values()))
+        queries = {"query_id": [text.id for text in kept], "text": [text.text for text in kept]}
+        keep = [query in by_split[split] for split, query in zip(qrels["split"], qrels["query_id"], strict=True)]
+        qrels = {name: [v for v, k in zip(column, keep, strict=True) if k] for name, column in qrels.items()}
+        rows = {"documents": number}
+        for name, columns in (("queries", queries), ("qrels", qrels)):
+            tables.write(name, columns, folder / f"{name}.parquet")
+            rows[name] = len(columns["query_id"])
+    files = {f"{name}.parquet": {"rows": n, "sha256": _sha256(folder / f"{name}.parquet")} for name, n in rows.items()}
+    return Collected(files, {split: len(queries) for split, queries in sorted(by_split.items())})
+
+
+def _with_a_positive(texts: dict[str, readers.Text], useful: set[str]) -> list[readers.Text]:
+    """The queries that are `useful`. Raises StudyError if there are none."""
+    kept = [text for text in texts.values() if text.id in useful]
+    if not kept:
+        raise StudyError("no query of the collection has a positive judgment")
+    if len(kept) < len(texts):
+        example, n = next(query for query in texts if query not in useful), len(texts) - len(kept)
+        log.info("%d of %d queries have no positive and are left out, e.g. %s", n, len(texts), example)
+    return kept
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 class Ids:
-    """The ids seen so far, as 8-byte hashes: names whose hash is new are new for certain."""
+    """Ids as 8-byte hashes: names whose hash is new are new for certain."""
 
     def __init__(self) -> None:
         self.parts: list[np.ndarray] = []
@@ -39,8 +89,8 @@ class Ids:
 
     def row(self, name: str) -> int | None:
         """The 0-based row of a name; None if it is not there."""
-        place = np.searchsorted(self.hashes, hash(name))
-        return int(self.rows[place]) if place < len(self.hashes) and self.hashes[place] == hash(name) else None
+        i = np.searchsorted(self.hashes, hash(name))
+        return int(self.rows[i]) if i < len(self.hashes) and self.hashes[i] == hash(name) else None
 
 
 def write_documents(texts: Iterable[readers.Text], path: Path, titles: str) -> tuple[int, Ids]:
@@ -48,10 +98,10 @@ def write_documents(texts: Iterable[readers.Text], path: Path, titles: str) -> t
 
     Raises StudyError for an id given twice, or a document without text.
     """
-    seen, number = Ids(), 0
+    ids, number = Ids(), 0
     with pq.ParquetWriter(path, schemas.SCHEMAS["documents"], compression="zstd", write_page_checksum=True) as out:
         for batch in batches(progress(texts, "collect documents", "document")):
-            seen.add([text.id for text in batch])
+            ids.add([text.id for text in batch])
             columns = {
                 "doc_id": [t.id for t in batch],
                 "title": [t.title for t in batch],
@@ -61,10 +111,10 @@ def write_documents(texts: Iterable[readers.Text], path: Path, titles: str) -> t
             number += len(batch)
     if not number:
         raise StudyError("the source has no documents: its corpus is empty")
-    seen.freeze()
-    if seen.twice():
-        _refuse_twice(path, seen.twice())
-    return number, seen
+    ids.freeze()
+    if ids.twice():
+        _refuse_twice(path, ids.twice())
+    return number, ids
 
 
 def body(document: readers.Text, titles: str) -> str:
@@ -125,25 +175,19 @@ def read_judgments(
 
 def read_queries(texts: Iterable[readers.Text]) -> dict[str, readers.Text]:
     """Queries by id. Raises StudyError for one given twice with another text."""
-    found: dict[str, readers.Text] = {}
+    by_id: dict[str, readers.Text] = {}
     for text in texts:
-        before = found.setdefault(text.id, text)
-        if before.text != text.text:
-            raise StudyError(f"{text.where}: query {text.id} is given twice, first at {before.where}")
-    return found
+        first = by_id.setdefault(text.id, text)
+        if first.text != text.text:
+            raise StudyError(f"{text.where}: query {text.id} is given twice, first at {first.where}")
+    return by_id
 
 
 def answered(qrels: dict[str, list]) -> dict[str, set[str]]:
     """By split, the queries with a positive: only those can be trained on or evaluated."""
-    found: dict[str, set[str]] = {}
+    by_split: dict[str, set[str]] = {}
     for split, query, positive in zip(qrels["split"], qrels["query_id"], qrels["positive"], strict=True):
-        some = found.setdefault(split, set())
+        queries = by_split.setdefault(split, set())
         if positive:
-            some.add(query)
-    return found
-
-
-def thresholds(value: str) -> dict[str, int]:
-    """A grade for all splits (under ""), or JSON {split: grade}, where the splits that it does not name take 1."""
-    found = json.loads(value)
-    return {"": 1, **found} if isinstance(found, dict) else {"": int(found)}
+            queries.add(query)
+    return by_split

@@ -1,14 +1,15 @@
 """Collections that the ir_datasets library knows."""
 
-import argparse
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from rankscale.collection import readers
-from rankscale.collection.base import Source
+from rankscale.collection.base import Source, SourceKind
+from rankscale.collection.options import CollectOptions
 from rankscale.core.errors import StudyError
 
 
-def from_ir_datasets(args: argparse.Namespace) -> Source:
+def read(options: CollectOptions, folder: Path) -> Source:
     """A data set of the ir_datasets library: documents of the id `path`, queries and qrels of `path/{split}`.
 
     Raises StudyError if the library or the data set is not there.
@@ -26,10 +27,12 @@ def from_ir_datasets(args: argparse.Namespace) -> Source:
         except KeyError:
             raise StudyError(f"collection.path: ir_datasets knows no {name}") from None
 
-    sets = {split: load(f"{args.path}/{split}") for split in args.splits}
-    for split, found in sets.items():
-        if not (found.has_queries() and found.has_qrels() and found.has_docs()):
-            raise StudyError(f"collection.splits: {args.path}/{split} of ir_datasets lacks documents, queries or qrels")
+    data_sets = {split: load(f"{options.path}/{split}") for split in options.splits}
+    for split, data_set in data_sets.items():
+        if not (data_set.has_queries() and data_set.has_qrels() and data_set.has_docs()):
+            raise StudyError(
+                f"collection.splits: {options.path}/{split} of ir_datasets lacks documents, queries or qrels"
+            )
 
     def texts(entries: Iterable, kind: str, where: str) -> Iterator[readers.Text]:
         for number, entry in enumerate(entries, 1):
@@ -40,13 +43,27 @@ def from_ir_datasets(args: argparse.Namespace) -> Source:
             yield readers.text(key, (title or "") if kind == "doc" else "", text, f"{where}, number {number}")
 
     def judged(split: str) -> Iterator[readers.Judgment]:
-        for number, entry in enumerate(sets[split].qrels_iter(), 1):
-            where = f"{args.path}/{split}, judgment {number}"
+        for number, entry in enumerate(data_sets[split].qrels_iter(), 1):
+            where = f"{options.path}/{split}, judgment {number}"
             yield readers.Judgment(entry.query_id, entry.doc_id, int(entry.relevance), where)
 
+    first = next(iter(data_sets.values()))
     return Source(
-        texts(next(iter(sets.values())).docs_iter(), "doc", f"{args.path}, documents"),
-        (q for s, found in sets.items() for q in texts(found.queries_iter(), "query", f"{args.path}/{s}, queries")),
-        {split: judged(split) for split in sets},
+        texts(first.docs_iter(), "doc", f"{options.path}, documents"),
+        (
+            query
+            for split, data_set in data_sets.items()
+            for query in texts(data_set.queries_iter(), "query", f"{options.path}/{split}, queries")
+        ),
+        {split: judged(split) for split in data_sets},
         {"ir_datasets": ir_datasets.__version__},
     )
+
+
+def splits(path: str) -> None:
+    """The library says what it has when it is asked."""
+
+
+IR_DATASETS = SourceKind(
+    "ir_datasets", str, "the id of its documents, such as beir/scifact", read, splits, option_names=("splits",)
+)

@@ -1,4 +1,10 @@
-"""Where the official files of MS MARCO passage and the TREC Deep Learning tracks lie, and their checksums."""
+"""MS MARCO passage and the TREC Deep Learning tracks: where the official files lie, and their checksums."""
+
+from pathlib import Path
+
+from rankscale.collection import readers
+from rankscale.collection.base import Source, SourceKind
+from rankscale.collection.options import CollectOptions
 
 MICROSOFT = "https://msmarco.z22.web.core.windows.net/msmarcoranking"
 NIST = "https://trec.nist.gov/data/deep"
@@ -30,3 +36,30 @@ JUDGMENTS = {
     "dl_2019": "2019qrels-pass.txt",
     "dl_2020": "2020qrels-pass.txt",
 }
+
+
+def read(options: CollectOptions, folder: Path) -> Source:
+    """MS MARCO passage with its train, dev and dev_small judgments, and those of TREC DL 2019 and 2020.
+
+    Raises StudyError if a file cannot be downloaded whole.
+    """
+    from rankscale.collection.download import fetch
+    from rankscale.core.cli import log
+
+    for name, (url, checksum) in FILES.items():
+        fetch(f"{url}/{name}", checksum, folder)
+    log.info("the official files are whole; their archives stay in %s", folder)
+    return Source(
+        readers.tsv_texts(Path(f"{folder}/{CORPUS}")),
+        (text for name in QUERIES for text in readers.tsv_texts(Path(f"{folder}/{name}"))),
+        {split: readers.judgments(folder / name) for split, name in JUDGMENTS.items()},
+        {"checksums": {name: checksum for name, (_, checksum) in FILES.items()}},
+    )
+
+
+def splits(path: None) -> set[str]:
+    """Those of the official judgments."""
+    return set(JUDGMENTS)
+
+
+MSMARCO_PASSAGE = SourceKind("msmarco-passage", type(None), "null", read, splits)

@@ -18,7 +18,6 @@ from rankscale.core.errors import StudyError
 # First words of header lines, as BEIR and T2Ranking write them; MS MARCO and TREC files have none.
 HEADERS = {"qid", "query-id", "query_id", "pid", "corpus-id", "doc_id", "docid", "docno", "_id", "id"}
 
-
 LARGEST_GRADE = 1000
 
 
@@ -81,12 +80,6 @@ def _refuse_outside(archive: Path, member: str) -> None:
         raise StudyError(f"{archive}: member {member} leads out of the archive")
 
 
-def beir_splits(place: Path) -> set[str]:
-    """The names of the splits that a BEIR folder or zip judges."""
-    names = members(place) if place.suffix == ".zip" else [f"qrels/{file.name}" for file in place.glob("qrels/*.tsv")]
-    return {Path(name).stem for name in names if name.endswith(".tsv") and "qrels/" in name}
-
-
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[IO[bytes]]:
     archive, _, member = str(path).partition("!")
@@ -131,14 +124,14 @@ def jsonl_texts(path: Path) -> Iterator[Text]:
             continue
         try:
             row = json.loads(line)
-            found = row["_id"], row.get("title") or "", row["text"]
+            fields = row["_id"], row.get("title") or "", row["text"]
         except (ValueError, RecursionError) as error:
             raise StudyError(f"{where}: is not JSON ({error})") from None
         except (KeyError, TypeError, AttributeError):
             raise StudyError(f"{where}: lacks _id or text") from None
-        if not all(isinstance(value, str) for value in found):
+        if not all(isinstance(value, str) for value in fields):
             raise StudyError(f"{where}: _id, title and text must be strings")
-        yield text(*found, where)
+        yield text(*fields, where)
 
 
 def text(key: str, title: str, body: str, where: str) -> Text:

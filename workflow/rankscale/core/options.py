@@ -2,13 +2,14 @@
 
     @dataclass(frozen=True)
     class SampleOptions:
-        hard: int = option(0, help="candidates per query from its mined list", least=0)
+        hard: int = option(0, help="candidates per query from its mined list")
 
 Imported by the Snakefile, so nothing heavy here.
 """
 
 import argparse
 import dataclasses
+import json
 import shlex
 import types
 import typing
@@ -34,20 +35,23 @@ def option(
     is never left out of a fingerprint by mistake.
     """
     metadata = {"help": help, "choices": choices, "read": read, "in_result": in_result}
-    if isinstance(default, list):
+    if isinstance(default, list | dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
 
 def add_options(parser: argparse._ActionsContainer, options: type) -> None:
-    """Add the options of a dataclass: a bare flag for a bool, several values for a list, one for anything else."""
+    """Add the options of a dataclass: a bare flag for a bool, several values for a list, one for anything else.
+
+    A bool that is true by default has a second flag, `--no-...`, that makes it false.
+    """
     hints = typing.get_type_hints(options)
     for field in dataclasses.fields(options):
         about, kind = field.metadata, _plain(hints[field.name])
         default, required = _default(field)
         kwargs: dict[str, Any] = {"help": about["help"], "default": default}
         if kind is bool:
-            kwargs["action"] = "store_true"
+            kwargs["action"] = argparse.BooleanOptionalAction if default else "store_true"
         else:
             kwargs |= {"required": required, "choices": about["choices"]}
             kwargs["type"] = about["read"] or (typing.get_args(kind)[0] if _is_list(kind) else kind)
@@ -62,11 +66,11 @@ def parsed(options: type[Options], args: argparse.Namespace) -> Options:
 
 
 def command_line(options: type, values: Mapping[str, Any], given: Collection[str] = ()) -> str:
-    """The values as words of a shell, in the order of the fields: nothing for None, false or an empty list.
+    """The values as words of a shell, in the order of the fields: nothing for None or an empty list, a mapping as JSON.
 
-    `given` are the fields that the shell text of the rule passes itself. Raises TypeError for a value that is no field,
-    for a field that is given twice, and for one without default that is missing: what a rule passes is never dropped in
-    silence.
+    Nothing for false either, but for a bool that is true by default. `given` are the fields that the shell text of the
+    rule passes itself. Raises TypeError for a value that is no field, for a field that is given twice, and for one
+    without default that is missing: what a rule passes is never dropped in silence.
     """
     fields = {field.name: field for field in dataclasses.fields(options)}
     unknown = sorted({*values, *given} - set(fields))
@@ -75,12 +79,14 @@ def command_line(options: type, values: Mapping[str, Any], given: Collection[str
     if unknown or missing or twice:
         raise TypeError(f"{options.__name__}: no fields: {unknown}; missing: {missing}; given twice: {twice}")
     words: list[str] = []
-    for name in fields:
+    for name, field in fields.items():
         value = values.get(name)
+        if value is False and field.default is True:
+            words.append(_flag(f"no_{name}"))
         if value is None or value is False or value == []:
             continue
         several = [] if value is True else value if isinstance(value, list | tuple) else [value]
-        words += [_flag(name), *map(str, several)]
+        words += [_flag(name), *(json.dumps(each) if isinstance(each, dict) else str(each) for each in several)]
     return shlex.join(words)
 
 

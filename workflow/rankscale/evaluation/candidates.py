@@ -1,16 +1,93 @@
 """Which documents an evaluated query's positive is scored against, and which a pooled retrieval searches."""
 
-import argparse
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rankscale.collection.qrels import positives_of
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.seeding import generator
-from rankscale.storage import tables
+from rankscale.evaluation.options import SampleOptions
+from rankscale.storage import schemas, tables
+
+
+class Sampled(NamedTuple):
+    """Columns of the table of candidates, and int64 the rows that a pooled retrieval searches, ascending."""
+
+    candidates: dict[str, list]
+    pool: np.ndarray | None
+
+
+def sample_candidates(collection: Path, mined: list[Path], options: SampleOptions, pooled: bool) -> Sampled:
+    """One row per split, kind of candidates and query; and, if `pooled`, the pool of retrieval.
+
+    `mined` are the tables of mined negatives, all shards. Raises StudyError where too few candidates can be had, or
+    the judgments do not fit the evaluation.
+    """
+    if not (options.hard or options.random):
+        raise StudyError("evaluation.candidates: neither hard nor random ones are asked for")
+    documents = tables.count(collection / "documents.parquet")
+    qrels = tables.read("qrels", collection / "qrels.parquet")
+    evaluated = evaluated_judgments(qrels, options.splits, options.train_split)
+    ids = pc.unique(evaluated["query_id"])
+    # A document that is relevant by any split's judgments is no candidate of its query.
+    positives = dict(zip(ids.to_pylist(), positives_of(qrels, ids), strict=True))
+    pool = random_pool(documents, positives, options.random_pool, options.seed)
+    lists = mined_lists(mined, ids) if options.hard or pooled else {}
+    log.info(
+        "fixing %d hard and %d random candidates for each of %d queries; random pool of %d documents",
+        options.hard,
+        options.random,
+        len(ids),
+        len(pool),
+    )
+    columns: dict[str, list] = {name: [] for name in schemas.SCHEMAS["candidates"].names}
+    # The first test set that the config names comes first, here and in all that follows: it is the headline.
+    for split in options.splits:
+        judged = evaluated.filter(pc.equal(evaluated["split"], split))
+        queries = pc.unique(judged["query_id"])
+        for query, own in zip(queries.to_pylist(), positives_of(judged, queries), strict=True):
+            for kind, rows in _drawn(query, lists, pool, options):
+                if len(np.intersect1d(rows, positives[query])):
+                    raise StudyError(f"{mined[0]}: a positive of query {query} stands among its mined negatives")
+                # The positive that is scored is the first in the collection's order; the others are no candidates.
+                for name, value in zip(columns, (split, kind, query, int(own.min()), rows), strict=True):
+                    columns[name].append(value)
+    searched = retrieval_pool(evaluated, lists, documents, options.pool_sample, options.seed) if pooled else None
+    return Sampled(columns, searched)
+
+
+def _drawn(
+    query: str, lists: dict[str, np.ndarray], pool: np.ndarray, options: SampleOptions
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Each kind of candidates that is asked for, and one query's."""
+    if options.hard:
+        yield "hard", draw_hard(lists.get(query, np.empty(0, np.int32)), options.hard, query, options.seed)
+    if options.random:
+        yield "random", draw_random(pool, options.random, query, options.seed)
+
+
+def evaluated_judgments(qrels: pa.Table, splits: list[str], train_split: str) -> pa.Table:
+    """The judgments of the splits to evaluate. Raises StudyError for a split without, or a query that is trained on."""
+    evaluated = qrels.filter(pc.is_in(qrels["split"], pa.array(splits)))
+    empty = sorted(set(splits) - set(evaluated["split"].to_pylist()))
+    if empty:
+        raise StudyError(f"collection.splits.test: the collection has no split {empty[0]} with a positive judgment")
+    refuse_overlap(qrels, train_split, evaluated)
+    return evaluated
+
+
+def random_pool(documents: int, positives: dict[str, np.ndarray], size: int, seed: int) -> np.ndarray:
+    """At most `size` rows int64, ascending, of documents that are positive for no evaluated query."""
+    free = np.setdiff1d(np.arange(documents), np.concatenate(list(positives.values())))
+    if size >= len(free):
+        return free
+    return np.sort(generator(seed, "pool").choice(free, size, replace=False))
 
 
 def draw_hard(mined: np.ndarray, n: int, query: str, seed: int) -> np.ndarray:
@@ -35,21 +112,23 @@ def draw_random(pool: np.ndarray, n: int, query: str, seed: int) -> np.ndarray:
 
 def mined_lists(shards: list[Path], ids: pa.Array) -> dict[str, np.ndarray]:
     """The mined rows int32 of the queries `ids`, documents that only fill a short list left out."""
-    found: dict[str, np.ndarray] = {}
-    for every in (part for path in shards for part in tables.scan("negatives", path, ["query_id", "rows", "mined"])):
-        part = every.filter(pc.is_in(every["query_id"], ids))
+    lists: dict[str, np.ndarray] = {}
+    for table in (part for path in shards for part in tables.scan("negatives", path, ["query_id", "rows", "mined"])):
+        part = table.filter(pc.is_in(table["query_id"], ids))
         rows = part["rows"].combine_chunks()
         values, offsets = rows.values.to_numpy(), rows.offsets.to_numpy()
         for query, start, n in zip(part["query_id"].to_pylist(), offsets[:-1], part["mined"].to_pylist(), strict=True):
-            found[query] = values[start : start + n].copy()
-    return found
+            lists[query] = values[start : start + n].copy()
+    return lists
 
 
-def retrieval_pool(args: argparse.Namespace, qrels: pa.Table, mined: dict[str, np.ndarray], documents: int) -> None:
-    """Write the rows that a pooled retrieval searches: all judged, all mined, and a seeded sample of the others."""
-    certain = np.unique(np.concatenate([qrels["row"].to_numpy(), *mined.values()]))
+def retrieval_pool(
+    evaluated: pa.Table, mined: dict[str, np.ndarray], documents: int, sample: int, seed: int
+) -> np.ndarray:
+    """The rows that a pooled retrieval searches: all judged, all mined, and a seeded sample of the others."""
+    certain = np.unique(np.concatenate([evaluated["row"].to_numpy(), *mined.values()]))
     others = np.setdiff1d(np.arange(documents), certain)
-    drawn = generator(args.seed, "retrieval").choice(others, min(args.pool_sample, len(others)), replace=False)
+    drawn = generator(seed, "retrieval").choice(others, min(sample, len(others)), replace=False)
     rows = np.sort(np.concatenate([certain, drawn]))
     log.info(
         "pooled retrieval among %d of %d documents: %d judged or mined, %d drawn",
@@ -58,7 +137,7 @@ def retrieval_pool(args: argparse.Namespace, qrels: pa.Table, mined: dict[str, n
         len(certain),
         len(drawn),
     )
-    tables.write("pool", {"row": rows}, args.pool)
+    return rows
 
 
 def refuse_overlap(qrels: pa.Table, train: str, evaluated: pa.Table) -> None:

@@ -1,5 +1,8 @@
 """What a query's scores come to: the loss, and how many candidates score above and like the positive; and the run."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,9 +30,13 @@ def observe(scores: np.ndarray, inverse_temperature: float = 1.0) -> tuple[np.nd
 
 
 class Contrast:
-    """One kind of candidates: the scores of each query's positive and candidates, gathered as documents come by."""
+    """One kind of candidates: the scores of each query's positive and candidates, gathered as documents come by.
 
-    def __init__(self, kind: str, part: pa.Table, place: pa.Array, queries: np.ndarray, documents: int) -> None:
+    `part`: the rows of the candidates table of one `kind`; `query_index` [n]: which of `queries` float32 [q, d] each
+    row is about; `documents`: how many there are. Raises StudyError for a table that cannot be.
+    """
+
+    def __init__(self, kind: str, part: pa.Table, query_index: pa.Array, queries: np.ndarray, documents: int) -> None:
         self.kind, self.part = kind, part
         rows = part["rows"].combine_chunks()
         self.width = _width(rows, part, documents)
@@ -42,7 +49,7 @@ class Contrast:
                 f"the candidates table has a document twice for query {query}, or its positive among its candidates; "
                 "delete it and run again"
             )
-        which = np.repeat(place.to_numpy(), 1 + self.width)
+        which = np.repeat(query_index.to_numpy(), 1 + self.width)
         self.pairs = PairScores(queries, which, self.rows.reshape(-1))
 
     def columns(self, inverse_temperature: float) -> dict[str, object]:
@@ -60,29 +67,94 @@ class Contrast:
         }
 
 
+class Evaluation:
+    """What one checkpoint is evaluated on, gathered as its documents' vectors come by: all contrasts, and the run.
+
+    `ids` string [q] are the evaluated queries, `queries` float32 [q, d] their vectors; `documents`: how many there are.
+    `searched` int64, ascending: the documents that the run searches, `depth` deep, on `device`; without it there is no
+    run. Raises StudyError for a table of candidates that cannot be.
+    """
+
+    def __init__(
+        self,
+        candidates: pa.Table,
+        ids: pa.Array,
+        queries: np.ndarray,
+        documents: int,
+        searched: np.ndarray | None = None,
+        depth: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        self.candidates, self.ids, self.searched = candidates, ids, searched
+        self.contrasts = []
+        for kind in pc.unique(candidates["candidates"]).to_pylist():
+            part = candidates.filter(pc.equal(candidates["candidates"], kind))
+            query_index = pc.index_in(part["query_id"].combine_chunks(), ids)
+            self.contrasts.append(Contrast(kind, part, query_index, queries, documents))
+        # Rows int64, ascending, of the documents whose vectors are needed.
+        self.needed = np.unique(np.concatenate([contrast.rows.reshape(-1) for contrast in self.contrasts]))
+        if searched is not None:
+            self.needed = np.union1d(self.needed, searched)
+            self.best = TopK(queries, min(depth, len(searched)), device)
+
+    def add(self, parts: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Take in all that is `needed`: parts of rows int64 [n], ascending, and their vectors float32 [n, d]."""
+        for rows, vectors in parts:
+            for contrast in self.contrasts:
+                contrast.pairs.add(rows, vectors)
+            if self.searched is not None:
+                every = len(self.searched) == len(self.needed)
+                inside = slice(None) if every else np.isin(rows, self.searched)
+                self.best.add(rows[inside], vectors[inside])
+
+    def observations(self, inverse_temperature: float) -> dict[str, pa.ChunkedArray]:
+        """The columns of the observations table beside the run's keys, one contrast after the other."""
+        parts = [pa.table(contrast.columns(inverse_temperature)) for contrast in self.contrasts]
+        table = pa.concat_tables(parts)
+        return dict(zip(table.column_names, table.columns, strict=True))
+
+    def run(self, document_ids: pa.Array) -> dict[str, object]:
+        """The columns of the runs table beside the run's keys."""
+        return run_columns(self.best, self.candidates, self.ids, document_ids)
+
+
+def evaluated_queries(candidates: pa.Table, tokenized: pa.Array, tokens: Path) -> tuple[pa.Array, np.ndarray]:
+    """The ids of the queries to evaluate, and their rows among the `tokenized`, which lie in the folder `tokens`.
+
+    Raises StudyError, naming it, for a query that is not among them.
+    """
+    ids = pc.unique(candidates["query_id"])
+    rows = pc.index_in(ids, tokenized)
+    if rows.null_count:
+        raise StudyError(f"{tokens}: no tokens for query {ids.filter(pc.is_null(rows))[0]}")
+    return ids, rows.to_numpy()
+
+
 def _width(rows: pa.ListArray, part: pa.Table, documents: int) -> int:
     """How many candidates each query has. Raises StudyError where they differ or name no document."""
     widths = pc.unique(pc.list_value_length(rows)).to_pylist()
     if len(widths) != 1 or not widths[0] or rows.values.null_count:
         raise StudyError(f"the candidates table has lists of {widths} candidates; delete it and run again")
     for values in (rows.values, part["positive"]):
-        ends = pc.min_max(values).as_py()
-        if ends["min"] < 0 or ends["max"] >= documents:
-            raise StudyError(f"the candidates table names row {ends} of {documents} documents; delete it and run again")
+        bounds = pc.min_max(values).as_py()
+        if bounds["min"] < 0 or bounds["max"] >= documents:
+            raise StudyError(
+                f"the candidates table names row {bounds} of {documents} documents; delete it and run again"
+            )
     return widths[0]
 
 
 def run_columns(best: TopK, candidates: pa.Table, ids: pa.Array, documents: pa.Array) -> dict[str, object]:
     """The columns of the run: each split's queries and their best documents, ties by document order."""
-    asked = candidates.group_by(["split", "query_id"], use_threads=False).aggregate([]).combine_chunks()
+    evaluated = candidates.group_by(["split", "query_id"], use_threads=False).aggregate([]).combine_chunks()
     scores, rows = best.result()
     k = int((rows[0] >= 0).sum())
-    some = pc.index_in(asked["query_id"].combine_chunks(), ids).to_numpy()
-    again = pa.array(np.repeat(np.arange(len(some)), k))
+    query_index = pc.index_in(evaluated["query_id"].combine_chunks(), ids).to_numpy()
+    repeated = pa.array(np.repeat(np.arange(len(query_index)), k))
     return {
-        "split": asked["split"].combine_chunks().dictionary_encode().take(again).cast(pa.string()),
-        "query_id": asked["query_id"].combine_chunks().dictionary_encode().take(again).cast(pa.string()),
-        "doc_id": documents.take(pa.array(rows[some, :k].reshape(-1))),
-        "score": scores[some, :k].reshape(-1),
-        "rank": np.tile(np.arange(1, k + 1, dtype=np.int32), len(some)),
+        "split": evaluated["split"].combine_chunks().dictionary_encode().take(repeated).cast(pa.string()),
+        "query_id": evaluated["query_id"].combine_chunks().dictionary_encode().take(repeated).cast(pa.string()),
+        "doc_id": documents.take(pa.array(rows[query_index, :k].reshape(-1))),
+        "score": scores[query_index, :k].reshape(-1),
+        "rank": np.tile(np.arange(1, k + 1, dtype=np.int32), len(query_index)),
     }

@@ -1,29 +1,70 @@
-"""The frozen encoders of the miner: TF-IDF with truncated SVD, or any transformer."""
+"""The frozen encoders of the miner: TF-IDF with truncated SVD, or any transformer; and one shard of their vectors."""
 
-import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
+from rankscale.core.progress import progress_bar
 from rankscale.models import bi_encoder, devices, encoding
 from rankscale.models.pretrained import load_pretrained
+from rankscale.search import vector_shards
+from rankscale.search.options import EncodeOptions
 from rankscale.storage import tables
+from rankscale.text.text_batches import KEYS, batches
 from rankscale.text.token_store import TokenStore
 from rankscale.text.tokenizers import ids_of, load, special_tokens_of
 
+BATCH = 50_000  # texts sorted by length together: hardly any padding is left, and memory stays small
 DIMENSION = 256
-
-
 SEED = 0
-
 
 Encoder = Callable[[str, list[str]], np.ndarray]  # documents or queries, their texts: vectors float32 [n, d]
 
 
-def lsa(args: argparse.Namespace) -> Encoder:
+def encode_shard(options: EncodeOptions, collection: Path, documents: Path, queries: Path) -> None:
+    """Write the vectors of shard `shard` of `shards`: a contiguous part of the documents and one of the queries.
+
+    Raises StudyError where there is no such shard, or it would be empty.
+    """
+    rows = {unit: shard_rows(collection, unit, options.shard, options.shards) for unit in KEYS}
+    first, last = rows["documents"]
+    log.info(
+        "encoding shard %d of %d (%d documents) with %s: hard negatives are searched among these vectors",
+        options.shard + 1,
+        options.shards,
+        last - first,
+        options.encoder,
+    )
+    encode = lsa(collection, options.threads) if options.encoder == "lsa" else transformer(options)
+    dimension = encode("queries", ["a"]).shape[1]
+    for unit, path in (("documents", documents), ("queries", queries)):
+        first, last = rows[unit]
+        with (
+            vector_shards.shard_writer(path, dimension) as write,
+            progress_bar(last - first, f"encode {unit}", "text") as bar,
+        ):
+            for ids, texts in batches(collection, unit, BATCH, rows[unit]):
+                write(ids, encode(unit, texts))
+                bar.update(len(texts))
+
+
+def shard_rows(collection: Path, unit: str, shard: int, shards: int) -> tuple[int, int]:
+    """From which row and up to which one the texts of a shard stand. Raises StudyError if it is empty or none."""
+    if not 0 <= shard < shards:
+        raise StudyError(f"--shard {shard}: is none of {shards} shards, which count from 0")
+    edges = np.linspace(0, tables.count(collection / f"{unit}.parquet"), shards + 1).astype(int)
+    first, last = int(edges[shard]), int(edges[shard + 1])
+    if first == last:
+        raise StudyError(f"miner.shards: {shards} shards are more than the collection has {unit}; take fewer")
+    return first, last
+
+
+def lsa(collection: Path, threads: int) -> Encoder:
     """Unit vectors [n, 256] by latent semantic analysis of the documents, all of which it holds in memory.
 
     Fitted on the documents alone; the queries, evaluated ones among them, are only projected.
@@ -32,39 +73,38 @@ def lsa(args: argparse.Namespace) -> Encoder:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize
 
-    known = args.collection / "documents.parquet"
-    documents = [t for part in tables.scan("documents", known, ["text"]) for t in part["text"].to_pylist()]
+    parts = tables.scan("documents", collection / "documents.parquet", ["text"])
+    documents = [text for part in parts for text in part["text"].to_pylist()]
     words = TfidfVectorizer(sublinear_tf=True, min_df=2, dtype=np.float32)
     try:
         counts = words.fit_transform(documents)
     except ValueError as error:
         raise StudyError(f"miner lsa: {error}; the collection is too small or has no words") from error
     svd = TruncatedSVD(min(DIMENSION, counts.shape[1] - 1), random_state=SEED)
-    with threadpool_limits(args.threads):
+    with threadpool_limits(threads):
         svd.fit(counts)
 
     def encode(_: str, texts: list[str]) -> np.ndarray:
-        with threadpool_limits(args.threads):
+        with threadpool_limits(threads):
             return normalize(svd.transform(words.transform(texts)))
 
     return encode
 
 
-def transformer(args: argparse.Namespace) -> Encoder:
+def transformer(options: EncodeOptions) -> Encoder:
     """Vectors [n, hidden] by a frozen transformer encoder."""
-
-    device = devices.set_up_device(args.device, args.threads)
-    tokenizer = load(args.encoder)
-    around = special_tokens_of(tokenizer)
-    model = bi_encoder.BiEncoder(load_pretrained(args.encoder), None, args.pooling).to(device)
-    prefix = {"documents": args.passage_prefix, "queries": args.query_prefix}
-    longest = {"documents": args.passage_length, "queries": args.query_length}
+    device = devices.set_up_device(options.device, options.threads)
+    tokenizer = load(options.encoder)
+    special = special_tokens_of(tokenizer)
+    model = bi_encoder.BiEncoder(load_pretrained(options.encoder), None, options.pooling).to(device)
+    prefix = {"documents": options.passage_prefix, "queries": options.query_prefix}
+    longest = {"documents": options.passage_length, "queries": options.query_length}
 
     def encode(unit: str, texts: list[str]) -> np.ndarray:
         lists = ids_of(tokenizer, [prefix[unit] + text for text in texts])
-        tokens = TokenStore.of(pa.array(texts), lists, around, longest[unit])
-        with devices.autocast_to(args.precision, device):
-            made = encoding.encode(model, tokens, np.arange(len(texts)), device, f"encode {len(texts)} {unit}")
-        return made / np.linalg.norm(made, axis=1, keepdims=True) if args.normalize else made
+        tokens = TokenStore.of(pa.array(texts), lists, special, longest[unit])
+        with devices.autocast_to(options.precision, device):
+            vectors = encoding.encode(model, tokens, np.arange(len(texts)), device, f"encode {len(texts)} {unit}")
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if options.normalize else vectors
 
     return encode

@@ -8,7 +8,9 @@ import numpy as np
 
 from rankscale.core.errors import StudyError
 
-Found = tuple[int, np.ndarray, np.ndarray]  # where a block of queries begins, scores, places among the documents
+ScannedBlock = tuple[
+    int, np.ndarray, np.ndarray
+]  # where a block of queries begins, scores, indices among the documents
 
 BLOCK = 1024  # queries scanned together
 GPU_BLOCK = 256
@@ -38,37 +40,36 @@ class TopK:
     def add(self, rows: np.ndarray, documents: np.ndarray) -> None:
         """Take in documents [n, d] float16 or float32 with their rows [n]. Raises StudyError on overflow."""
         if len(rows):
-            rows, documents = self._new(rows.astype(np.int64), documents)
+            rows, documents = self._without_repeats(rows.astype(np.int64), documents)
         if not len(rows):
             return
-        scanned = self.scan(documents, self.queries, self.depth)
-        for start, scores, places in scanned:
-            if not np.isfinite(scores).all() or places.min() < 0:  # FAISS finds no place for minus infinity
+        for start, scores, indices in self.scan(documents, self.queries, self.depth):
+            if not np.isfinite(scores).all() or indices.min() < 0:  # FAISS gives no index to minus infinity
                 raise StudyError("a score is not finite: the vectors are too large for an inner product")
-            mine = self.packed[start : start + len(scores)]
-            both = np.concatenate([mine, pack(scores, rows[places])], axis=1)
+            best = self.packed[start : start + len(scores)]
+            both = np.concatenate([best, pack(scores, rows[indices])], axis=1)
             both.sort(axis=1)
-            mine[:] = both[:, : self.depth]
+            best[:] = both[:, : self.depth]
 
-    def _new(self, rows: np.ndarray, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What was never seen before; the rest is remembered as repetitions of the first."""
+    def _without_repeats(self, rows: np.ndarray, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The vectors that are new; the rest is remembered as repetitions of the first."""
         keys, first, which = np.unique(hashes(documents), return_index=True, return_inverse=True)
         heads = rows[first]
-        place = np.searchsorted(self.keys, keys)
-        known = place < len(self.keys)
-        known[known] = self.keys[place[known]] == keys[known]
-        heads[known] = self.heads[place[known]]
-        again = heads[which] != rows
-        if again.any():
+        index = np.searchsorted(self.keys, keys)
+        old = index < len(self.keys)
+        old[old] = self.keys[index[old]] == keys[old]
+        heads[old] = self.heads[index[old]]
+        repeated = heads[which] != rows
+        if repeated.any():
             self.groups = None
-            self.repeats.append(np.column_stack([heads[which[again]], rows[again]]))
-        self.keys = np.concatenate([self.keys, keys[~known]])
+            self.repeats.append(np.column_stack([heads[which[repeated]], rows[repeated]]))
+        self.keys = np.concatenate([self.keys, keys[~old]])
         order = np.argsort(self.keys, kind="stable")
         self.keys = self.keys[order]
-        self.heads = np.concatenate([self.heads, heads[~known]])[order]
-        if not again.any():
+        self.heads = np.concatenate([self.heads, heads[~old]])[order]
+        if not repeated.any():
             return rows, documents
-        fresh = np.sort(first[~known])
+        fresh = np.sort(first[~old])
         return rows[fresh], documents[fresh]
 
     def result(self, part: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
@@ -76,12 +77,12 @@ class TopK:
         packed = self.packed[part]
         if self.repeats:
             heads, groups = self._groups()
-            found = np.isin(packed & LOW, heads)
+            repeated = np.isin(packed & LOW, heads)
             packed = packed.copy()
-            for i in np.flatnonzero(found.any(1)):
+            for i in np.flatnonzero(repeated.any(1)):
                 # Each stands where its first stands, as often as it was repeated.
-                more = [(at & ~LOW) | groups[at & LOW][: self.depth] for at in packed[i, found[i]].tolist()]
-                packed[i] = np.sort(np.concatenate([packed[i], *more]))[: self.depth]
+                copies = [(p & ~LOW) | groups[p & LOW][: self.depth] for p in packed[i, repeated[i]].tolist()]
+                packed[i] = np.sort(np.concatenate([packed[i], *copies]))[: self.depth]
         return unpack(packed)
 
     def _groups(self) -> tuple[np.ndarray, dict[int, np.ndarray]]:
@@ -110,13 +111,13 @@ class PairScores:
 
     def add(self, rows: np.ndarray, documents: np.ndarray) -> None:
         """Score what falls on `rows` int64 [n], ascending, whose vectors are `documents` [n, d]."""
-        place = np.searchsorted(rows, self.rows)
-        here = place < len(rows)
-        here[here] = rows[place[here]] == self.rows[here]
-        for some in np.array_split(np.flatnonzero(here), max(1, int(here.sum()) // PAIRS)):
-            asked, given = self.queries[self.which[some]], documents[place[some]]
-            products = np.einsum("pd,pd->p", asked.astype(np.float64), given.astype(np.float64))
-            self.scores[self.order[some]] = products
+        index = np.searchsorted(rows, self.rows)
+        here = index < len(rows)
+        here[here] = rows[index[here]] == self.rows[here]
+        for chunk in np.array_split(np.flatnonzero(here), max(1, int(here.sum()) // PAIRS)):
+            pair_queries, pair_documents = self.queries[self.which[chunk]], documents[index[chunk]]
+            products = np.einsum("pd,pd->p", pair_queries.astype(np.float64), pair_documents.astype(np.float64))
+            self.scores[self.order[chunk]] = products
 
 
 def pack(scores: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -152,24 +153,24 @@ def hashes(vectors: np.ndarray) -> np.ndarray:
     return out
 
 
-def _scan_faiss(documents: np.ndarray, queries: np.ndarray, depth: int) -> Iterator[Found]:
+def _scan_faiss(documents: np.ndarray, queries: np.ndarray, depth: int) -> Iterator[ScannedBlock]:
     """By FAISS on the processor, in single precision."""
     import faiss
 
     documents = np.ascontiguousarray(documents, np.float32)
     most = min(depth + MARGIN, len(documents))
     for start in range(0, len(queries), BLOCK):
-        some = queries[start : start + BLOCK]
-        scores, places = faiss.knn(some, documents, most, metric=faiss.METRIC_INNER_PRODUCT)
+        block = queries[start : start + BLOCK]
+        scores, indices = faiss.knn(block, documents, most, metric=faiss.METRIC_INNER_PRODUCT)
         if most > depth:
             # Where a tie reaches past what was kept, which of the tied were kept is chance: rank them all.
             for i in np.flatnonzero(scores[:, -1] == scores[:, depth - 1]):
-                ranked = np.sort(pack(documents @ some[i], np.arange(len(documents))))[:most]
-                scores[i], places[i] = unpack(ranked)
-        yield start, scores, places
+                ranked = np.sort(pack(documents @ block[i], np.arange(len(documents))))[:most]
+                scores[i], indices[i] = unpack(ranked)
+        yield start, scores, indices
 
 
-def _scan_gpu(documents: np.ndarray, queries: np.ndarray, depth: int, device: str) -> Iterator[Found]:
+def _scan_gpu(documents: np.ndarray, queries: np.ndarray, depth: int, device: str) -> Iterator[ScannedBlock]:
     """By a 16-bit product on a GPU, and in single precision for what that keeps (FAISS's GPU index ends at 2,048).
 
     How much rounding to 16 bits can change is bounded; a query whose best documents that bound leaves in doubt is
@@ -187,15 +188,15 @@ def _scan_gpu(documents: np.ndarray, queries: np.ndarray, depth: int, device: st
     doubt = 3 * 2.0**-11 + (d + 2 * math.sqrt(d)) * 2.0**-24
     most = min(depth + depth // 4 + 64, n)
     for start in range(0, len(queries), GPU_BLOCK):
-        some = torch.from_numpy(queries[start : start + GPU_BLOCK]).to(device)
-        lengths = torch.linalg.vector_norm(some, dim=1, keepdim=True).clamp_min(2.0**-60)
+        block = torch.from_numpy(queries[start : start + GPU_BLOCK]).to(device)
+        lengths = torch.linalg.vector_norm(block, dim=1, keepdim=True).clamp_min(2.0**-60)
         scale = torch.exp2(-torch.ceil(torch.log2(lengths)))
-        rough, places = torch.topk((some * scale).half() @ half.T, most, dim=1)
-        exact = torch.stack([full[p].float() @ q for q, p in zip(some, places, strict=True)])
+        rough, indices = torch.topk((block * scale).half() @ half.T, most, dim=1)
+        exact = torch.stack([full[i].float() @ q for q, i in zip(block, indices, strict=True)])
         worst = exact.topk(min(depth, n), dim=1).values[:, -1:] * scale * shrink
-        unsure = (worst <= rough[:, -1:].float() + doubt)[:, 0] if most < n else torch.zeros(len(some), dtype=bool)
-        scores, places = exact.cpu().numpy(), places.cpu().numpy()
+        unsure = (worst <= rough[:, -1:].float() + doubt)[:, 0] if most < n else torch.zeros(len(block), dtype=bool)
+        scores, indices = exact.cpu().numpy(), indices.cpu().numpy()
         for i in unsure.nonzero()[:, 0].tolist():
-            every = pack((full.float() @ some[i]).cpu().numpy(), np.arange(n))
-            scores[i], places[i] = unpack(np.sort(every)[:most])
-        yield start, scores, places
+            every = pack((full.float() @ block[i]).cpu().numpy(), np.arange(n))
+            scores[i], indices[i] = unpack(np.sort(every)[:most])
+        yield start, scores, indices

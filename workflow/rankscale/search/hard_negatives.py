@@ -62,9 +62,9 @@ def select(
     which = np.repeat(np.arange(len(rows)), [len(p) for p in positives])
     judged = np.concatenate(positives) if positives else np.empty(0, np.int64)
     hits = rows[which] == judged[:, None]
-    at, place = np.nonzero(hits)
-    drop[which[at], place] = True
-    counts["judged positive"] = len(at)
+    pair, rank_index = np.nonzero(hits)
+    drop[which[pair], rank_index] = True
+    counts["judged positive"] = len(pair)
     rank = np.cumsum(~drop, axis=1, dtype=np.int32)
     for name, wrong in (
         ("before the rank window", rank <= filters.range_min),
@@ -76,45 +76,45 @@ def select(
     keep = ~drop
     order = np.cumsum(keep, axis=1, dtype=np.int32) - 1
     keep &= order < top_k
-    found = NegativeLists(
+    lists = NegativeLists(
         np.full((len(rows), top_k), -1, np.int32), np.zeros((len(rows), top_k), np.float32), keep.sum(1, dtype=np.int32)
     )
     query, _ = np.nonzero(keep)
-    found.rows[query, order[keep]], found.scores[query, order[keep]] = rows[keep], scores[keep]
-    return found, counts
+    lists.rows[query, order[keep]], lists.scores[query, order[keep]] = rows[keep], scores[keep]
+    return lists, counts
 
 
 def draw_fill_documents(
-    names: list[str], seen: np.ndarray, need: np.ndarray, free: np.ndarray, seed: int, spare: int
+    names: list[str], ranked: np.ndarray, need: np.ndarray, free: np.ndarray, seed: int, spare: int
 ) -> list[np.ndarray]:
-    """For each query that lacks `need` documents, `spare` times as many rows of `free`, none of them in `seen` [q, k].
+    """For each query that lacks `need` documents, `spare` times as many rows of `free`, none in `ranked` [q, k].
 
     Seeded by the query's name, in the order drawn: a longer list begins as a shorter one. Fewer where there are no
     more.
     """
     drawn = []
-    for name, known, n in zip(names, seen, need, strict=True):
+    for name, own, n in zip(names, ranked, need, strict=True):
         random, most = generator(seed, "fill", name), spare * int(n)
         if not n or len(free) <= MANY:
             order = random.permutation(len(free)) if n else np.empty(0, np.int64)
         else:
             # Hardly any is drawn twice, and shuffling millions for each query would take days.
-            order = random.integers(len(free), size=2 * (most + len(known)))
+            order = random.integers(len(free), size=2 * (most + len(own)))
             order = order[np.sort(np.unique(order, return_index=True)[1])]
-        some = free[order]
-        drawn.append(some[~np.isin(some, known)][:most])
+        rows = free[order]
+        drawn.append(rows[~np.isin(rows, own)][:most])
     return drawn
 
 
 def fill_short_lists(
-    found: NegativeLists, drawn: list[np.ndarray], scores: np.ndarray, lowest: np.ndarray, filters: Filters
+    lists: NegativeLists, drawn: list[np.ndarray], scores: np.ndarray, lowest: np.ndarray, filters: Filters
 ) -> None:
     """Put drawn documents behind the mined ones, as far as they pass the filters; `scores` are all theirs in a row."""
     for i, (rows, own) in enumerate(zip(drawn, np.split(scores, np.cumsum([len(d) for d in drawn])[:-1]), strict=True)):
-        start, room = found.mined[i], found.rows.shape[1] - found.mined[i]
+        start, room = lists.mined[i], lists.rows.shape[1] - lists.mined[i]
         fine = np.flatnonzero(~filters.too_high(own[None], lowest[i : i + 1])[0])[:room]
-        found.rows[i, start : start + len(fine)] = rows[fine]
-        found.scores[i, start : start + len(fine)] = own[fine]
+        lists.rows[i, start : start + len(fine)] = rows[fine]
+        lists.scores[i, start : start + len(fine)] = own[fine]
 
 
 def refuse_short(names: list[str], lists: NegativeLists, filled: bool) -> None:

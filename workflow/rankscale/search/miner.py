@@ -1,8 +1,9 @@
 """Hard negatives of one shard of queries: exact search over all documents, in bounded memory."""
 
-import argparse
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,125 +13,170 @@ import pyarrow.parquet as pq
 from rankscale.collection.qrels import positives_of
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
-from rankscale.models import devices
 from rankscale.search import vector_shards
 from rankscale.search.exact_search import PairScores, TopK
 from rankscale.search.hard_negatives import (
     SPARE,
+    Filters,
     NegativeLists,
     draw_fill_documents,
     fill_short_lists,
     refuse_short,
     select,
 )
+from rankscale.search.options import MineOptions
 from rankscale.storage import schemas, tables
 
 STATE = 128 << 20  # bytes of running results: more queries than fit wait for another pass over the documents
-
-
 BLOCK = 1024  # queries whose lists are selected and written together
 
 
-def check_ids(shards: list[Path], collection: Path) -> None:
+class MiningData(NamedTuple):
+    """The vectors and judgments of one shard of queries, and the vectors of all documents.
+
+    `ids` string [q], `queries` float32 [q, d], `positives` int64 rows of each query's; `answers` int64, ascending: the
+    documents that are positive for any query; `documents`: how many there are, in the files `shards`.
+    """
+
+    ids: pa.Array
+    queries: np.ndarray
+    positives: list[np.ndarray]
+    answers: np.ndarray
+    documents: int
+    shards: list[Path]
+
+
+def read_mining_data(collection: Path, shards: list[Path], queries: Path) -> MiningData:
+    """What mining needs: the `shards` of document vectors in order, and one shard of query vectors.
+
+    Raises StudyError unless they are the collection's, and of one dimension.
+    """
+    ids, vectors = vector_shards.read_shard(queries)
+    collected = tables.read("queries", collection / "queries.parquet", ["query_id"])["query_id"]
+    if pc.index_in(ids, collected.combine_chunks()).null_count:
+        raise StudyError(f"{queries}: has a query that {collection}/queries.parquet lacks")
+    refuse_other_documents(shards, collection)
+    for path in shards:
+        dimension = vector_shards.shard_shape(path)[1]
+        if dimension != vectors.shape[1]:
+            raise StudyError(
+                f"{path}: its vectors have {dimension} dimensions, those of {queries} {vectors.shape[1]}; "
+                f"remake both with encode"
+            )
+    qrels = tables.read("qrels", collection / "qrels.parquet")
+    answers = np.unique(qrels["row"].filter(qrels["positive"]).to_numpy())
+    documents = tables.count(collection / "documents.parquet")
+    return MiningData(ids, vectors, positives_of(qrels, ids), answers, documents, shards)
+
+
+def refuse_other_documents(shards: list[Path], collection: Path) -> None:
     """Raise StudyError unless the shards hold the collection's documents, in order."""
-    start, known = 0, collection / "documents.parquet"
+    start, documents = 0, collection / "documents.parquet"
     for path in shards:
         rows, _ = vector_shards.shard_shape(path)
         with tables.reading(path):
             ids = pq.read_table(path, columns=["id"])["id"]
-        wanted = [t["doc_id"] for t in tables.scan("documents", known, ["doc_id"], (start, start + rows))]
-        if pa.chunked_array(wanted, pa.string()) != ids:
-            raise StudyError(f"{path}: its vectors and {known} name different documents; remake it with encode")
+        parts = [part["doc_id"] for part in tables.scan("documents", documents, ["doc_id"], (start, start + rows))]
+        if pa.chunked_array(parts, pa.string()) != ids:
+            raise StudyError(f"{path}: its vectors and {documents} name different documents; remake it with encode")
         start += rows
-    if start != tables.count(known):
-        raise StudyError(f"{known}: has {tables.count(known)} documents, the shards have vectors of {start}")
+    if start != tables.count(documents):
+        raise StudyError(f"{documents}: has {tables.count(documents)} documents, the shards have vectors of {start}")
+
+
+def filters_of(options: MineOptions) -> Filters:
+    """The filters that the options name. Raises StudyError if nothing is to be kept."""
+    if options.top_k < 1:
+        raise StudyError("miner.top_k: at least 1 negative is needed")
+    range_max = options.range_max or options.range_min + options.top_k
+    return Filters(options.range_min, range_max, options.absolute_margin, options.relative_margin, options.max_score)
 
 
 class Miner:
-    """The search for one shard of queries; each pass over the documents serves as many queries as memory holds."""
+    """The search for one shard of queries; each pass over the documents serves as many queries as memory holds.
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.args, self.filters = args, args.filters
-        self.device = devices.set_up_device(args.device, args.threads).type
-        self.names, self.queries = vector_shards.read_shard(args.queries)
-        known = tables.read("queries", args.collection / "queries.parquet", ["query_id"])["query_id"]
-        if pc.index_in(self.names, known.combine_chunks()).null_count:
-            raise StudyError(f"{args.queries}: has a query that {args.collection}/queries.parquet lacks")
-        check_ids(args.documents, args.collection)
-        for path in args.documents:
-            if (found := vector_shards.shard_shape(path)[1]) != self.queries.shape[1]:
-                raise StudyError(
-                    f"{path}: its vectors have {found} dimensions, those of {args.queries} {self.queries.shape[1]}; "
-                    f"remake both with encode"
-                )
-        qrels = tables.read("qrels", args.collection / "qrels.parquet")
-        self.positives = positives_of(qrels, self.names)
-        self.taken = np.unique(qrels["row"].filter(qrels["positive"]).to_numpy())
-        self.documents = tables.count(args.collection / "documents.parquet")
-        self.counts: dict[str, int] = {}
+    `left_out` counts documents by why they are no negatives, `filled` the lists that came out short and were filled.
+    `device` is what scores are computed on, `cpu` or `cuda`.
+    """
+
+    def __init__(self, data: MiningData, options: MineOptions, device: str) -> None:
+        self.data, self.options, self.device = data, options, device
+        self.filters = filters_of(options)
+        # How many of its nearest documents each query needs: some may be its positives.
+        self.depth = self.filters.range_max + max(map(len, data.positives), default=0)
+        self.left_out: Counter[str] = Counter()
         self.filled = 0
 
-    def passed(self, what: str, *takers: TopK | PairScores) -> None:
-        """Show every document to the takers, once."""
-        shards = progress(
-            vector_shards.vector_chunks(self.args.documents, vector_shards.PART), what, "part of the documents"
-        )
-        for rows, documents in shards:
-            for taker in takers:
-                taker.add(rows, documents)
+    def tables(self) -> Iterator[pa.Table]:
+        """Parts of the table of negatives, of all queries in order. Raises StudyError for a list that stays short."""
+        size = max(1, STATE // (8 * self.depth))
+        for start in range(0, len(self.data.ids), size):
+            for ids, lists in self._mine(slice(start, min(start + size, len(self.data.ids)))):
+                offsets = np.arange(0, lists.rows.size + 1, self.options.top_k, dtype=np.int32)
+                columns = [pa.ListArray.from_arrays(offsets, a.reshape(-1)) for a in (lists.rows, lists.scores)]
+                yield pa.table([ids, *columns, pa.array(lists.mined)], schema=schemas.SCHEMAS["negatives"])
 
-    def lists(self, start: int, stop: int) -> Iterator[tuple[pa.Array, NegativeLists]]:
-        """Ids and negatives of the queries from `start` to `stop`, some at a time; one pass over the documents."""
-        queries, positives = self.queries[start:stop], self.positives[start:stop]
-        best = TopK(queries, min(self.depth(), self.documents), self.device)
-        owner = np.repeat(np.arange(stop - start), [len(p) for p in positives])
-        judged = PairScores(queries, owner, np.concatenate(positives))
-        lowest = np.full(stop - start, np.inf, np.float32)
-        measured = self.filters.use_positives()
-        self.passed(f"mine queries {start} to {stop}", best, *([judged] if measured else []))
-        if measured:
-            np.minimum.at(lowest, owner, judged.scores)
-        for first in range(0, stop - start, BLOCK):
-            part = slice(first, min(first + BLOCK, stop - start))
-            scores, rows = best.result(part)
+    def _mine(self, chunk: slice) -> Iterator[tuple[pa.Array, NegativeLists]]:
+        """Ids and negatives of a chunk of the queries, a block at a time; one pass over the documents."""
+        queries, positives = self.data.queries[chunk], self.data.positives[chunk]
+        best, lowest = self._search(chunk)
+        for first in range(0, len(queries), BLOCK):
+            block = slice(first, min(first + BLOCK, len(queries)))
+            ids = self.data.ids[chunk][block]
+            scores, rows = best.result(block)
             # As deep as the query itself needs: another query's many positives must not change what this one sees.
-            own = self.filters.range_max + np.array([len(p) for p in positives[part]])
-            rows[np.arange(rows.shape[1]) >= own[:, None]] = -1
-            found, counts = select(rows, scores, positives[part], lowest[part], self.args.top_k, self.filters)
-            self.counts = {k: self.counts.get(k, 0) + n for k, n in counts.items()}
-            names = self.names[start:stop][part]
-            if self.args.short == "fill":
-                self.fill(names.to_pylist(), queries[part], found, rows, lowest[part])
-            refuse_short(names.to_pylist(), found, self.args.short == "fill")
-            yield names, found
+            own_depth = self.filters.range_max + np.array([len(p) for p in positives[block]])
+            rows[np.arange(rows.shape[1]) >= own_depth[:, None]] = -1
+            lists, counts = select(rows, scores, positives[block], lowest[block], self.options.top_k, self.filters)
+            self.left_out.update(counts)
+            names = ids.to_pylist()
+            if self.options.short == "fill":
+                self._fill(names, queries[block], lists, rows, lowest[block])
+            refuse_short(names, lists, self.options.short == "fill")
+            yield ids, lists
 
-    def fill(
-        self, names: list[str], queries: np.ndarray, found: NegativeLists, seen: np.ndarray, lowest: np.ndarray
+    def _search(self, chunk: slice) -> tuple[TopK, np.ndarray]:
+        """The nearest documents of a chunk of the queries, and float32 [q] the lowest score of each query's positives.
+
+        That is infinite where no filter asks for it.
+        """
+        queries, positives = self.data.queries[chunk], self.data.positives[chunk]
+        best = TopK(queries, min(self.depth, self.data.documents), self.device)
+        lowest = np.full(len(queries), np.inf, np.float32)
+        doing = f"mine queries {chunk.start} to {chunk.stop}"
+        if not self.filters.use_positives():
+            self._show_documents(doing, best)
+            return best, lowest
+        owner = np.repeat(np.arange(len(queries)), [len(p) for p in positives])
+        judged = PairScores(queries, owner, np.concatenate(positives))
+        self._show_documents(doing, best, judged)
+        np.minimum.at(lowest, owner, judged.scores)
+        return best, lowest
+
+    def _fill(
+        self, names: list[str], queries: np.ndarray, lists: NegativeLists, ranked: np.ndarray, lowest: np.ndarray
     ) -> None:
-        """Fill the lists that came out short with documents that are positive for no query, scored in another pass."""
-        need = found.rows.shape[1] - found.mined
+        """Fill the lists that came out short with documents that are positive for no query, scored in another pass.
+
+        `ranked` int64 [q, k] are the rows that each query's search found: none of them is drawn.
+        """
+        need = lists.rows.shape[1] - lists.mined
         if not need.any():
             return
         self.filled += int((need > 0).sum())
-        free = np.setdiff1d(np.arange(self.documents), self.taken)
+        free = np.setdiff1d(np.arange(self.data.documents), self.data.answers)
         for spare in SPARE:
-            drawn = draw_fill_documents(names, seen, need, free, self.args.seed, spare)
-            owner = np.repeat(np.arange(len(names)), [len(d) for d in drawn])
+            drawn = draw_fill_documents(names, ranked, need, free, self.options.seed, spare)
+            owner = np.repeat(np.arange(len(names)), [len(rows) for rows in drawn])
             pairs = PairScores(queries, owner, np.concatenate(drawn))
-            self.passed("score what lists are filled with", pairs)
-            fill_short_lists(found, drawn, pairs.scores, lowest, self.filters)
-            if (found.rows >= 0).all():
+            self._show_documents("score what lists are filled with", pairs)
+            fill_short_lists(lists, drawn, pairs.scores, lowest, self.filters)
+            if (lists.rows >= 0).all():
                 return
 
-    def depth(self) -> int:
-        """How many of its nearest documents each query needs: some may be its positives."""
-        return self.filters.range_max + max(map(len, self.positives), default=0)
-
-    def run(self) -> Iterator[pa.Table]:
-        """Parts of the table of negatives, of all queries."""
-        size = max(1, STATE // (8 * self.depth()))
-        for start in range(0, len(self.names), size):
-            for names, found in self.lists(start, min(start + size, len(self.names))):
-                offsets = np.arange(0, found.rows.size + 1, self.args.top_k, dtype=np.int32)
-                columns = [pa.ListArray.from_arrays(offsets, a.reshape(-1)) for a in (found.rows, found.scores)]
-                yield pa.table([names, *columns, pa.array(found.mined)], schema=schemas.SCHEMAS["negatives"])
+    def _show_documents(self, doing: str, *takers: TopK | PairScores) -> None:
+        """Show every document to the takers, once."""
+        chunks = vector_shards.vector_chunks(self.data.shards, vector_shards.PART)
+        for rows, documents in progress(chunks, doing, "part of the documents"):
+            for taker in takers:
+                taker.add(rows, documents)

@@ -29,8 +29,8 @@ def shard_writer(path: str | Path, dimension: int) -> Iterator[Callable[[pa.Arra
     """
     like = shard_schema(dimension)
     # Vectors hardly compress, and a dictionary of them costs more time than the disk does.
-    how = {"use_dictionary": False, "compression": {"id": "zstd", "vector.list.element": "none"}}
-    with tables.writer("vectors", path, like=like, **how) as append:
+    kwargs = {"use_dictionary": False, "compression": {"id": "zstd", "vector.list.element": "none"}}
+    with tables.writer("vectors", path, like=like, **kwargs) as append:
 
         def write(ids: pa.Array, vectors: np.ndarray) -> None:
             with np.errstate(over="ignore"):
@@ -39,8 +39,8 @@ def shard_writer(path: str | Path, dimension: int) -> Iterator[Callable[[pa.Arra
             if len(bad):
                 raise StudyError(f"{path}: the encoder gave a vector that is not finite for {ids[bad[0]]}")
             for start in range(0, len(half), ROWS):
-                some = half[start : start + ROWS]
-                lists = pa.FixedSizeListArray.from_arrays(some.reshape(-1), type=like.field("vector").type)
+                chunk = half[start : start + ROWS]
+                lists = pa.FixedSizeListArray.from_arrays(chunk.reshape(-1), type=like.field("vector").type)
                 append(pa.table([ids[start : start + ROWS], lists], schema=like))
 
         yield write
@@ -49,19 +49,19 @@ def shard_writer(path: str | Path, dimension: int) -> Iterator[Callable[[pa.Arra
 def shard_shape(path: str | Path) -> tuple[int, int]:
     """How many vectors a shard has, and their dimension. Raises StudyError if it is no whole shard."""
     with tables.reading(path):
-        found = pq.read_schema(path)
-    kind = found.field("vector").type if "vector" in found.names else None
+        schema = pq.read_schema(path)
+    kind = schema.field("vector").type if "vector" in schema.names else None
     if not isinstance(kind, pa.FixedSizeListType):
         raise StudyError(f"{path}: no fixed-size list column 'vector'; remake it with the encode stage")
     return tables.count(path), kind.list_size
 
 
 def read_shard(path: str | Path) -> tuple[pa.Array, np.ndarray]:
-    """ids and vectors float32 [n, dimension] of a whole shard. Raises StudyError as `shape` does."""
+    """ids and vectors float32 [n, dimension] of a whole shard. Raises StudyError as `shard_shape` does."""
     with tables.reading(path):
         ids = pq.read_table(path, columns=["id"])["id"].combine_chunks()
-    found = [part.copy() for _, part in vector_chunks([path], PART)]
-    return ids, np.concatenate(found) if found else np.empty((0, shard_shape(path)[1]), np.float32)
+    parts = [part.copy() for _, part in vector_chunks([path], PART)]
+    return ids, np.concatenate(parts) if parts else np.empty((0, shard_shape(path)[1]), np.float32)
 
 
 def vector_chunks(shards: Sequence[str | Path], size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -79,11 +79,11 @@ def vector_chunks(shards: Sequence[str | Path], size: int) -> Iterator[tuple[np.
             half = part["vector"].combine_chunks().flatten().to_numpy().reshape(-1, dimension)
             taken = 0
             while taken < len(half):
-                some = half[taken : taken + len(buffer) - filled]
-                here = buffer[filled : filled + len(some)]
-                here[:] = some
-                _refuse_holes(path, here)
-                taken, filled = taken + len(some), filled + len(some)
+                chunk = half[taken : taken + len(buffer) - filled]
+                target = buffer[filled : filled + len(chunk)]
+                target[:] = chunk
+                _refuse_holes(path, target)
+                taken, filled = taken + len(chunk), filled + len(chunk)
                 if filled == len(buffer):
                     yield np.arange(start, start + filled), buffer
                     start, filled = start + filled, 0

@@ -31,8 +31,8 @@ def fetch(model: str) -> dict[str, object]:
         snapshot_download(model, revision="main", allow_patterns=files)
     except HfHubHTTPError as error:
         status = getattr(error.response, "status_code", None)
-        why = "the hub has no such model, or does not show it to you" if status in (401, 403, 404) else str(error)
-        raise StudyError(f"{model}: {why.splitlines()[0]}") from None
+        reason = "the hub has no such model, or does not show it to you" if status in (401, 403, 404) else str(error)
+        raise StudyError(f"{model}: {reason.splitlines()[0]}") from None
     except HFValidationError:
         raise StudyError(f"{model!r} is no hub id (owner/name), nor a folder that is there") from None
     except OfflineModeIsEnabled:
@@ -49,15 +49,15 @@ def fetch(model: str) -> dict[str, object]:
 def main(args: argparse.Namespace) -> None:
     """Fetch, then say which revision came."""
     log.info("fetching %s", args.model)
-    made = fetch(args.model)
-    log.info("%d files of revision %s", len(made["files"]), made["revision"])
+    record = fetch(args.model)
+    log.info("%d files of revision %s", len(record["files"]), record["revision"])
     with atomic_files.whole(args.output) as beside:
-        beside.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+        beside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.command_parser("fetch", __doc__)
-    made.add_argument("--model", required=True, help="hub id")
-    made.add_argument("--output", type=Path, required=True, help="record of what was fetched")
-    return made
+    parser = cli.command_parser("fetch", __doc__)
+    parser.add_argument("--model", required=True, help="hub id")
+    parser.add_argument("--output", type=Path, required=True, help="record of what was fetched")
+    return parser

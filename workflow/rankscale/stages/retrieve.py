@@ -5,14 +5,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from rankscale.core import cli
 from rankscale.core.cli import log
-from rankscale.core.errors import StudyError
-from rankscale.evaluation.observations import Contrast, run_columns
-from rankscale.search.exact_search import TopK
+from rankscale.core.options import add_options, parsed
+from rankscale.evaluation.observations import Evaluation, evaluated_queries
+from rankscale.evaluation.options import RetrieveOptions
 from rankscale.search.vector_shards import PART
 from rankscale.storage import tables
 from rankscale.storage.schemas import SCHEMAS
@@ -23,66 +21,55 @@ def main(args: argparse.Namespace) -> None:
     from rankscale.models import checkpoints, devices, encoding
     from rankscale.text.token_store import TokenStore
 
-    device = devices.set_up_device(args.device, args.threads)
+    options = parsed(RetrieveOptions, args)
+    device = devices.set_up_device(options.device, options.threads)
     model, facts = checkpoints.load_checkpoint(args.checkpoint)
-    keys = {k: facts[k] for k in ("model", "train_queries", "seed", "step")}
+    keys = {key: facts[key] for key in ("model", "train_queries", "seed", "step")}
     if facts["status"] != "finished":
-        log.warning(
-            "%s on %s queries, seed %s: %s after step %s, nothing to evaluate; its tables stay empty",
-            *(keys["model"], keys["train_queries"], keys["seed"], facts["status"], keys["step"]),
-        )
-        for name, path in (("observations", args.observations), ("runs", args.run)):
-            if path:
-                tables.write(name, SCHEMAS[name].empty_table(), path)
+        write_empty_tables(args, keys, facts["status"])
         return
     queries = TokenStore.read(args.tokens, "queries", facts["query_length"])
     documents = TokenStore.read(args.tokens, "documents", facts["passage_length"])
     candidates = tables.read("candidates", args.candidates)
-    ids = pc.unique(candidates["query_id"])
-    some = pc.index_in(ids, queries.ids)
-    if some.null_count:
-        raise StudyError(f"{args.tokens}: no tokens for query {ids.filter(pc.is_null(some))[0]}")
+    ids, rows = evaluated_queries(candidates, queries.ids, args.tokens)
     model = model.to(device)
-    exact = partial(devices.autocast_to, args.precision, device)
-    asked = encoding.encode(model, queries, some.to_numpy(), device, "encode queries", exact)
-    contrasts = []
-    for kind in pc.unique(candidates["candidates"]).to_pylist():
-        part = candidates.filter(pc.equal(candidates["candidates"], kind))
-        place = pc.index_in(part["query_id"].combine_chunks(), ids)
-        contrasts.append(Contrast(kind, part, place, asked, len(documents)))
-    needed = np.unique(np.concatenate([contrast.rows.reshape(-1) for contrast in contrasts]))
-    searched = None
-    if args.run:
-        searched = tables.read("pool", args.pool)["row"].to_numpy() if args.pool else np.arange(len(documents))
-        needed = np.union1d(needed, searched)
-        best = TopK(asked, min(args.top_k, len(searched)), device.type)
+    precision = partial(devices.autocast_to, options.precision, device)
+    vectors = encoding.encode(model, queries, rows, device, "encode queries", precision)
+    searched = searched_rows(args.pool, len(documents)) if args.run else None
+    evaluation = Evaluation(candidates, ids, vectors, len(documents), searched, options.top_k, device.type)
+    needed = evaluation.needed
     log.info("%s/%s/%s step %s: encoding %d queries and %d passages, each once", *keys.values(), len(ids), len(needed))
-    for rows, vectors in encoding.encode_in_chunks(model, documents, needed, device, "encode passages", exact, PART):
-        for contrast in contrasts:
-            contrast.pairs.add(rows, vectors)
-        if searched is not None:
-            inside = slice(None) if len(searched) == len(needed) else np.isin(rows, searched)
-            best.add(rows[inside], vectors[inside])
-    columns = [contrast.columns(facts["inverse_temperature"]) for contrast in contrasts]
-    joined = pa.concat_tables([pa.table(made) for made in columns])
-    tables.write(
-        "observations", {**keys, **dict(zip(joined.column_names, joined.columns, strict=True))}, args.observations
-    )
+    evaluation.add(encoding.encode_in_chunks(model, documents, needed, device, "encode passages", precision, PART))
+    observations = evaluation.observations(facts["inverse_temperature"])
+    tables.write("observations", {**keys, **observations}, args.observations)
     if args.run:
-        tables.write("runs", {**keys, **run_columns(best, candidates, ids, documents.ids)}, args.run)
+        tables.write("runs", {**keys, **evaluation.run(documents.ids)}, args.run)
+
+
+def searched_rows(pool: Path | None, documents: int) -> np.ndarray:
+    """The rows that the run searches: those of the pool, or all."""
+    return tables.read("pool", pool)["row"].to_numpy() if pool else np.arange(documents)
+
+
+def write_empty_tables(args: argparse.Namespace, keys: dict[str, object], status: str) -> None:
+    """A run that did not finish has nothing to evaluate, but its tables are there."""
+    log.warning(
+        "%s on %s queries, seed %s: %s after step %s, nothing to evaluate; its tables stay empty",
+        *(keys["model"], keys["train_queries"], keys["seed"], status, keys["step"]),
+    )
+    for name, path in (("observations", args.observations), ("runs", args.run)):
+        if path:
+            tables.write(name, SCHEMAS[name].empty_table(), path)
 
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.command_parser("retrieve", __doc__)
-    made.add_argument("--checkpoint", type=Path, required=True)
-    made.add_argument("--tokens", type=Path, required=True, help="folder of token ids")
-    made.add_argument("--candidates", type=Path, required=True)
-    made.add_argument("--top-k", type=int, default=1000, help="depth of the run")
-    made.add_argument("--pool", type=Path, help="rows that the run searches; without it the whole collection")
-    made.add_argument("--device", default="auto")
-    made.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help="of the encoder's products")
-    made.add_argument("--threads", type=int, default=1, help="of torch; another number gives other rounding")
-    made.add_argument("--observations", type=Path, required=True, help="output")
-    made.add_argument("--run", type=Path, help="output: the full-collection run")
-    return made
+    parser = cli.command_parser("retrieve", __doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--tokens", type=Path, required=True, help="folder of token ids")
+    parser.add_argument("--candidates", type=Path, required=True)
+    parser.add_argument("--pool", type=Path, help="rows that the run searches; without it the whole collection")
+    add_options(parser, RetrieveOptions)
+    parser.add_argument("--observations", type=Path, required=True, help="output")
+    parser.add_argument("--run", type=Path, help="output: the full-collection run")
+    return parser

@@ -14,8 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 
-from rankscale.collection.msmarco import JUDGMENTS
-from rankscale.collection.readers import beir_splits
+from rankscale.collection.sources import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.paths import PACKAGE, WORKFLOW
 from rankscale.study.grid import snapshot_sizes
@@ -147,39 +146,23 @@ def _refuse_source(study: dict[str, Any]) -> None:
         raise StudyError(
             f"collection.splits: {splits['train']} is to be trained on and tested; test needs other queries"
         )
-    fits, wanted = {
-        "docstrings": (type(None), "null"),
-        "msmarco-passage": (type(None), "null"),
-        "beir": (str, "a folder or zip"),
-        "tsv": (dict, "a mapping of corpus, queries and qrels"),
-        "ir_datasets": (str, "the id of its documents, such as beir/scifact"),
-    }[source]
-    if not isinstance(path, fits):
-        raise StudyError(f"collection.path: {_short(path)} does not fit source {source}; it takes {wanted}")
-    files = {"": path} if source == "beir" else {}
-    if source == "tsv":
-        files = {".corpus": path["corpus"]}
-        files |= {f".{kind}.{split}": f for kind in ("queries", "qrels") for split, f in path[kind].items()}
-    for key, file in files.items():
+    kind = source_kind(source)
+    if not isinstance(path, kind.path_type):
+        raise StudyError(f"collection.path: {_short(path)} does not fit source {source}; it takes {kind.path_words}")
+    for key, file in kind.files(path):
         if not Path(file.partition("!")[0]).exists():
             raise StudyError(f"collection.path{key}: {file}: there is no such file or folder")
-    known = {"train", "dev", "test"}
-    if source == "tsv":
-        known = set(path["qrels"])
-    elif source == "beir":
-        known = beir_splits(Path(path))
-    elif source == "msmarco-passage":
-        known = set(JUDGMENTS)
-    elif source == "ir_datasets":  # the library says what it has when it is asked
-        known = {splits["train"], *splits["test"]}
+    judged = kind.splits(path)
+    if judged is None:  # what the library has shows when it is read
+        judged = {splits["train"], *splits["test"]}
     grades = collection["positive_grade"]
     for split in grades if isinstance(grades, dict) else ():
-        if split not in known:
+        if split not in judged:
             raise StudyError(f"collection.positive_grade: the collection has no split {split}")
     for split in (splits["train"], *splits["test"]):
-        if split not in known:
+        if split not in judged:
             raise StudyError(
-                f"collection.splits: the collection has no split {split}; it has {', '.join(sorted(known))}"
+                f"collection.splits: the collection has no split {split}; it has {', '.join(sorted(judged))}"
             )
 
 

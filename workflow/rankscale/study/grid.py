@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rankscale.collection.sources import source_kind
 from rankscale.study.layout import BASE, FINAL, Layout, RunId
 
 
@@ -88,14 +89,9 @@ def pool_sample(study: dict[str, Any]) -> int | None:
 
 def source_files(study: dict[str, Any]) -> list[str]:
     """The local files that the collection is read from: a change in one makes it anew."""
-    path = study["collection"]["path"] if study["collection"]["source"] in ("beir", "tsv") else None
-    if isinstance(path, dict):
-        return sorted(
-            {p.partition("!")[0] for p in (path["corpus"], *path["queries"].values(), *path["qrels"].values())}
-        )
-    if path is None or not Path(path).is_dir():
-        return [] if path is None else [path]
-    return [f"{path}/corpus.jsonl", f"{path}/queries.jsonl", *sorted(map(str, Path(path).glob("qrels/*.tsv")))]
+    collection = study["collection"]
+    files = source_kind(collection["source"]).files(collection["path"])
+    return sorted({file.partition("!")[0] for _, file in files})
 
 
 def local_files(place: str) -> list[str]:
