@@ -15,12 +15,11 @@ rule collect:
         study=NAME,
     params:
         recipe=stage_versions.COLLECT,
-        options=collection_arguments(),
-        settings=settings(f"{COLLECTION}/manifest.json"),
+        options=stage_arguments.collect(STUDY),
     message:
         f"Collecting {COLLECTION}: documents, queries and judgments for every later stage"
     shell:
-        "{resources.launcher} collect {params.options} {params.settings} --study {resources.study} --log {log} "
+        "{resources.launcher} collect {params.options} --study {resources.study} --log {log} "
         f"--output {LAYOUT.shared}"
 
 
@@ -63,4 +62,4 @@ rule fetch:
     message:
         "Fetching {params.model} from the hub, so that later stages need no internet"
     shell:
-        "{resources.launcher} fetch --model {params.model} --log {log} --output {output}"
+        "{resources.launcher} fetch --model {params.model:q} --log {log} --output {output}"

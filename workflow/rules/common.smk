@@ -8,13 +8,11 @@ import time
 from rankscale.core import stage_versions
 from rankscale.core.errors import StudyError
 from rankscale.core.options import command_line
-from rankscale.study import environment, failed_jobs, grid, sharing
+from rankscale.study import environment, failed_jobs, grid, sharing, stage_arguments
 from rankscale.study.code_digest import code_digest
 from rankscale.study.config import check_config
 from rankscale.study.config_file import load_config_file
 from rankscale.study.layout import BASE, FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout
-from rankscale.study.stage_arguments import training_options
-from rankscale.training.options import TrainOptions
 
 # A DAG of 20,000 jobs is millions of objects that stay: looking for garbage among them takes an eighth of the time.
 gc.set_threshold(1_000_000, 20, 100)
@@ -23,7 +21,7 @@ try:
     for place in workflow.configfiles:
         load_config_file(Path(place))  # Snakemake took the last of two equal keys
     STUDY = check_config(config)
-    sharing.refuse_clashes(STUDY, Path(RESULTS))
+    sharing.refuse_clashes(STUDY, Layout.of(STUDY))
     environment.refuse_unwritable(Path(RESULTS))
 except StudyError as error:
     raise WorkflowError(f"{' '.join(map(str, workflow.configfiles))}: {error}") from None
@@ -74,36 +72,6 @@ wildcard_constraints:
     place="|".join(map(re.escape, FETCHED)) or "none",
 
 
-def flags(options):
-    """Options as a command line: none for null or false, a bare flag for true, several values for a list."""
-    words = []
-    for key, value in options.items():
-        if value is None or value is False or value == []:
-            continue
-        values = [] if value is True else value if isinstance(value, list) else [value]
-        words += [f"--{key.replace('_', '-')}", *map(str, values)]
-    return shlex.join(words)
-
-
-def collection_arguments():
-    """Where the collection comes from, and how it is read."""
-    chosen = STUDY["collection"]
-    keys = ["source", "titles"]
-    if chosen["source"] == "docstrings":
-        keys += ["seed", "test_queries", "dev_queries", "sample"]
-    path = chosen["path"]
-    place = {"files": json.dumps(path)} if isinstance(path, dict) else {"path": path}
-    if chosen["source"] == "ir_datasets":
-        place["splits"] = [chosen["splits"]["train"], *chosen["splits"]["test"]]
-    grade = json.dumps(chosen["positive_grade"])
-    return flags({**{k: chosen[k] for k in keys}, "positive_grade": grade, **place})
-
-
-def settings(manifest):
-    """What a manifest of something shared keeps, to be compared when another study names the same folder."""
-    return flags({"settings": json.dumps(sharing.shared_settings(STUDY)[manifest], sort_keys=True)})
-
-
 def tokens_of(wildcards):
     """The token ids that a model reads."""
     folder, _ = grid.tokenizer_of(STUDY, MODELS[wildcards.model])
@@ -112,12 +80,7 @@ def tokens_of(wildcards):
 
 def tokenizer_arguments(wildcards):
     """A tokenizer's source, or the size of the vocabulary to train, and what its manifest keeps."""
-    source = TOKENIZERS.get(wildcards.tokenizer)
-    if source:
-        kept = json.dumps({"tokenizer": source})
-        return flags({"tokenizer": source, "settings": kept})
-    chosen = flags({"vocabulary": STUDY["tokenizer"]["vocabulary"], "split": STUDY["collection"]["splits"]["train"]})
-    return f"{chosen} {settings(f'{COLLECTION}/tokens/{wildcards.tokenizer}/manifest.json')}"
+    return stage_arguments.tokenize(STUDY, wildcards.tokenizer, TOKENIZERS.get(wildcards.tokenizer))
 
 
 def tokenizer_files(wildcards):
@@ -131,11 +94,8 @@ def checkpoint_files(wildcards):
 
 
 def training_arguments(wildcards):
-    """The model and the recipe of one run; what is named here stands in the rule's shell text."""
-    run = {"model", "train_queries", "seed", "snapshots"}
-    paths = {"collection", "tokens", "mined", "scratch", "output"}
-    machine = {"device", "save_seconds"}
-    return command_line(TrainOptions, training_options(STUDY, wildcards.model), given=run | paths | machine)
+    """The model and the recipe of one run."""
+    return stage_arguments.train(STUDY, wildcards.model)
 
 
 def checkpoints(wildcards):

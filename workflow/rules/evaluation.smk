@@ -34,16 +34,7 @@ rule sample:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.sample"),
-        options=flags(
-            {
-                **EVALUATION["candidates"],
-                "random_pool": EVALUATION["random_pool"],
-                "seed": EVALUATION["seed"],
-                "splits": SPLITS,
-                "train_split": STUDY["collection"]["splits"]["train"],
-                "pool_sample": POOLED,
-            }
-        ),
+        options=stage_arguments.sample(STUDY),
     message:
         "Fixing the candidates that every checkpoint is scored on"
     shell:
@@ -74,7 +65,7 @@ rule retrieve:
         device=DEVICE,
     params:
         recipe=stage_versions.RETRIEVE,
-        options=flags({"top_k": DEPTH, "precision": EVALUATION["precision"], **MACHINE}),
+        options=stage_arguments.retrieve(STUDY),
     message:
         "Evaluating {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
         "step {wildcards.checkpoint}"

@@ -1,14 +1,6 @@
 # The frozen miner: vectors of all texts, and each query's nearest documents that are not its positives.
 
-from rankscale.core.options import command_line
-from rankscale.search.options import EncodeOptions
-
 SHARDS = range(STUDY["miner"]["shards"])
-ENCODING = (
-    *("encoder", "pooling", "normalize", "query_prefix", "passage_prefix", "query_length", "passage_length"),
-    "precision",
-)
-MINING = ("top_k", "range_min", "range_max", "absolute_margin", "relative_margin", "max_score", "short")
 
 
 rule encode:
@@ -29,7 +21,7 @@ rule encode:
         device=DEVICE,
     params:
         recipe=stage_versions.ENCODE,
-        options=command_line(EncodeOptions, {**{k: STUDY["miner"][k] for k in (*ENCODING, "shards")}, **MACHINE}),
+        options=stage_arguments.encode(STUDY),
     message:
         f"Encoding shard {{wildcards.shard}} of the collection with the miner {STUDY['miner']['encoder']}"
     shell:
@@ -59,12 +51,11 @@ rule mine:
         study=NAME,
     params:
         recipe=stage_versions.MINE,
-        options=flags({**{k: STUDY["miner"][k] for k in MINING}, **MACHINE}),
-        settings=settings(sharing.mined_settings(STUDY)),
+        options=stage_arguments.mine(STUDY),
     message:
         "Mining hard negatives for shard {wildcards.shard} of the queries by exact search"
     shell:
-        "{resources.launcher} mine {params.options} {params.settings} --study {resources.study} --log {log} "
+        "{resources.launcher} mine {params.options} --study {resources.study} --log {log} "
         "--device {resources.device} "
         f"--collection {LAYOUT.shared} "
         "--documents {input.documents} --queries {input.queries} --manifest {output.manifest} "

@@ -25,6 +25,7 @@ COLLECTED = ("documents", "queries", "qrels")
 
 def provenance(config: dict, manifest: Path, missing: list[dict]) -> dict[str, object]:
     """All of it, ready for JSON; `manifest` is the collection's, `missing` the runs that are in no table."""
+    layout = Layout.of(config, str(manifest.parents[2]))
     return {
         "rankscale": importlib.metadata.version("rankscale"),
         "commit": _git("rev-parse", "HEAD"),
@@ -35,14 +36,14 @@ def provenance(config: dict, manifest: Path, missing: list[dict]) -> dict[str, o
         "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
         "collection": json.loads(manifest.read_text(encoding="utf-8")),
         "checksums": {f"{name}.parquet": _sha256(manifest.parent / f"{name}.parquet") for name in COLLECTED},
-        "reused": reused(config, manifest.parent.parent),
+        "reused": reused(config, layout),
         "hardware": {
             "host": platform.node(),
             "machine": platform.machine(),
             "processor": _processor(),
             "system": platform.system(),
         },
-        **resource_usage.total_usage(logs(config, Layout.of(config, str(manifest.parents[2])), missing)),
+        **resource_usage.total_usage(logs(config, layout, missing)),
     }
 
 
@@ -77,16 +78,15 @@ def unfinished(run: dict) -> bool:
     return run["status"] == UNFINISHED
 
 
-def reused(config: dict, shared: Path) -> dict[str, str]:
+def reused(config: dict, layout: Layout) -> dict[str, str]:
     """Which shared folders another study made, and which one."""
-    found = {}
-    for name in sharing.shared_settings(config):
-        path = shared / name
+    makers = {}
+    for path in map(Path, sharing.shared_settings(config, layout)):
         if path.exists():
             maker = json.loads(path.read_text(encoding="utf-8"))["study"]
             if maker != config["study"]:
-                found[str(path.parent)] = maker
-    return found
+                makers[str(path.parent)] = maker
+    return makers
 
 
 def _git(*command: str) -> str | None:

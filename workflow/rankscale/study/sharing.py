@@ -1,47 +1,60 @@
-"""What studies share: the settings of each shared folder, and the refusal of those that clash."""
+"""What studies share: the settings of each shared folder, and the refusal of those that clash.
+
+Read by the Snakefile, which every cluster job parses: nothing heavy is imported here.
+"""
 
 import json
 from pathlib import Path
 from typing import Any
 
+from rankscale.collection.sources import source_kind
 from rankscale.core.errors import StudyError
+from rankscale.study.layout import Layout
 
 
-def shared_settings(study: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Per manifest (relative to results/shared), the settings that what lies beside it is made with."""
-    collection = {k: v for k, v in study["collection"].items() if k not in ("name", "splits")}
-    if collection["source"] != "docstrings":
-        collection = {k: collection[k] for k in ("source", "path", "titles", "positive_grade")}
-    name = study["collection"]["name"]
-    if collection["source"] == "ir_datasets":
-        collection["splits"] = study["collection"]["splits"]
-    miner = {k: v for k, v in study["miner"].items() if k != "name"}
-    tokens = f"{name}/tokens/{study['tokenizer']['name']}/manifest.json"
+def shared_settings(study: dict[str, Any], layout: Layout) -> dict[str, dict[str, Any]]:
+    """By the path of its manifest, the settings with which something is made that studies may share."""
+    collection = study["collection"]
+    kept = ("source", "path", "titles", "positive_grade", *source_kind(collection["source"]).option_names)
     # Documents and training queries make a vocabulary, so it belongs to a training split.
-    vocabulary = {**study["tokenizer"], "split": study["collection"]["splits"]["train"]}
-    return {f"{name}/manifest.json": collection, mined_settings(study): miner, tokens: vocabulary}
+    vocabulary = {**study["tokenizer"], "split": collection["splits"]["train"]}
+    return {
+        collected(layout): {key: collection[key] for key in kept},
+        mined(layout): {key: value for key, value in study["miner"].items() if key != "name"},
+        tokenized(layout, study["tokenizer"]["name"]): vocabulary,
+    }
 
 
-def mined_settings(study: dict[str, Any]) -> str:
+def collected(layout: Layout) -> str:
+    """The manifest of a collection."""
+    return f"{layout.shared}/manifest.json"
+
+
+def mined(layout: Layout) -> str:
     """The manifest of a miner's first shard, which speaks for all."""
-    return f"{study['collection']['name']}/{study['miner']['name']}/negatives/0.json"
+    return f"{layout.mined}/negatives/0.json"
 
 
-def refuse_clashes(study: dict[str, Any], results: Path) -> None:
+def tokenized(layout: Layout, tokenizer: str) -> str:
+    """The manifest of a tokenizer's token ids."""
+    return f"{layout.tokens(tokenizer)}/manifest.json"
+
+
+def refuse_clashes(study: dict[str, Any], layout: Layout) -> None:
     """Raise StudyError if another study made a shared folder of this one with other settings."""
-    for manifest, wanted in shared_settings(study).items():
-        path = results / "shared" / manifest
-        if not path.exists() or study["remake"]:
+    for path, wanted in shared_settings(study, layout).items():
+        if not Path(path).exists() or study["remake"]:
             continue
         try:
-            made = json.loads(path.read_text(encoding="utf-8"))
-            other, settings = made["study"], made["settings"]
+            manifest = json.loads(Path(path).read_text(encoding="utf-8"))
+            other, settings = manifest["study"], manifest["settings"]
             settings.get("")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StudyError(f"{path}: cannot be read ({error!r}); delete this file and run again") from error
         if other != study["study"] and settings != wanted:
-            odd = sorted(k for k in {*settings, *wanted} if settings.get(k) != wanted.get(k))[0]
+            key = sorted(k for k in {*settings, *wanted} if settings.get(k) != wanted.get(k))[0]
             raise StudyError(
-                f"{path.parent}: study {other} made it with {odd}={settings.get(odd)}, study {study['study']} wants "
-                f"{odd}={wanted.get(odd)}; give yours another name, or make it anew for both with --config remake=True"
+                f"{Path(path).parent}: study {other} made it with {key}={settings.get(key)}, study {study['study']} "
+                f"wants {key}={wanted.get(key)}; give yours another name, or make it anew for both with --config "
+                "remake=True"
             )

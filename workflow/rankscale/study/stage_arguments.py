@@ -1,36 +1,123 @@
-"""What each stage is told: exactly the part of the config that it uses, as values of its options.
+"""What each stage is told: exactly the part of the config that it uses, as the words of its command line.
+
+A key of the config reaches a stage because the stage has an option of that name; no list of them is kept here, and
+what is no option raises. What differs from job to job (paths, wildcards, the device) stands in the rules' shell text.
 
 Read by the Snakefile: nothing heavy is imported here.
 """
 
 import dataclasses
 import json
+import shlex
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from rankscale.collection.options import CollectOptions
+from rankscale.collection.sources import source_kind
+from rankscale.core.options import command_line
+from rankscale.evaluation.options import RetrieveOptions, SampleOptions
+from rankscale.search.options import EncodeOptions, MineOptions
+from rankscale.study import grid, sharing
+from rankscale.study.layout import Layout
+from rankscale.text.options import TokenizeOptions
 from rankscale.training.options import TrainOptions
 
 # The keys of the config's `training` that span the grid of runs and choose what is kept of it. The rule says them run
 # by run (train_queries, seeds, snapshots) or uses them itself (keep).
 GRID_KEYS = {"train_queries", "seeds", "snapshots", "keep"}
+# What the rule `train` says of each run.
+RUN_OPTIONS = {"variant", "model", "train_queries", "seed", "snapshots"}
+RUN_PATHS = {"collection", "tokens", "mined", "scratch", "output"}
+RUN_MACHINE = {"device", "save_seconds"}
+
+Study = dict[str, Any]
 
 
-def training_options(study: dict[str, Any], model_name: str) -> dict[str, Any]:
-    """The options of `train` for one model of the ladder, but for those of the single run: its name, subset and seed.
+def collect(study: Study) -> str:
+    """Where the collection comes from, and how it is read."""
+    collection = study["collection"]
+    kind, path = source_kind(collection["source"]), collection["path"]
+    names = {"source", "titles", "positive_grade", *kind.option_names}
+    values = {key: collection[key] for key in names}
+    if "splits" in values:
+        values["splits"] = [collection["splits"]["train"], *collection["splits"]["test"]]
+    values["positive_grade"] = json.dumps(values["positive_grade"])
+    values |= {"files" if isinstance(path, dict) else "path": path}
+    return f"{command_line(CollectOptions, values)} {settings(study, sharing.collected)}"
 
-    A key of the model or of `training` is passed on because the stage has an option of that name; no list of them is
-    kept here.
-    """
-    fields = {field.name for field in dataclasses.fields(TrainOptions)}
+
+def settings(study: Study, manifest: Callable[[Layout], str]) -> str:
+    """What a manifest of something shared keeps, to be compared when another study names the same folder."""
+    layout = Layout.of(study)
+    return _settings(sharing.shared_settings(study, layout)[manifest(layout)])
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return shlex.join(["--settings", json.dumps(values, sort_keys=True)])
+
+
+def tokenize(study: Study, tokenizer: str, source: str | None) -> str:
+    """A tokenizer's source, or the size of the vocabulary to train, and what its manifest keeps."""
+    if source:
+        return f"{command_line(TokenizeOptions, {'tokenizer': source})} {_settings({'tokenizer': source})}"
+    vocabulary = {"vocabulary": study["tokenizer"]["vocabulary"], "split": study["collection"]["splits"]["train"]}
+    return f"{command_line(TokenizeOptions, vocabulary)} {settings(study, lambda layout: sharing.tokenized(layout, tokenizer))}"
+
+
+def encode(study: Study) -> str:
+    """The miner's encoder, and into how many shards the collection is cut."""
+    return command_line(EncodeOptions, _fitting(study["miner"], EncodeOptions) | _threads(study))
+
+
+def mine(study: Study) -> str:
+    """How many negatives, and which documents are none."""
+    values = _fitting(study["miner"], MineOptions) | _threads(study)
+    return f"{command_line(MineOptions, values)} {settings(study, sharing.mined)}"
+
+
+def train(study: Study, model_name: str) -> str:
+    """The model and the recipe of a run, but for what the rule says of it."""
     model = next(model for model in study["models"] if model["name"] == model_name)
     training = {key: value for key, value in study["training"].items() if key not in GRID_KEYS}
-    rate = training["learning_rate"]
-    loss = {key: value for key, value in training["objective"].items() if key != "name"}
-    return {
-        **{key: value for key, value in model.items() if key in fields},
+    rate, objective = training["learning_rate"], dict(training["objective"])
+    name = objective.pop("name")
+    values = {
+        **_fitting(model, TrainOptions),
         **training,
         "learning_rate": rate[model_name] if isinstance(rate, dict) else rate,
-        "objective": training["objective"]["name"],
-        "objective_parameters": json.dumps(loss, sort_keys=True) if loss else None,
+        "objective": name,
+        "objective_parameters": json.dumps(objective, sort_keys=True) if objective else None,
         "split": study["collection"]["splits"]["train"],
-        "threads": study["machine"]["threads"],
+        **_threads(study),
     }
+    return command_line(TrainOptions, values, given=RUN_OPTIONS | RUN_PATHS | RUN_MACHINE)
+
+
+def sample(study: Study) -> str:
+    """Which queries are evaluated, and against how many candidates of which kind."""
+    evaluation, splits = study["evaluation"], study["collection"]["splits"]
+    values = {
+        **evaluation["candidates"],
+        **_fitting(evaluation, SampleOptions),
+        "splits": splits["test"],
+        "train_split": splits["train"],
+        "pool_sample": grid.pool_sample(study),
+    }
+    return command_line(SampleOptions, values)
+
+
+def retrieve(study: Study) -> str:
+    """How deep the run is, and how exactly the encoder computes."""
+    retrieval = study["evaluation"]["full_retrieval"] or {}
+    values = _fitting(study["evaluation"], RetrieveOptions) | _fitting(retrieval, RetrieveOptions) | _threads(study)
+    return command_line(RetrieveOptions, values)
+
+
+def _fitting(section: Mapping[str, Any], options: type) -> dict[str, Any]:
+    """The keys of a section of the config that are options of a stage."""
+    fields = {field.name for field in dataclasses.fields(options)}
+    return {key: value for key, value in section.items() if key in fields}
+
+
+def _threads(study: Study) -> dict[str, int]:
+    return {"threads": study["machine"]["threads"]}
