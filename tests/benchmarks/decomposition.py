@@ -9,7 +9,8 @@ four million queries; against it stand 200 studies of each size.
 
 import numpy as np
 
-from rankscale.evaluation.decomposition import PARTS, decompose
+from rankscale.core.metrics import PARTS
+from rankscale.evaluation.decomposition import decompose
 from tests.benchmarks.measure import table
 
 STUDIES, TRUTH, CHUNK = 200, 4_000_000, 20_000

@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rankscale.core.errors import StudyError
+from rankscale.core.metrics import CORRECTIONS, TIES
 
-PARTS = ("cross_entropy", "rank_entropy", "rank_score_alignment", "score_uncertainty")
-TIES = ("expected", "optimistic")
-CORRECTIONS = ("jackknife", "none", "miller-madow", "grassberger")
 # Of a normal distribution: 95 % of it lies this many standard deviations around its mean.
 NORMAL = 1.959963984540054
 # A rank whose weight is below this holds no query; weights are sums of 1 / (tied + 1), far above it.
@@ -113,7 +111,7 @@ def decompose(
 def pseudo_values(
     loss: ArrayLike, above: ArrayLike, tied: ArrayLike | None = None, *, ties: str = "expected"
 ) -> np.ndarray:
-    """Jackknife pseudo-values float64 [q, 4], in the order of PARTS, and the columns sum query by query.
+    """Jackknife pseudo-values float64 [q, 4], in the order of `core.metrics.PARTS`, and the columns sum query by query.
 
     Their mean is the corrected part, their covariance over q that of the parts: of one checkpoint, or, paired
     by query, of several (Efron and Stein 1981).

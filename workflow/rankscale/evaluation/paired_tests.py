@@ -8,8 +8,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from rankscale.core.errors import StudyError
+from rankscale.core.metrics import metrics_of
 from rankscale.core.seeding import generator
-from rankscale.evaluation.decomposition import NORMAL, PARTS, pseudo_values, reciprocal_ranks
+from rankscale.evaluation.decomposition import NORMAL
+from rankscale.evaluation.query_values import CheckpointQueries
 from rankscale.storage import schemas, tables
 
 
@@ -22,16 +24,16 @@ def values_per_query(path: Path, ties: str) -> pd.DataFrame:
     with tables.reading(path):
         names = pq.read_schema(path).names
     if names == schemas.SCHEMAS["per_query"].names:
-        found = tables.read("per_query", path).to_pandas().assign(candidates="retrieval")
-        measures = [name for name in schemas.FULL if found[name].notna().all()]
-        parts = [found[["split", "candidates", "query_id", *measures]]]
+        table = tables.read("per_query", path).to_pandas().assign(candidates="retrieval")
+        measures = [name for name in schemas.RETRIEVAL if table[name].notna().all()]
+        parts = [table[["split", "candidates", "query_id", *measures]]]
     elif names == schemas.SCHEMAS["observations"].names:
         parts = []
+        metrics = [metric for metric in metrics_of("candidates") if metric.has_interval]
         for _, part in tables.read("observations", path).to_pandas().groupby(["split", "candidates"]):
-            made = dict(zip(PARTS, pseudo_values(part.loss, part.above, part.tied, ties=ties).T, strict=True))
-            tied = part.tied if ties == "expected" else 0 * part.tied
-            made["mrr"] = reciprocal_ranks(part.above, tied)
-            parts.append(part[["split", "candidates", "query_id"]].assign(**made))
+            queries = CheckpointQueries.of_observations(part, ties)
+            values = {metric.name: metric.per_query(queries) for metric in metrics}
+            parts.append(part[["split", "candidates", "query_id"]].assign(**values))
     else:
         raise StudyError(f"{path}: is neither a table of observations nor of per-query values")
     if not parts or not len(parts[0]):
@@ -50,16 +52,18 @@ def paired_differences(first: Path, second: Path, draws: int, seed: int, ties: s
     keys = ["split", "candidates", "measure"]
     tables_of = [dict(list(values_per_query(path, ties).groupby(keys, sort=False))) for path in (first, second)]
     if tables_of[0].keys() != tables_of[1].keys():
-        odd = sorted(set(tables_of[0]) ^ set(tables_of[1]))[0]
-        raise StudyError(f"{first} and {second}: only one of them has {' '.join(odd)}")
+        unpaired = sorted(set(tables_of[0]) ^ set(tables_of[1]))[0]
+        raise StudyError(f"{first} and {second}: only one of them has {' '.join(unpaired)}")
     for key in tables_of[0]:
-        a, b = (made[key].set_index("query_id").value.sort_index() for made in tables_of)
+        a, b = (table[key].set_index("query_id").value.sort_index() for table in tables_of)
         if not a.index.equals(b.index):
-            odd = a.index.symmetric_difference(b.index)[0]
-            raise StudyError(f"{first} and {second}: other queries ({odd} is in one of them); they cannot be paired")
+            unpaired = a.index.symmetric_difference(b.index)[0]
+            raise StudyError(
+                f"{first} and {second}: other queries ({unpaired} is in one of them); they cannot be paired"
+            )
         apart = (b - a).to_numpy()
         error = NORMAL * apart.std(ddof=1) / np.sqrt(len(apart))
-        tested = permutation_test(
+        test = permutation_test(
             (b.to_numpy(), a.to_numpy()),
             lambda x, y, axis: (x - y).mean(axis),
             permutation_type="samples",
@@ -76,5 +80,5 @@ def paired_differences(first: Path, second: Path, draws: int, seed: int, ties: s
             "difference": apart.mean(),
             "low": apart.mean() - error,
             "high": apart.mean() + error,
-            "p": tested.pvalue,
+            "p": test.pvalue,
         }

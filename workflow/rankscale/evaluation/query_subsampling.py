@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from rankscale.evaluation.decomposition import PARTS, decompose
+from rankscale.core.metrics import PARTS
+from rankscale.evaluation.decomposition import decompose
 
 KEYS = ["model", "train_queries", "seed", "step", "split", "candidates"]
 

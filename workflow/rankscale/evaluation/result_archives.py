@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from rankscale.core.errors import StudyError
-from rankscale.evaluation.decomposition import PARTS, decompose
+from rankscale.core.metrics import PARTS
+from rankscale.evaluation.decomposition import decompose
 
 KEYS = ("rank", "loss", "qids")
 # The default rule with its correction, and what the published code computes.

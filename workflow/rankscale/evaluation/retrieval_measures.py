@@ -1,6 +1,6 @@
 """Full retrieval measured by pytrec_eval, query by query, in memory that does not grow with the run.
 
-The measures depend on a run only by where its judged documents stand. So the run is read part by part, those places
+The measures depend on a run only by where its judged documents stand. So the run is read part by part, those ranks
 are kept, and pytrec_eval is given each document under its rank as a name.
 """
 
@@ -12,10 +12,8 @@ import pyarrow.compute as pc
 
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
-from rankscale.storage.schemas import FULL
+from rankscale.core.metrics import Metric, metrics_of
 
-CUT = 10
-DEEP = 1000
 COLUMNS = ["split", "query_id", "doc_id", "rank"]
 
 Query = tuple[str, str]  # split and query id
@@ -25,15 +23,15 @@ class JudgedRanks:
     """Where a run has the judged documents of each query, and how many results it has for each."""
 
     def __init__(self, parts: Iterable[pa.Table], qrels: pa.Table) -> None:
-        self.found: dict[Query, dict[str, int]] = {}
+        self.ranks: dict[Query, dict[str, int]] = {}
         self.depth: dict[Query, int] = {}
         deepest: dict[Query, int] = {}
         known = pc.unique(qrels["doc_id"])
         for part in parts:
             judged = part.filter(pc.is_valid(pc.index_in(part["doc_id"], known)))
             for split, query, document, rank in zip(*(judged[c].to_pylist() for c in COLUMNS), strict=True):
-                places = self.found.setdefault((split, query), {})
-                if places.setdefault(document, rank) != rank:
+                ranks = self.ranks.setdefault((split, query), {})
+                if ranks.setdefault(document, rank) != rank:
                     raise StudyError(f"the run has document {document} twice for query {query}")
             for split, query, count, last in _extents(part):
                 self.depth[split, query] = self.depth.get((split, query), 0) + count
@@ -86,13 +84,13 @@ def _measured(run: JudgedRanks, judged: dict[Query, list]) -> dict[Query, dict[s
     positives: dict[str, dict[str, int]] = {}
     reach: dict[str, int] = {}
     for number, key in numbers.items():
-        places = run.found.get(key, {})
-        named = [(str(places.get(document, f"-{i}")), *rest) for i, (document, *rest) in enumerate(judged[key])]
+        ranks = run.ranks.get(key, {})
+        named = [(str(ranks.get(document, f"-{i}")), *rest) for i, (document, *rest) in enumerate(judged[key])]
         grades[number] = {name: max(grade, 0) for name, grade, _ in named}
         positives[number] = {name: int(positive) for name, _, positive in named}
         if key in run.depth:
             # What lies below the last judged document changes nothing.
-            reach[number] = max([1, *(places[document] for document, *_ in judged[key] if document in places)])
+            reach[number] = max([1, *(ranks[document] for document, *_ in judged[key] if document in ranks)])
     # trec_eval orders by score and breaks ties by name; the run's own order is kept by scoring it by rank.
     lists: dict[int, dict[str, float]] = {}
 
@@ -101,26 +99,23 @@ def _measured(run: JudgedRanks, judged: dict[Query, list]) -> dict[Query, dict[s
             lists[depth] = {str(rank): -float(rank) for rank in range(1, depth + 1)}
         return lists[depth]
 
-    long = {number: results(depth) for number, depth in reach.items()}
-    # recip_rank knows no cut-off, so the run is cut first; for nDCG@10 the rest of it does not count either.
-    short = {number: results(min(depth, CUT)) for number, depth in reach.items()}
-    deep = pytrec_eval.RelevanceEvaluator(positives, {"recall_100,1000", "map"}).evaluate(long)
-    top = pytrec_eval.RelevanceEvaluator(positives, {"recip_rank"}).evaluate(short)
-    gain = pytrec_eval.RelevanceEvaluator(grades, {"ndcg_cut_10"}).evaluate(short)
-    whole = max(run.depth.values(), default=0) >= DEEP
-    return {
-        key: {
-            "mrr_10": top.get(number, {}).get("recip_rank", 0.0),
-            "ndcg_10": gain.get(number, {}).get("ndcg_cut_10", 0.0),
-            "recall_100": deep.get(number, {}).get("recall_100", 0.0),
-            "recall_1000": deep.get(number, {}).get("recall_1000", 0.0) if whole else None,
-            "map": deep.get(number, {}).get("map", 0.0),
-        }
-        for number, key in numbers.items()
-    }
+    deepest = max(run.depth.values(), default=0)
+    out: dict[Query, dict[str, float | None]] = {key: {} for key in numbers.values()}
+    alike: dict[tuple[bool, int | None], list[Metric]] = {}
+    for metric in metrics_of("retrieval"):
+        alike.setdefault((metric.trec.graded, metric.trec.cut), []).append(metric)
+    for (graded, cut), metrics in alike.items():
+        measures = {metric.trec.measure for metric in metrics}
+        cut_runs = {number: results(depth if cut is None else min(depth, cut)) for number, depth in reach.items()}
+        values = pytrec_eval.RelevanceEvaluator(grades if graded else positives, measures).evaluate(cut_runs)
+        for number, key in numbers.items():
+            for metric in metrics:
+                found = values.get(number, {}).get(metric.trec.measure, 0.0)
+                out[key][metric.name] = found if deepest >= metric.trec.depth else None
+    return out
 
 
 def means(values: dict[str, dict[str, float | None]]) -> dict[str, float | None]:
     """The mean of each measure over the queries; None where it is."""
-    columns = {name: [each[name] for each in values.values()] for name in FULL}
+    columns = {metric.name: [each[metric.name] for each in values.values()] for metric in metrics_of("retrieval")}
     return {name: None if None in column else float(np.mean(column)) for name, column in columns.items()}

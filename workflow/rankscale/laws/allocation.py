@@ -7,20 +7,11 @@ import numpy as np
 import pandas as pd
 
 from rankscale.core.errors import StudyError
-from rankscale.laws.forms import evaluate
+from rankscale.laws.forms.base import Law
+from rankscale.laws.options import Prices
 from rankscale.storage import tables
 
 STEPS = 160  # sizes, and numbers of data, that are looked at
-
-
-class Prices(NamedTuple):
-    """In one currency: a device hour, a judged training query, and a thousand queries answered by the largest
-    measured model (in proportion to size for others), of which so many are answered in a model's lifetime."""
-
-    device_hour: float
-    judged_query: float
-    thousand_queries: float
-    lifetime_queries: float
 
 
 class CostModel:
@@ -37,10 +28,10 @@ class CostModel:
 
     def hours(self, n: np.ndarray, d: np.ndarray) -> np.ndarray:
         """Device hours to train size `n` on `d` queries."""
-        log_n, at = np.log(n), np.log(self.sizes)
-        beyond = np.maximum(log_n - at[-1], 0) + np.minimum(log_n - at[0], 0)
-        flops = np.exp(np.interp(log_n, at, np.log(self.flops)) + beyond)
-        return d * flops / np.exp(np.interp(log_n, at, np.log(self.rates))) / 3600
+        log_n, measured = np.log(n), np.log(self.sizes)
+        beyond = np.maximum(log_n - measured[-1], 0) + np.minimum(log_n - measured[0], 0)
+        flops = np.exp(np.interp(log_n, measured, np.log(self.flops)) + beyond)
+        return d * flops / np.exp(np.interp(log_n, measured, np.log(self.rates))) / 3600
 
     def parts(self, n: np.ndarray, d: np.ndarray) -> dict[str, np.ndarray]:
         """What training, judging and serving cost."""
@@ -65,8 +56,8 @@ def cost_model_of_runs(finals: pd.DataFrame, study: Path, prices: Prices) -> Cos
         seconds = float(np.sum(tables.read("training_times", path)["seconds"].to_numpy()))
         if not seconds > 0:
             raise StudyError(f"{path}: no time was recorded")
-        found = (row.train_flops / row.train_queries, row.train_flops / seconds)
-        measured[row.encoder_parameters] = max(found, measured.get(row.encoder_parameters, found), key=lambda f: f[1])
+        run = (row.train_flops / row.train_queries, row.train_flops / seconds)
+        measured[row.encoder_parameters] = max(run, measured.get(row.encoder_parameters, run), key=lambda r: r[1])
     flops, rates = np.array(list(measured.values())).T
     return CostModel(np.array(list(measured), float), flops, rates, prices)
 
@@ -80,7 +71,7 @@ class Choice(NamedTuple):
 
 
 def best_data(
-    law: str, theta: np.ndarray, costs: CostModel, n: float, d: np.ndarray, budget: float | None, target: float | None
+    law: Law, theta: np.ndarray, costs: CostModel, n: float, d: np.ndarray, budget: float | None, target: float | None
 ) -> float | None:
     """For one size: the most data that the budget pays for, or the least that reaches the target; None if none does.
 
@@ -89,10 +80,10 @@ def best_data(
     if budget is not None:
         paid = costs.total(np.full(len(d), n), d)
         return _crossing(d, paid, budget) if paid[0] <= budget else None
-    told = evaluate(law, theta[None], np.column_stack([np.full(len(d), n), d]))[0]
-    if told[-1] > target:
+    values = law.evaluate(theta[None], np.column_stack([np.full(len(d), n), d]))[0]
+    if values[-1] > target:
         return None
-    return d[0] if told[0] <= target else _crossing(d[::-1], told[::-1], target)
+    return d[0] if values[0] <= target else _crossing(d[::-1], values[::-1], target)
 
 
 def _crossing(d: np.ndarray, values: np.ndarray, level: float) -> float:
@@ -105,7 +96,7 @@ def _crossing(d: np.ndarray, values: np.ndarray, level: float) -> float:
 
 
 def optimal_allocation(
-    law: str,
+    law: Law,
     theta: np.ndarray,
     costs: CostModel,
     n: np.ndarray,
@@ -120,18 +111,18 @@ def optimal_allocation(
         if data is None:
             continue
         cell = np.array([[size, data]])
-        said = costs.total(cell[:, 0], cell[:, 1]) if budget is None else evaluate(law, theta[None], cell)[0]
-        if said[0] < value:
-            best, value = (float(size), data), float(said[0])
+        worth = costs.total(cell[:, 0], cell[:, 1]) if budget is None else law.evaluate(theta[None], cell)[0]
+        if worth[0] < value:
+            best, value = (float(size), data), float(worth[0])
     if best is None:
         if target is None:
             least = costs.total(n[:1], d[:1])[0]
             why = f"the budget of {budget:g} pays for nothing that was measured: the least costs {least:.3g}"
         else:
-            reached = evaluate(law, theta[None], np.array([[n[-1], d[-1]]]))[0, 0]
-            looked = f"no size up to {n[-1]:,.0f} on up to {d[-1]:,.0f} queries"
-            why = f"{looked} reaches {target:g}: the best is {reached:.4g}"
+            reached = law.evaluate(theta[None], np.array([[n[-1], d[-1]]]))[0, 0]
+            bounds = f"no size up to {n[-1]:,.0f} on up to {d[-1]:,.0f} queries"
+            why = f"{bounds} reaches {target:g}: the best is {reached:.4g}"
         return Choice(np.nan, np.nan, why)
-    ends = [name for name, at, all_ in (("size", best[0], n), ("data", best[1], d)) if at >= all_[-1] * (1 - 1e-9)]
-    note = f"limited in {' and '.join(ends)} by how far the plan may extrapolate" if ends else ""
+    limits = [name for name, one, all_ in (("size", best[0], n), ("data", best[1], d)) if one >= all_[-1] * (1 - 1e-9)]
+    note = f"limited in {' and '.join(limits)} by how far the plan may extrapolate" if limits else ""
     return Choice(*best, note)

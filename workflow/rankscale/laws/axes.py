@@ -6,8 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-ONE, TWO = ("line", "floor", "trend"), ("joint", "additive")  # laws of one variable and of two
-
 
 class PointSet(NamedTuple):
     """The points of one fit: metrics rows, where each lies on the axis [n, v], and whether it is a headline."""
@@ -50,13 +48,13 @@ def headline_slice(axis: str, finals: pd.DataFrame) -> str:
 def point_sets(rows: pd.DataFrame) -> Iterator[PointSet]:
     """Every set of points that a law is fitted to but for the compute envelope."""
     top = {axis: headline_slice(axis, rows) for axis in ("model", "data")}
-    for queries, some in rows.groupby("train_queries"):
+    for queries, of_subset in rows.groupby("train_queries"):
         fixed = f"train_queries={queries}"
-        yield PointSet("model", fixed, some, coordinates(some, "model"), fixed == top["model"])
+        yield PointSet("model", fixed, of_subset, coordinates(of_subset, "model"), fixed == top["model"])
     largest = rows[rows.train_queries == rows.train_queries.max()]
     yield PointSet("model_with_head", top["model"], largest, coordinates(largest, "model_with_head"))
-    for _, some in rows.groupby("encoder_parameters"):
-        for model, of_model in some.groupby("model"):
+    for _, of_size in rows.groupby("encoder_parameters"):
+        for model, of_model in of_size.groupby("model"):
             fixed = f"model={model}"
             yield PointSet("data", fixed, of_model, coordinates(of_model, "data"), fixed == top["data"])
     largest = rows["model=" + rows.model == top["data"]]
@@ -71,11 +69,3 @@ def envelope(points: PointSet, values: np.ndarray) -> PointSet:
     order = np.argsort(points.x[:, 0], kind="stable")
     kept = order[values[order] <= np.minimum.accumulate(values[order])]
     return PointSet(points.axis, "lower envelope", points.rows.iloc[kept], points.x[kept])
-
-
-def law_names(metric: str, axis: str) -> tuple[str, ...]:
-    """The laws of a metric on an axis: a power law needs a metric that cannot be negative."""
-    signed = metric == "score_uncertainty" or metric.startswith("margin_")
-    if axis == "grid":
-        return () if signed else TWO
-    return ("trend",) if signed else ONE

@@ -9,12 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from rankscale.laws.fitting import LawFit, solve
-from rankscale.laws.forms import LAWS, evaluate, link, named_parameters
 from rankscale.laws.least_squares import huber
 
 REPEATS = 3  # runs beyond one per size, from which run-to-run noise is judged within sizes
 QUANTILES_95 = (0.025, 0.975)
-DECAY = {"A": "alpha", "B": "beta"}  # scales, and the exponents that give them a meaning
 FREE = 0.1  # share of studies with a floor above 0 that is enough to tell by
 GRID = 60  # floors at which the profile is taken each way
 
@@ -30,34 +28,34 @@ class BootstrapDraws(NamedTuple):
 
 
 def simulate(
-    made: LawFit, noise: np.ndarray | None, draws: int, random: np.random.Generator, others: int = 0
+    fit: LawFit, noise: np.ndarray | None, draws: int, random: np.random.Generator, others: int = 0
 ) -> BootstrapDraws:
     """Errors of the `n` fitted and `m` other points in `draws` studies, and the law fitted to each.
 
     `noise` [n + m, n + m] is the covariance that query sampling gives the points, in the law's space, None without any;
     run-to-run noise comes on top of it.
     """
-    n = len(made.x)
-    run = run_noise(made, None if noise is None else noise[:n, :n], draws, random)
+    n = len(fit.x)
+    run = run_noise(fit, None if noise is None else noise[:n, :n], draws, random)
     errors = run[:, None] * random.standard_normal((draws, n + others))
     if noise is not None:
         values, vectors = np.linalg.eigh(noise)
         errors += random.standard_normal((draws, n + others)) @ (vectors * np.sqrt(np.maximum(values, 0))).T
-    targets = link(made.law, made.predict(made.x)) + errors[:, :n]
-    theta, _ = solve(made.law, made.x, targets, made.theta)
+    targets = fit.law.link(fit.predict(fit.x)) + errors[:, :n]
+    theta, _ = solve(fit.law, fit.x, targets, fit.theta)
     return BootstrapDraws(theta, errors, targets)
 
 
-def run_noise(made: LawFit, noise: np.ndarray | None, draws: int, random: np.random.Generator) -> np.ndarray:
+def run_noise(fit: LawFit, noise: np.ndarray | None, draws: int, random: np.random.Generator) -> np.ndarray:
     """Standard deviations [draws] of run-to-run noise, independent between points: what residuals show beyond `noise`.
 
     Those within a size where seeds repeat, those of the fit otherwise. As it is itself estimated from few residuals,
     each draw takes another value for it (scaled inverse chi-squared).
     """
-    jacobian, residuals = made.slopes(), made.residuals()
+    jacobian, residuals = fit.slopes(), fit.residuals()
     n, freedom = len(residuals), max(len(residuals) - np.linalg.matrix_rank(jacobian), 1)
     fitted = jacobian @ np.linalg.pinv(jacobian) if noise is not None else None
-    cells = np.unique(made.x, axis=0, return_inverse=True)[1].reshape(-1)
+    cells = np.unique(fit.x, axis=0, return_inverse=True)[1].reshape(-1)
     repeats = n - int(cells.max()) - 1
     within = residuals - (np.bincount(cells, residuals) / np.bincount(cells))[cells]
     if repeats >= REPEATS and within.any():
@@ -72,68 +70,67 @@ def run_noise(made: LawFit, noise: np.ndarray | None, draws: int, random: np.ran
     return np.sqrt(np.maximum(spread - explained, 0))
 
 
-def parameters(made: LawFit, draws: BootstrapDraws) -> dict[str, tuple[float, float | None, float | None]]:
+def parameters(fit: LawFit, draws: BootstrapDraws) -> dict[str, tuple[float, float | None, float | None]]:
     """Each parameter's estimate and 95 % interval; None for an end that the data leave open."""
-    drawn = named_parameters(made.law, draws.theta)
+    law, drawn = fit.law, fit.law.named_parameters(draws.theta)
+    values = dict(zip(law.parameters, drawn.T, strict=True))
     out = {}
-    for i, (name, estimate) in enumerate(made.named().items()):
-        if name == "delta":
-            ends = floor_interval(made, draws)
-        else:
-            found = np.quantile(drawn[:, i], QUANTILES_95, method="nearest")
+    for i, (name, estimate) in enumerate(fit.named().items()):
+        if i == law.floor:
+            bounds = floor_interval(fit, draws)
+        elif name in law.scales and np.quantile(values[law.scales[name]], QUANTILES_95[0]) <= 0:
             # A scale is a point where a power is 1: without a sure decay there is none.
-            lost = (
-                name in DECAY
-                and np.quantile(drawn[:, LAWS[made.law].parameters.index(DECAY[name])], QUANTILES_95[0]) <= 0
-            )
-            ends = (None, None) if lost else tuple(float(q) if np.isfinite(q) else None for q in found)
-        out[name] = (estimate, *ends)
+            bounds = (None, None)
+        else:
+            quantiles = np.quantile(values[name], QUANTILES_95, method="nearest")
+            bounds = tuple(float(q) if np.isfinite(q) else None for q in quantiles)
+        out[name] = (estimate, *bounds)
     return out
 
 
-def floor_interval(made: LawFit, draws: BootstrapDraws) -> Interval:
+def floor_interval(fit: LawFit, draws: BootstrapDraws) -> Interval:
     """The floor's 95 % interval by its profile; an end is None where 0, or the largest value, does as well."""
-    last, log_y = len(made.theta) - 1, link(made.law, made.y)
-    estimate, least = made.theta[-1], _objective(made, made.theta[None], log_y[None])[0]
-    true, _ = solve(made.law, made.x, draws.targets, made.theta, held=(last, estimate))
-    rises = _objective(made, true, draws.targets) - _objective(made, draws.theta, draws.targets)
+    floor, log_y = fit.law.floor, fit.law.link(fit.y)
+    estimate, least = fit.theta[floor], _objective(fit, fit.theta[None], log_y[None])[0]
+    true, _ = solve(fit.law, fit.x, draws.targets, fit.theta, held_floor=estimate)
+    rises = _objective(fit, true, draws.targets) - _objective(fit, draws.theta, draws.targets)
     # A study whose floor ends at 0 rises less than one that can go both ways: it would cut too low.
-    free = draws.theta[:, -1] > 0
+    free = draws.theta[:, floor] > 0
     cut = np.quantile(rises[free] if free.mean() > FREE else rises, 0.95)
 
     def inside(floors: np.ndarray) -> np.ndarray:
         targets = np.broadcast_to(log_y, (len(floors), len(log_y)))
-        profile, _ = solve(made.law, made.x, targets, made.theta, held=(last, floors))
-        return _objective(made, profile, targets) - least <= max(cut, 0)
+        profile, _ = solve(fit.law, fit.x, targets, fit.theta, held_floor=floors)
+        return _objective(fit, profile, targets) - least <= max(cut, 0)
 
     # Each way from the estimate to the outermost floor there can be; fine near it, as floors that the data tell
     # well are told within a small part of the metric.
-    ways = [(estimate, 0.0), (estimate, float(made.y.max()))]
+    ways = [(estimate, 0.0), (estimate, float(fit.y.max()))]
     steps = np.geomspace(1e-6, 1, GRID)
-    ends: list[float | None] = [None, None]
+    bounds: list[float | None] = [None, None]
     for _ in range(2):
-        looked = [near + (far - near) * steps for near, far in ways]
-        held = np.split(inside(np.concatenate(looked)), 2)
-        for i, (way, holds) in enumerate(zip(looked, held, strict=True)):
+        floors = [near + (far - near) * steps for near, far in ways]
+        holding = np.split(inside(np.concatenate(floors)), 2)
+        for i, (way, holds) in enumerate(zip(floors, holding, strict=True)):
             out = len(way) - 1 if holds.all() else int((~holds).argmax())
-            ends[i] = None if holds.all() else float(way[out])
+            bounds[i] = None if holds.all() else float(way[out])
             ways[i] = (ways[i][0] if out == 0 else way[out - 1], way[out])
         steps = np.linspace(0, 1, GRID // 2 + 1)[1:]
-    return (ends[0] if estimate > 0 else None), ends[1]
+    return (bounds[0] if estimate > 0 else None), bounds[1]
 
 
-def _objective(made: LawFit, theta: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    return huber(np.log(evaluate(made.law, theta, made.x)) - targets)
+def _objective(fit: LawFit, theta: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    return huber(np.log(fit.law.evaluate(theta, fit.x)) - targets)
 
 
-def band(made: LawFit, draws: BootstrapDraws, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def band(fit: LawFit, draws: BootstrapDraws, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The 95 % interval of the law itself at `x`."""
-    low, high = np.quantile(evaluate(made.law, draws.theta, x), QUANTILES_95, axis=0)
+    low, high = np.quantile(fit.law.evaluate(draws.theta, x), QUANTILES_95, axis=0)
     return low, high
 
 
 def forecast(
-    made: LawFit, x: np.ndarray, noise: np.ndarray | None, draws: int, random: np.random.Generator
+    fit: LawFit, x: np.ndarray, noise: np.ndarray | None, draws: int, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Predicted values [m] at `x` [m] and their 95 % prediction interval: law, query noise and run noise.
 
@@ -141,8 +138,9 @@ def forecast(
     queries, so they are drawn together. Its percentiles are taken about the prediction with the sign of the law's
     own error, as for any parameter: in simulations that covers where the mirrored one does not.
     """
-    drawn = simulate(made, noise, draws, random, len(x))
-    centre = link(made.law, made.predict(x))
-    off = link(made.law, evaluate(made.law, drawn.theta, x)) - centre
-    low, high = np.quantile(centre + off - drawn.errors[:, len(made.x) :], QUANTILES_95, axis=0)
-    return made.predict(x), *((low, high) if made.law == "trend" else (np.exp(low), np.exp(high)))
+    drawn = simulate(fit, noise, draws, random, len(x))
+    law = fit.law
+    centre = law.link(fit.predict(x))
+    off = law.link(law.evaluate(drawn.theta, x)) - centre
+    low, high = np.quantile(centre + off - drawn.errors[:, len(fit.x) :], QUANTILES_95, axis=0)
+    return fit.predict(x), law.unlink(low), law.unlink(high)

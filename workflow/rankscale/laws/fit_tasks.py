@@ -12,26 +12,32 @@ from statsmodels.regression.linear_model import OLS
 from rankscale.core.seeding import generator
 from rankscale.evaluation.decomposition import NORMAL
 from rankscale.laws import bootstrap, fitting
-from rankscale.laws.forms import LAWS, NO_CHANGE, evaluate, link, named_parameters
+from rankscale.laws.forms.base import Law
+from rankscale.laws.forms.registry import NO_CHANGE, preferred_kind
 from rankscale.laws.holdout import ForecastSplit
 
 GRID = 60
 LOOSE = 10  # from end to end of an exponent's interval: more is no knowledge of it
 OUTLYING = 12  # times the middle residual; Gaussian ones reach some 6 among 200
+# What random draws are keyed by, in this order and no other: it is part of every published interval.
+STREAM = ("metric", "split", "candidates", "axis", "fixed", "law")
 
 Row = dict[str, object]
 
 
 class FitTask(NamedTuple):
-    """Points `x` [n, v] with `y` [n], their covariance from queries [n, n] or None, and what is asked of them."""
+    """Points `x` [n, v] with `y` [n], their covariance from queries [n, n] or None, and what is asked of them.
 
-    where: Row
+    `key` are the columns that tell its rows from those of other tasks; `runs` names the run of each point.
+    """
+
+    key: Row
     x: np.ndarray
     y: np.ndarray
     noise: np.ndarray | None
     runs: list[Row]
-    names: tuple[str, ...]
-    origins: list[ForecastSplit]
+    laws: tuple[Law, ...]
+    splits: list[ForecastSplit]
     influence: bool
     draws: int
     seed: int
@@ -46,114 +52,118 @@ class FitRows(NamedTuple):
     influence: list[Row]
 
 
-def fit_with_query_noise(law: str, x: np.ndarray, y: np.ndarray, noise: np.ndarray | None) -> fitting.LawFit:
+def stream(seed: int, purpose: str, key: Row, *more: str | int) -> np.random.Generator:
+    """The random draws for one purpose (the intervals of a fit have none) and rows of one key, whatever its order."""
+    names = [key[name] for name in STREAM if name in key]
+    return generator(seed, *([purpose] if purpose else []), *names, *more)
+
+
+def fit_with_query_noise(law: Law, x: np.ndarray, y: np.ndarray, noise: np.ndarray | None) -> fitting.LawFit:
     """One law fitted to points whose covariance from queries is `noise` [n, n], None without any.
 
     A power law is not fitted where a value is lost in that noise: its logarithm would mean nothing.
     """
-    made = fitting.fit(law, x, y)
+    fit = fitting.fit(law, x, y)
     lost = np.zeros(1, bool) if noise is None else NORMAL * np.sqrt(np.diag(noise)) >= np.abs(y)
-    if made.converged and law != "trend" and lost.any():
-        made.converged = False
-        made.note = "a value cannot be told from 0: a power law needs positive values"
-    return made
+    if fit.converged and not law.signed and lost.any():
+        fit.converged = False
+        fit.note = "a value cannot be told from 0: a power law needs positive values"
+    return fit
 
 
-def covariance_in_law_space(law: str, y: np.ndarray, noise: np.ndarray | None) -> np.ndarray | None:
+def covariance_in_law_space(law: Law, y: np.ndarray, noise: np.ndarray | None) -> np.ndarray | None:
     """A covariance in the law's space: relative for a power law."""
-    return noise if law == "trend" or noise is None else noise / np.outer(y, y)
+    return noise if law.signed or noise is None else noise / np.outer(y, y)
 
 
 def run_fit_task(task: FitTask) -> FitRows:
     """All rows of one task."""
     result = FitRows([], [], [], [])
-    for law in task.names:
-        what = {**task.where, "law": law}
-        made = fit_with_query_noise(law, task.x, task.y, task.noise)
-        if not made.converged:
+    for law in task.laws:
+        key = {**task.key, "law": law.name}
+        fit = fit_with_query_noise(law, task.x, task.y, task.noise)
+        if not fit.converged:
             empty = ("r2", "rmse", "aicc", "parameter", "estimate", "low", "high", "hc3_low", "hc3_high")
-            said = {"n_points": len(made.x), "converged": False, "note": made.note}
-            result.fits.append({**what, **said, **dict.fromkeys(empty)})
+            failure = {"n_points": len(fit.x), "converged": False, "note": fit.note}
+            result.fits.append({**key, **failure, **dict.fromkeys(empty)})
             continue
-        random = generator(task.seed, *what.values())
-        drawn = bootstrap.simulate(made, covariance_in_law_space(law, made.y, task.noise), task.draws, random)
-        result.fits.extend(_fits(made, drawn, what))
+        random = stream(task.seed, "", key)
+        drawn = bootstrap.simulate(fit, covariance_in_law_space(law, fit.y, task.noise), task.draws, random)
+        result.fits.extend(_fits(fit, drawn, key))
         if task.x.shape[1] == 1:
-            x = np.geomspace(made.x.min(), made.x.max(), GRID)
-            lines = zip(x, made.predict(x), *bootstrap.band(made, drawn, x), strict=True)
-            result.curves.extend({**what, **dict(zip(("x", "y", "low", "high"), p, strict=True))} for p in lines)
-        if task.influence and law != "trend":
-            result.influence.extend(_influence(made, drawn, task, what))
-    for origin in task.origins:
-        result.forecasts.extend(_forecasts(task, origin))
+            x = np.geomspace(fit.x.min(), fit.x.max(), GRID)
+            points = zip(x, fit.predict(x), *bootstrap.band(fit, drawn, x), strict=True)
+            result.curves.extend({**key, **dict(zip(("x", "y", "low", "high"), p, strict=True))} for p in points)
+        if task.influence and not law.signed:
+            result.influence.extend(_influence(fit, drawn, task, key))
+    for split in task.splits:
+        result.forecasts.extend(_forecasts(task, split))
     return result
 
 
-def _fits(made: fitting.LawFit, drawn: bootstrap.BootstrapDraws, what: Row) -> Iterator[Row]:
-    found = bootstrap.parameters(made, drawn)
-    note = "; ".join([*([made.note] if made.note else []), *fit_warnings(made, found)])
-    straight = hc3(made) if not LAWS[made.law].robust else {}
-    row = {**what, "n_points": len(made.x), "converged": True, "note": note, **made.quality()}
-    for name, (estimate, low, high) in found.items():
-        ends = straight.get(name, (None, None))
+def _fits(fit: fitting.LawFit, drawn: bootstrap.BootstrapDraws, key: Row) -> Iterator[Row]:
+    parameters = bootstrap.parameters(fit, drawn)
+    note = "; ".join([*([fit.note] if fit.note else []), *fit_warnings(fit, parameters)])
+    straight = hc3(fit) if fit.law.straight else {}
+    row = {**key, "n_points": len(fit.x), "converged": True, "note": note, **fit.quality()}
+    for name, (estimate, low, high) in parameters.items():
+        hc3_low, hc3_high = straight.get(name, (None, None))
         named = {"parameter": name, "estimate": estimate, "low": low, "high": high}
-        yield {**row, **named, "hc3_low": ends[0], "hc3_high": ends[1]}
+        yield {**row, **named, "hc3_low": hc3_low, "hc3_high": hc3_high}
 
 
-def fit_warnings(made: fitting.LawFit, found: dict[str, tuple]) -> Iterator[str]:
+def fit_warnings(fit: fitting.LawFit, parameters: dict[str, tuple]) -> Iterator[str]:
     """What a reader must know of a fit that converged: what its data do not tell, and points that are far off."""
-    if "delta" in found and found["delta"][1] is None and found["delta"][0] > 0:
-        yield "the floor cannot be told from 0"
-    loose = [
-        name
-        for name in ("alpha", "beta")
-        if name in found and made.law != "line" and (found[name][1] <= 0 or found[name][2] > LOOSE * found[name][1])
-    ]
+    law = fit.law
+    if law.floor is not None:
+        estimate, low, _ = parameters[law.parameters[law.floor]]
+        if low is None and estimate > 0:
+            yield "the floor cannot be told from 0"
+    bounds = {name: parameters[name][1:] for name in law.exponents} if not law.straight else {}
+    loose = [name for name, (low, high) in bounds.items() if low <= 0 or high > LOOSE * low]
     if loose:
         yield f"{' and '.join(loose)} cannot be told from these points"
-    residuals = np.abs(made.residuals())
+    residuals = np.abs(fit.residuals())
     # A robust fit passes through as many points as it has parameters.
-    typical = np.median(np.sort(residuals)[min(len(made.theta), len(residuals) - 1) :])
+    typical = np.median(np.sort(residuals)[min(len(fit.theta), len(residuals) - 1) :])
     if residuals.max() > OUTLYING * typical > 0:
         yield f"a point lies {residuals.max() / typical:.0f} times as far off as the middle one; intervals count it"
 
 
-def hc3(made: fitting.LawFit) -> dict[str, tuple[float, float]]:
+def hc3(fit: fitting.LawFit) -> dict[str, tuple[float, float]]:
     """The 95 % intervals of a straight law from its residuals alone, whatever their spread (MacKinnon and White 1985).
 
     Empty where a point lies on the line by its leverage alone.
     """
-    u = np.log(made.x[:, 0])
-    design = np.column_stack([np.ones_like(u), u if made.law == "trend" else -u])
+    design = fit.law.design(np.log(fit.x))
     leverage = np.einsum("np,np->n", design @ np.linalg.pinv(design.T @ design), design)
-    if len(u) <= 2 or leverage.max() > 1 - 1e-9:
+    if len(design) <= design.shape[1] or leverage.max() > 1 - 1e-9:
         return {}
-    fitted = OLS(link(made.law, made.y), design).fit(cov_type="HC3", use_t=True)
-    return dict(zip(LAWS[made.law].parameters, map(tuple, fitted.conf_int().tolist()), strict=True))
+    ordinary = OLS(fit.law.link(fit.y), design).fit(cov_type="HC3", use_t=True)
+    return dict(zip(fit.law.parameters, map(tuple, ordinary.conf_int().tolist()), strict=True))
 
 
-def _influence(made: fitting.LawFit, drawn: bootstrap.BootstrapDraws, task: FitTask, what: Row) -> Iterator[Row]:
+def _influence(fit: fitting.LawFit, drawn: bootstrap.BootstrapDraws, task: FitTask, key: Row) -> Iterator[Row]:
     """Each point's residual, and what the law becomes without it."""
-    n = len(made.x)
-    target = np.tile(link(made.law, made.y), (n, 1))
-    theta, _ = fitting.solve(made.law, made.x, target, made.theta, weights=1 - np.eye(n))
-    names = LAWS[made.law].parameters
-    at = names.index("alpha")
-    alpha = named_parameters(made.law, theta)[:, at]
-    spread = named_parameters(made.law, drawn.theta)[:, at].std()
-    top = made.x[np.lexsort(made.x.T[::-1])[-1]][None]
-    largest = evaluate(made.law, theta, top)[:, 0] / made.predict(top)[0] - 1
-    fitted, residuals = made.predict(made.x), made.residuals()
+    n, law = len(fit.x), fit.law
+    target = np.tile(law.link(fit.y), (n, 1))
+    theta, _ = fitting.solve(law, fit.x, target, fit.theta, weights=1 - np.eye(n))
+    position = law.parameters.index(law.slope)
+    alpha = law.named_parameters(theta)[:, position]
+    spread = law.named_parameters(drawn.theta)[:, position].std()
+    top = fit.x[np.lexsort(fit.x.T[::-1])[-1]][None]
+    largest = law.evaluate(theta, top)[:, 0] / fit.predict(top)[0] - 1
+    fitted, residuals = fit.predict(fit.x), fit.residuals()
     for i, run in enumerate(task.runs):
         yield {
-            **what,
+            **key,
             **run,
-            "x": made.x[i, 0],
-            "observed": made.y[i],
+            "x": fit.x[i, 0],
+            "observed": fit.y[i],
             "fitted": fitted[i],
             "residual": residuals[i],
             "alpha_without": alpha[i],
-            "shift": (alpha[i] - made.named()["alpha"]) / spread if spread > 0 else 0.0,
+            "shift": (alpha[i] - fit.named()[law.slope]) / spread if spread > 0 else 0.0,
             "largest_without": largest[i],
         }
 
@@ -165,43 +175,49 @@ def no_change_forecast(x: np.ndarray, y: np.ndarray, ahead: np.ndarray) -> np.nd
     to what is known.
     """
     cut = np.log(np.minimum(ahead, x.max(0)))
-    away = np.abs(np.log(x)[None] - cut[:, None]).sum(2)
-    nearest = away <= away.min(1, keepdims=True) + 1e-9
+    distance = np.abs(np.log(x)[None] - cut[:, None]).sum(2)
+    nearest = distance <= distance.min(1, keepdims=True) + 1e-9
     return y @ (nearest / nearest.sum(1, keepdims=True)).T
 
 
-def _forecasts(task: FitTask, origin: ForecastSplit) -> Iterator[Row]:
-    """The points ahead of one origin by each law, and by `no change`."""
-    known, ahead = origin.known, origin.ahead
+def _forecasts(task: FitTask, split: ForecastSplit) -> Iterator[Row]:
+    """The points ahead of one split by each law, and by `no change`."""
+    known, ahead = split.known, split.ahead
     x, y = task.x[known], task.y[known]
     both = np.append(known, ahead)
-    names = tuple(law for law in task.names if law != "trend" or len(task.names) == 1)
-    for law in (*names, NO_CHANGE):
-        predicted, low, high = no_change_forecast(x, y, task.x[ahead]), None, None
-        aicc = None
-        if law != NO_CHANGE:
-            shared = None if task.noise is None else task.noise[np.ix_(both, both)]
-            made = fit_with_query_noise(law, x, y, None if shared is None else shared[: len(y), : len(y)])
-            if not made.converged or (law != "trend" and (task.y[ahead] <= 0).any()):
-                continue
-            aicc = made.quality()["aicc"]
-            noise = covariance_in_law_space(law, task.y[both], shared)
-            random = generator(task.seed, "forecast", *task.where.values(), law, len(known))
-            predicted, low, high = bootstrap.forecast(made, task.x[ahead], noise, task.draws, random)
-        for i, place in enumerate(ahead):
-            value = task.y[place]
-            yield {
-                **task.where,
-                **task.runs[place],
-                "law": law,
-                "known": len(np.unique(x, axis=0)),
-                "held_out": origin.held_out,
-                "x": task.x[place, 0],
-                "observed": value,
-                "predicted": predicted[i],
-                "low": None if low is None else low[i],
-                "high": None if high is None else high[i],
-                "relative_error": (predicted[i] - value) / abs(value) if value else None,
-                "covered": None if low is None else bool(low[i] <= value <= high[i]),
-                "aicc": aicc,
-            }
+    for law in preferred_kind(task.laws):
+        shared = None if task.noise is None else task.noise[np.ix_(both, both)]
+        fit = fit_with_query_noise(law, x, y, None if shared is None else shared[: len(y), : len(y)])
+        if not fit.converged or (not law.signed and (task.y[ahead] <= 0).any()):
+            continue
+        noise = covariance_in_law_space(law, task.y[both], shared)
+        random = stream(task.seed, "forecast", {**task.key, "law": law.name}, len(known))
+        predicted = bootstrap.forecast(fit, task.x[ahead], noise, task.draws, random)
+        yield from _rows_ahead(task, split, law.name, predicted, fit.quality()["aicc"])
+    yield from _rows_ahead(task, split, NO_CHANGE, (no_change_forecast(x, y, task.x[ahead]), None, None), None)
+
+
+def _rows_ahead(
+    task: FitTask, split: ForecastSplit, law: str, predicted: tuple[np.ndarray, ...], aicc: float | None
+) -> Iterator[Row]:
+    """One row per point ahead: what was predicted, with the ends of its interval (or None), and what was observed."""
+    sizes = len(np.unique(task.x[split.known], axis=0))
+    values, lows, highs = predicted
+    for i, point in enumerate(split.ahead):
+        observed = task.y[point]
+        low, high = (None, None) if lows is None else (lows[i], highs[i])
+        yield {
+            **task.key,
+            **task.runs[point],
+            "law": law,
+            "known": sizes,
+            "held_out": split.held_out,
+            "x": task.x[point, 0],
+            "observed": observed,
+            "predicted": values[i],
+            "low": low,
+            "high": high,
+            "relative_error": (values[i] - observed) / abs(observed) if observed else None,
+            "covered": None if low is None else bool(low <= observed <= high),
+            "aicc": aicc,
+        }

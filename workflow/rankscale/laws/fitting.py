@@ -1,6 +1,6 @@
-"""A law fitted to points: ordinary least squares for the straight ones, a robust search for those with a floor.
+"""A law fitted to points: ordinary least squares for the straight ones, a robust search for the others.
 
-`line` and `trend` are ordinary least squares; `floor`, `joint` and `additive` minimise the summed Huber loss of log
+A straight law is fitted by ordinary least squares in its own space; any other minimises the summed Huber loss of log
 residuals from many starts. Pure arrays in, named results out; docs/method.md says why each is fitted so.
 """
 
@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rankscale.laws.forms import LAWS, as_columns, evaluate, link, named_parameters
+from rankscale.laws.forms.base import Law, as_columns
 from rankscale.laws.least_squares import levenberg_marquardt
 
 FLAT = 1e-6  # in logarithms: less than that is no change
 SHARES = (0.0, 0.3, 0.6, 0.8, 0.9, 0.97, 0.995)  # floors to start from, of the smallest value
-SPLITS = (0.15, 0.5, 0.85)  # how much of what is above the floor is the size's, to start from
 # Draws are sought from the estimate, from no floor and from a high one: fewer starts, for they begin near their end.
 NEAR = (0.0, 0.9)
 
@@ -22,7 +21,7 @@ NEAR = (0.0, 0.9)
 class LawFit:
     """A law fitted to points `x` [n, v], `y` [n]; `theta` are its working parameters [p]."""
 
-    law: str
+    law: Law
     x: np.ndarray
     y: np.ndarray
     converged: bool = False
@@ -31,25 +30,26 @@ class LawFit:
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """The law's values [m] at `x` [m] or [m, v]."""
-        return evaluate(self.law, self.theta[None], x)[0]
+        return self.law.evaluate(self.theta[None], x)[0]
 
     def residuals(self) -> np.ndarray:
-        """Observed less fitted, in the space of the law (log for all but trend)."""
-        return link(self.law, self.y) - link(self.law, self.predict(self.x))
+        """Observed less fitted, in the space of the law (log, but for a law of signed metrics)."""
+        return self.law.link(self.y) - self.law.link(self.predict(self.x))
 
     def slopes(self) -> np.ndarray:
         """How the fitted values [n], in the space of the law, move with the working parameters: [n, p].
 
         A floor that lies at 0 cannot move both ways and is left out.
         """
-        value, slopes = LAWS[self.law].curve(self.theta[None], np.log(self.x))
-        made = slopes[0] if self.law == "trend" else slopes[0] / value[0][:, None]
-        return made[:, :-1] if LAWS[self.law].robust and self.theta[-1] <= 0 else made
+        value, slopes = self.law.curve(self.theta[None], np.log(self.x))
+        linked = slopes[0] if self.law.signed else slopes[0] / value[0][:, None]
+        floor = self.law.floor
+        return np.delete(linked, floor, axis=1) if floor is not None and self.theta[floor] <= 0 else linked
 
     def quality(self) -> dict[str, float | None]:
         """R^2, RMSE and AICc in the space of the law; AICc is None where points are too few for it."""
         n, k = len(self.x), len(self.theta) + 1
-        squares, target = float((self.residuals() ** 2).sum()), link(self.law, self.y)
+        squares, target = float((self.residuals() ** 2).sum()), self.law.link(self.y)
         spread = float(((target - target.mean()) ** 2).sum())
         aicc = None
         if n > k + 1:
@@ -58,35 +58,35 @@ class LawFit:
 
     def named(self) -> dict[str, float]:
         """The parameters by name."""
-        return dict(
-            zip(LAWS[self.law].parameters, map(float, named_parameters(self.law, self.theta[None])[0]), strict=True)
-        )
+        return dict(zip(self.law.parameters, map(float, self.law.named_parameters(self.theta[None])[0]), strict=True))
 
 
-def fit(law: str, x: np.ndarray, y: np.ndarray) -> LawFit:
+def fit(law: Law, x: np.ndarray, y: np.ndarray) -> LawFit:
     """Fit one law to points `x` [n] or [n, v]. A fit that cannot be made says why and is not `converged`."""
-    made = LawFit(law, as_columns(np.asarray(x, float)), np.asarray(y, float))
-    made.note = why_unfittable(law, made.x, made.y)
-    if made.note:
-        return made
-    theta, converged = solve(law, made.x, link(law, made.y)[None])
-    made.theta, made.converged = theta[0], bool(converged[0])
-    if not made.converged:
-        made.note = "the fit did not converge"
-    elif LAWS[law].robust:
-        values = made.named()
-        if not np.isfinite(list(values.values())).all() or min(values["alpha"], values.get("beta", 1)) <= 0:
-            made.converged, made.note = False, "no decay to speak of: the metric is flat"
-        elif values["delta"] == 0:
-            made.note = "no floor above 0"
-    elif law == "line" and made.theta[1] < 0:
-        made.note = "the metric rises with size"
-    return made
+    result = LawFit(law, as_columns(np.asarray(x, float)), np.asarray(y, float))
+    result.note = why_unfittable(law, result.x, result.y)
+    if result.note:
+        return result
+    theta, converged = solve(law, result.x, law.link(result.y)[None])
+    result.theta, result.converged = theta[0], bool(converged[0])
+    if not result.converged:
+        result.note = "the fit did not converge"
+        return result
+    values = result.named()
+    exponents = [values[name] for name in law.exponents]
+    if law.straight:
+        if exponents and min(exponents) < 0:
+            result.note = "the metric rises with size"
+    elif not np.isfinite(list(values.values())).all() or min(exponents, default=1) <= 0:
+        result.converged, result.note = False, "no decay to speak of: the metric is flat"
+    elif law.floor is not None and result.theta[law.floor] == 0:
+        result.note = "no floor above 0"
+    return result
 
 
-def why_unfittable(law: str, x: np.ndarray, y: np.ndarray) -> str:
+def why_unfittable(law: Law, x: np.ndarray, y: np.ndarray) -> str:
     """Why these points cannot carry this law; empty if they can."""
-    needed = len(LAWS[law].parameters) + (3 if LAWS[law].robust else 1)
+    needed = len(law.parameters) + (1 if law.straight else 3)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         return "a value is not finite"
     if (x <= 0).any():
@@ -98,11 +98,11 @@ def why_unfittable(law: str, x: np.ndarray, y: np.ndarray) -> str:
     cells = len(np.unique(x, axis=0))
     if cells < needed or min(distinct) < min(needed, 3):
         return f"too few points: {len(x)} at {' x '.join(map(str, distinct))} sizes, {needed} are needed"
-    if law != "trend" and (y <= 0).any():
+    if not law.signed and (y <= 0).any():
         return "a power law needs positive values"
-    if np.ptp(link(law, y)) < FLAT:
+    if np.ptp(law.link(y)) < FLAT:
         return "the metric is flat: all values are the same"
-    if LAWS[law].robust:
+    if law.floor is not None:
         slopes = np.linalg.lstsq(np.column_stack([np.ones(len(x)), np.log(x)]), np.log(y), rcond=None)[0][1:]
         rises = slopes * np.ptp(np.log(x), axis=0) >= FLAT
         if rises.any():
@@ -113,45 +113,51 @@ def why_unfittable(law: str, x: np.ndarray, y: np.ndarray) -> str:
 
 
 def solve(
-    law: str,
+    law: Law,
     x: np.ndarray,
     target: np.ndarray,
     start: np.ndarray | None = None,
     weights: np.ndarray | None = None,
-    held: tuple[int, float | np.ndarray] | None = None,
+    held_floor: float | np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit many data sets at once: `target` [b, n] in the law's space at `x` [n, v]; theta [b, p], converged [b].
 
     `weights` [b, n], 0 or 1, leave points out. With `start` [p] the search begins there and at few floors, without
-    it at many. `held` fixes one working parameter of a law with a floor at a value, or at one [b] for each data set.
+    it at many. `held_floor` fixes a law's floor at a value, or at one [b] for each data set.
     """
     log_x = np.log(x)
-    if not LAWS[law].robust:
-        design = np.column_stack([np.ones(len(x)), log_x[:, 0] if law == "trend" else -log_x[:, 0]])
+    if law.straight:
+        design = law.design(log_x)
         if weights is None:
             return np.linalg.lstsq(design, target.T, rcond=None)[0].T, np.ones(len(target), bool)
         theta = [np.linalg.lstsq(design[w > 0], t[w > 0], rcond=None)[0] for t, w in zip(target, weights, strict=True)]
         return np.array(theta), np.ones(len(target), bool)
     centre = log_x.mean(0)
     u = log_x - centre
-    begun = _starts(law, u, target, SHARES if start is None else NEAR)
+    starts = law.starts(u, target, SHARES if start is None else NEAR)
     if start is not None:
-        begun.append(np.tile(_shift(law, start[None], -centre), (len(target), 1)))
-    theta = np.concatenate(begun)
-    if held is not None:
-        # Only floors and exponents are held, which centring leaves as they are.
-        theta[:, held[0]] = np.tile(np.broadcast_to(held[1], len(target)), len(begun))
+        starts.append(np.tile(law.recentre(start[None], -centre), (len(target), 1)))
+    theta = np.concatenate(starts)
+    if held_floor is not None:
+        # Centring leaves floors as they are.
+        theta[:, law.floor] = np.tile(np.broadcast_to(held_floor, len(target)), len(starts))
     each = np.arange(len(target))
-    held_at = None if held is None else held[0]
 
     def search(theta: np.ndarray, tolerance: float, iterations: int) -> tuple[np.ndarray, np.ndarray]:
         """Of all starts [s b, p] the best end for each data set."""
         times = len(theta) // len(target)
-        there = np.tile(target, (times, 1)), u
-        points = None if weights is None else np.tile(weights, (times, 1))
-        how = {"weights": points, "held": held_at, "tolerance": tolerance, "iterations": iterations}
-        found = levenberg_marquardt(LAWS[law].curve, theta, *there, **how)
-        theta, objective, converged = (a.reshape(times, len(target), *a.shape[1:]) for a in found)
+        result = levenberg_marquardt(
+            law.curve,
+            theta,
+            np.tile(target, (times, 1)),
+            u,
+            floor=law.floor,
+            floor_is_held=held_floor is not None,
+            weights=None if weights is None else np.tile(weights, (times, 1)),
+            tolerance=tolerance,
+            iterations=iterations,
+        )
+        theta, objective, converged = (a.reshape(times, len(target), *a.shape[1:]) for a in result)
         best = objective.argmin(0)
         return theta[best, each], converged[best, each]
 
@@ -161,40 +167,4 @@ def solve(
         theta, converged = search(search(theta, 1e-5, 20)[0], 1e-5, 400)
     else:
         theta, converged = search(theta, 1e-11, 20_000)
-    return _shift(law, theta, centre), converged
-
-
-def _shift(law: str, theta: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """Working parameters for log x moved by `centre`."""
-    theta = theta.copy()
-    if law == "joint":
-        size, data = theta[:, 1] * centre[0] - np.logaddexp(0, -theta[:, 2]), centre[1] - np.logaddexp(0, theta[:, 2])
-        theta[:, 0] += theta[:, 3] * np.logaddexp(size, data)
-        theta[:, 2] = size - data
-        return theta
-    theta[:, 0] += theta[:, 1] * centre[0]
-    if law == "additive":
-        theta[:, 2] += theta[:, 3] * centre[1]
-    return theta
-
-
-def _starts(law: str, u: np.ndarray, target: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:
-    """Working parameters [b, p] to begin with: for a given floor, a law is nearly linear in the logarithms."""
-    begun, lowest = [], np.exp(target.min(1))
-    design = np.column_stack([np.ones(len(u)), -u])
-    for share in shares:
-        floor = share * lowest
-        above = np.log(np.exp(target) - (floor * (1 - 1e-9))[:, None]) if share else target
-        line = np.linalg.lstsq(design, above.T, rcond=None)[0].T
-        if law == "floor":
-            begun.append(np.column_stack([line, floor]))
-            continue
-        level, alpha, beta = line[:, 0], np.maximum(line[:, 1], 0.01), np.maximum(line[:, 2], 0.01)
-        for split in SPLITS:
-            if law == "additive":
-                parts = (level + np.log(split), alpha / split, level + np.log1p(-split), beta / (1 - split))
-            else:
-                power = beta / (1 - split)
-                parts = (level, alpha / (power * split), np.full_like(level, np.log(split / (1 - split))), power)
-            begun.append(np.column_stack([*parts, floor]))
-    return begun
+    return law.recentre(theta, centre), converged

@@ -23,18 +23,18 @@ def forecast_splits(points: PointSet, hold: dict[str, int]) -> list[ForecastSpli
     On the grid the largest sizes and the largest subsets are left out together, and the cells that are large in both
     are forecast; where only one of the two is held out, in that one.
     """
-    asked = [hold["model"], hold["data"]] if points.axis == "grid" else [hold.get(points.axis, 0)]
-    if not any(asked):
+    own = [hold["model"], hold["data"]] if points.axis == "grid" else [hold.get(points.axis, 0)]
+    if not any(own):
         return []
     ranks = np.column_stack([np.unique(column, return_inverse=True)[1].reshape(-1) for column in points.x.T])
     counts = ranks.max(0) + 1
     rolling = [(out,) * len(counts) for out in range(1, int(counts.max()))] if points.headline else []
-    made = []
-    for left in dict.fromkeys([*rolling, tuple(asked)]):
+    splits = []
+    for left in dict.fromkeys([*rolling, tuple(own)]):
         if (counts - left < 2).any():
             continue
-        held = np.array(left) > 0
-        known, ahead = (ranks < counts - left).all(1), (ranks >= counts - left)[:, held].all(1)
+        reduced = np.array(left) > 0
+        known, ahead = (ranks < counts - left).all(1), (ranks >= counts - left)[:, reduced].all(1)
         if known.sum() > 1 and ahead.any():
-            made.append(ForecastSplit(np.flatnonzero(known), np.flatnonzero(ahead), left == tuple(asked)))
-    return made
+            splits.append(ForecastSplit(np.flatnonzero(known), np.flatnonzero(ahead), left == tuple(own)))
+    return splits

@@ -14,16 +14,17 @@ def levenberg_marquardt(
     target: np.ndarray,
     u: np.ndarray,
     *,
+    floor: int | None,
+    floor_is_held: bool,
     weights: np.ndarray | None,
-    held: int | None,
     tolerance: float,
     iterations: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Levenberg-Marquardt on reweighted residuals: minimises the summed Huber loss of log residuals.
 
-    From starts `theta` [b, p], whose last column is a floor and stays at 0 or above, for `target` [b, n] = log y at
-    `u` [n, v]: theta [b, p], objective [b], converged [b]. `weights` [b, n], 0 or 1, leave points out; the parameter
-    `held` stays as it starts.
+    From starts `theta` [b, p] for `target` [b, n] = log y at `u` [n, v]: theta [b, p], objective [b], converged [b].
+    The parameter `floor`, if there is one, stays at 0 or above, or as it starts where it `is_held`. `weights` [b, n], 0
+    or 1, leave points out.
     """
     theta, damping = theta.copy(), np.full(len(theta), 1e-3)
     residual, slopes = _residual(curve, theta, target, u, weights)
@@ -35,11 +36,10 @@ def levenberg_marquardt(
         r, j, t = residual[active], slopes[active], theta[active]
         weight = np.minimum(1, HUBER / np.maximum(np.abs(r), 1e-300))
         gradient = np.einsum("bnp,bn->bp", j, weight * r)
-        # A floor that is at 0 and would fall further stays there.
         free = np.ones((len(active), p))
-        free[(t[:, -1] <= 0) & (gradient[:, -1] > 0), -1] = 0
-        if held is not None:
-            free[:, held] = 0
+        if floor is not None:
+            # A floor that is at 0 and would fall further stays there.
+            free[(t[:, floor] <= 0) & (gradient[:, floor] > 0) | floor_is_held, floor] = 0
         j = j * free[:, None, :]
         gradient *= free
         normal = j.transpose(0, 2, 1) @ (weight[:, :, None] * j)
@@ -49,7 +49,8 @@ def levenberg_marquardt(
         normal[:, range(p), range(p)] = 1 + damping[active, None]
         step = -np.linalg.solve(normal, (gradient / scale)[:, :, None])[:, :, 0] / scale
         tried = t + step
-        tried[:, -1] = np.maximum(tried[:, -1], 0)
+        if floor is not None:
+            tried[:, floor] = np.maximum(tried[:, floor], 0)
         new_residual, new_slopes = _residual(
             curve, tried, target[active], u, None if weights is None else weights[active]
         )

@@ -1,102 +1,103 @@
 """What each metric of each checkpoint owes to the queries that were drawn: one covariance for a whole study."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from rankscale.core.errors import StudyError
+from rankscale.core.metrics import metric_named
 from rankscale.core.progress import progress
-from rankscale.evaluation.decomposition import PARTS, pseudo_values, reciprocal_ranks
+from rankscale.evaluation.query_values import CheckpointQueries
 from rankscale.storage import tables
-from rankscale.storage.schemas import FULL, MORE
+from rankscale.storage.schemas import RETRIEVAL
 
-COMPLEMENT = "1-"  # before a metric that rises as models get better: what it lacks to 1 falls as a loss does
+CHUNK = 4096  # queries whose products are summed at a time, in double precision
 
 
 def values_of(rows: pd.DataFrame, metric: str) -> np.ndarray:
-    """The metric of each row [n], float64; NaN where it was not measured. `1-mrr` is what mrr lacks to 1."""
-    if metric.startswith(COMPLEMENT):
-        return 1 - rows[metric.removeprefix(COMPLEMENT)].to_numpy(float)
-    return rows[metric].to_numpy(float)
+    """The metric of each row [n], float64; NaN where it was not measured. Raises StudyError for an unknown one."""
+    known = metric_named(metric)
+    return known.of(rows[known.column].to_numpy(float))
 
 
-def numeric(metric: str) -> bool:
-    """Whether it names a metric of the metrics table, or 1- and one."""
-    return metric.removeprefix(COMPLEMENT) in (*PARTS, *(f"{part}_plugin" for part in PARTS[1:]), "mrr", *MORE, *FULL)
-
-
-def per_query(metric: str, seen: pd.DataFrame, parts: np.ndarray, ties: str) -> np.ndarray | None:
-    """Values [q] whose mean is the metric, up to a constant; None for quantiles, which are no means.
-
-    `seen` are the observations of one checkpoint by query, with the measures of its run where there is one.
-    """
-    if metric.startswith(COMPLEMENT):
-        found = per_query(metric.removeprefix(COMPLEMENT), seen, parts, ties)
-        return None if found is None else -found
-    name = metric.removesuffix("_plugin")
-    if name in PARTS:
-        return parts[:, PARTS.index(name)]
-    above = seen.above.to_numpy(float)
-    tied = seen.tied.to_numpy(float)
-    if name == "mrr":
-        return reciprocal_ranks(seen.above, seen.tied if ties == "expected" else 0 * seen.tied)
-    if name == "mean_rank":
-        return above + tied / 2
-    if name == "auc":
-        return -(above + tied / 2) / seen.n_candidates.to_numpy()
-    if name == "accuracy_1":
-        return (above == 0) / (1 + tied)
-    return seen[name].to_numpy(float) if name in FULL else None
-
-
+@dataclass(frozen=True)
 class QueryCovariance:
     """Covariance of metrics between checkpoints from sampling the queries, paired by query.
 
     The parts' noise is that of their pseudo-values, all others' that of their values query by query. Metrics that are
     no means over queries (margins, the median rank) count as free of it: their residuals alone tell their noise.
+    `matrix` is [m n, m n], the n checkpoints of the first metric first; `positions` are the checkpoints' by row label.
     """
 
-    def __init__(self, rows: pd.DataFrame, metrics: list[str], study: Path, ties: str) -> None:
-        self.metrics, self.number = metrics, {index: i for i, index in enumerate(rows.index)}
-        ids, held = None, None
-        split, candidates = rows.split.iloc[0], rows.candidates.iloc[0]
-        for number, row in enumerate(progress(list(rows.itertuples()), f"read {split} {candidates}", "checkpoint")):
-            place = f"{row.model}/{row.subset}/{row.seed}/{row.checkpoint}.parquet"
-            path = study / "observations" / place
-            seen = tables.read("observations", path).to_pandas()
-            seen = seen[(seen.split == split) & (seen.candidates == candidates)].sort_values("query_id")
-            if seen.empty:
-                raise StudyError(f"{path}: no observations of {split} over {candidates} candidates; evaluate it again")
+    metrics: list[str]
+    positions: dict[object, int]
+    matrix: np.ndarray
+
+    @classmethod
+    def read(cls, rows: pd.DataFrame, metrics: list[str], study: Path, ties: str) -> "QueryCovariance":
+        """From the observations of the checkpoints of `rows`, one test set and kind of candidates of the metrics table.
+
+        Raises StudyError for an unknown metric, and where a checkpoint lacks observations or has other queries.
+        """
+        known = [metric_named(metric) for metric in metrics]
+        ids, values = None, np.empty(0, np.float32)
+        label = f"read {rows.split.iloc[0]} {rows.candidates.iloc[0]}"
+        for number, row in enumerate(progress(list(rows.itertuples()), label, "checkpoint")):
+            path = f"{row.model}/{row.subset}/{row.seed}/{row.checkpoint}.parquet"
+            observed = _observed(study / "observations" / path, row.split, row.candidates)
             if ids is None:
-                ids = seen.query_id.to_numpy()
-                held = np.zeros((len(metrics), len(rows), len(ids)), np.float32)
-            if not np.array_equal(ids, seen.query_id.to_numpy()):
-                raise StudyError(f"{path}: other queries than the first checkpoint's; evaluate the study again")
-            needed = [m.removeprefix(COMPLEMENT) for m in metrics if m.removeprefix(COMPLEMENT) in FULL]
-            if needed:
-                each = tables.read("per_query", study / "per_query" / place).to_pandas()
-                each = each[each.split == split].set_index("query_id")[list(FULL)]
-                seen = seen.join(each, on="query_id")
-                lost = seen[needed].isna().any(axis=1)
-                if lost.any():
-                    query = seen.query_id[lost].iloc[0]
-                    raise StudyError(f"{study / 'per_query' / place}: lacks query {query}; score the study again")
-            parts = pseudo_values(seen.loss, seen.above, seen.tied, ties=ties)
-            for at, metric in enumerate(metrics):
-                found = per_query(metric, seen, parts, ties)
-                if found is not None:
+                ids = observed.query_id.to_numpy()
+                values = np.zeros((len(known), len(rows), len(ids)), np.float32)
+            if not np.array_equal(ids, observed.query_id.to_numpy()):
+                raise StudyError(
+                    f"{study / 'observations' / path}: other queries than the first checkpoint's; evaluate the study "
+                    "again"
+                )
+            measures = [metric.column for metric in known if metric.source == "retrieval"]
+            if measures:
+                observed = _with_retrieval(observed, measures, study / "per_query" / path, row.split)
+            queries = CheckpointQueries.of_observations(observed, ties, measures)
+            for position, metric in enumerate(known):
+                if metric.per_query is not None:
                     # Centred before rounding to single precision: what matters is the spread.
-                    held[at, number] = found - found.mean()
-        flat = held.reshape(-1, held.shape[2])
-        covariance = np.zeros((len(flat), len(flat)))
-        for some in np.array_split(np.arange(flat.shape[1]), max(flat.shape[1] // 4096, 1)):
-            block = flat[:, some].astype(np.float64)
-            covariance += block @ block.T
-        queries = flat.shape[1]
-        self.all = covariance / max(queries - 1, 1) / queries
+                    of_metric = np.asarray(metric.per_query(queries), float)
+                    values[position, number] = of_metric - of_metric.mean()
+        positions = {label: number for number, label in enumerate(rows.index)}
+        return cls(metrics, positions, covariance_of_means(values.reshape(-1, values.shape[2])))
 
     def of(self, rows: pd.DataFrame, metrics: list[str]) -> np.ndarray:
         """[m n, m n] for `metrics` one after the other, each at the checkpoints of `rows`."""
-        at = [self.metrics.index(m) * len(self.number) + self.number[i] for m in metrics for i in rows.index]
-        return self.all[np.ix_(at, at)]
+        n = len(self.positions)
+        indices = [self.metrics.index(metric) * n + self.positions[label] for metric in metrics for label in rows.index]
+        return self.matrix[np.ix_(indices, indices)]
+
+
+def covariance_of_means(values: np.ndarray) -> np.ndarray:
+    """The covariance [k, k] of means over queries, from centred values [k, q]."""
+    queries = values.shape[1]
+    covariance = np.zeros((len(values), len(values)))
+    for chunk in np.array_split(np.arange(queries), max(queries // CHUNK, 1)):
+        block = values[:, chunk].astype(np.float64)
+        covariance += block @ block.T
+    return covariance / max(queries - 1, 1) / queries
+
+
+def _observed(path: Path, split: str, candidates: str) -> pd.DataFrame:
+    """A checkpoint's observations of one test set and kind of candidates, by query."""
+    rows = tables.read("observations", path).to_pandas()
+    rows = rows[(rows.split == split) & (rows.candidates == candidates)].sort_values("query_id")
+    if rows.empty:
+        raise StudyError(f"{path}: no observations of {split} over {candidates} candidates; evaluate it again")
+    return rows
+
+
+def _with_retrieval(observed: pd.DataFrame, measures: list[str], path: Path, split: str) -> pd.DataFrame:
+    """The observations with the measures of the checkpoint's run."""
+    each = tables.read("per_query", path).to_pandas()
+    joined = observed.join(each[each.split == split].set_index("query_id")[list(RETRIEVAL)], on="query_id")
+    missing = joined[measures].isna().any(axis=1)
+    if missing.any():
+        raise StudyError(f"{path}: lacks query {joined.query_id[missing].iloc[0]}; score the study again")
+    return joined

@@ -3,40 +3,40 @@
 import pandas as pd
 
 from rankscale.report.labels import name_of, share
-from rankscale.report.text_tables import BOTH, _headline
+from rankscale.report.text_tables import BOTH, headline_ranking
 from rankscale.storage.schemas import UNFINISHED
 
 
 def forecast_sentences(ranking: pd.DataFrame, metrics: pd.DataFrame) -> list[str]:
     """The paper's claim as a tested statement, one sentence per axis."""
-    said = []
+    sentences = []
     words = {
         "model": "the largest models",
         "data": "the largest subset",
         BOTH: "the largest models on the largest subset from smaller ones on less",
     }
-    for axis, what in words.items():
-        rows = _headline(ranking, metrics, axis).set_index("metric")
+    for axis, target in words.items():
+        rows = headline_ranking(ranking, metrics, axis).set_index("metric")
         own, other = (rows.loc[m] if m in rows.index else None for m in ("rank_entropy", "cross_entropy"))
         if own is None:
             continue
         if pd.isna(own.error):
-            said.append(f"Rank-Entropy: no law can be fitted to forecast {what}.")
+            sentences.append(f"Rank-Entropy: no law can be fitted to forecast {target}.")
             continue
-        text = f"Rank-Entropy ({own.law}) forecasts {what} with a mean error of {_within(own)}"
+        text = f"Rank-Entropy ({own.law}) forecasts {target} with a mean error of {_within(own)}"
         text += f", no change of {share(own.no_change)}"
         if other is None or pd.isna(other.error):
-            said.append(f"{text}; no law can be fitted to cross-entropy there.")
+            sentences.append(f"{text}; no law can be fitted to cross-entropy there.")
             continue
         sure = f"is {'' if other.significant else 'not '}significant"
-        ends = f"{share(other.difference_low)} to {share(other.difference_high)}"
-        said.append(
+        bounds = f"{share(other.difference_low)} to {share(other.difference_high)}"
+        sentences.append(
             f"{text}; cross-entropy ({other.law}) of {_within(other)}, no change of {share(other.no_change)}. "
-            f"Cross-entropy's error is {other.difference * 100:+.1f} points away ({ends}); that {sure}."
+            f"Cross-entropy's error is {other.difference * 100:+.1f} points away ({bounds}); that {sure}."
         )
         if (rows.skill.dropna() <= 0).all():
-            said[-1] += " No metric is forecast better there than by no change."
-    return said
+            sentences[-1] += " No metric is forecast better there than by no change."
+    return sentences
 
 
 def _within(row: pd.Series) -> str:
@@ -47,12 +47,12 @@ def plan_sentence(plan: pd.DataFrame) -> str:
     """What to train next, in a sentence or two."""
     row = plan[plan.chosen].iloc[0]
     metric = name_of(row.metric)
-    asked = f"For a budget of {row.budget:g}" if pd.notna(row.budget) else f"To reach {metric} {row.target:g}"
+    goal = f"For a budget of {row.budget:g}" if pd.notna(row.budget) else f"To reach {metric} {row.target:g}"
     if pd.isna(row.encoder_parameters):
-        return f"{asked} there is no plan: {row.note}."
+        return f"{goal} there is no plan: {row.note}."
     size, data = (_about(row, *names) for names in (("encoder_parameters", "parameters"), ("train_queries", "queries")))
     text = (
-        f"{asked}: {size} encoder parameters on {data} training queries, for {row.cost:.4g} "
+        f"{goal}: {size} encoder parameters on {data} training queries, for {row.cost:.4g} "
         f"(training {row.cost_training:.3g}, {row.device_hours:.3g} device hours; judging {row.cost_judging:.3g}; "
         f"serving {row.cost_serving:.3g}). The {row.law} law says {metric} {row.predicted:.3f} "
         f"[{row.low:.3f}, {row.high:.3f}] there."
@@ -64,8 +64,8 @@ def plan_sentence(plan: pd.DataFrame) -> str:
 
 def _about(row: pd.Series, name: str, spread: str) -> str:
     low, high = row[f"{spread}_low"], row[f"{spread}_high"]
-    ends = " [open]" if pd.isna(low) else f" [{low:,.0f}, {high:,.0f}]"
-    return f"{row[name]:,.0f}{ends}"
+    interval = " [open]" if pd.isna(low) else f" [{low:,.0f}, {high:,.0f}]"
+    return f"{row[name]:,.0f}{interval}"
 
 
 NAMED = 8  # runs left out that are named one by one
@@ -75,8 +75,8 @@ def describe_missing_runs(runs: list[dict[str, object]]) -> str:
     """The runs that no table or figure counts, in words; empty if there are none."""
     named = []
     for run in runs:
-        how = "not finished yet" if run["status"] == UNFINISHED else f"{run['status']} after step {run['step']}"
-        named.append(f"{run['model']} on {run['subset']}, seed {run['seed']} ({how})")
+        why = "not finished yet" if run["status"] == UNFINISHED else f"{run['status']} after step {run['step']}"
+        named.append(f"{run['model']} on {run['subset']}, seed {run['seed']} ({why})")
     more = [f"and {len(named) - NAMED} more (left_out.parquet)"] if len(named) > NAMED + 1 else []
     named = named[:NAMED] + more if more else named
     return f"Left out of all metrics, fits and figures: {'; '.join(named)}" if named else ""

@@ -7,15 +7,15 @@ from typing import NamedTuple
 import pandas as pd
 
 from rankscale.core.errors import StudyError
-from rankscale.evaluation.decomposition import PARTS
+from rankscale.core.metrics import PARTS, metric_named
 from rankscale.laws.axes import headline_slice
-from rankscale.report.labels import NAMES, error_text
+from rankscale.report.labels import error_text, name_of
 from rankscale.report.narrative import progress_phrase
 from rankscale.report.verdicts import headline_of, scaling_verdicts
 from rankscale.storage import tables
 
 AXES = ("model", "data")
-MEASURES = (*PARTS, "mrr", "ndcg_10")
+SHOWN = (*PARTS, "mrr", "ndcg_10")
 TABLES = ("metrics", "fits", "forecasts", "curves")
 
 
@@ -67,40 +67,40 @@ def difference_interval(first: tuple, second: tuple) -> tuple[float, float, floa
 
 def common_slices(first: ComparedStudy, second: ComparedStudy) -> tuple[list[dict[str, str]], str]:
     """What each one's fits hold, by axis: the largest subset and model that both have; else its own, and a warning."""
-    held: list[dict[str, str]] = [{}, {}]
+    slices: list[dict[str, str]] = [{}, {}]
     warnings = []
     finals = first.finals, second.finals
     for axis, column, by in (("model", "train_queries", "train_queries"), ("data", "model", "encoder_parameters")):
         common = finals[0][finals[0][column].isin(finals[1][column])]
-        for one, rows in zip(held, finals, strict=True):
+        for one, rows in zip(slices, finals, strict=True):
             one[axis] = (
                 headline_slice(axis, rows) if common.empty else f"{column}={common.loc[common[by].idxmax(), column]}"
             )
         if common.empty:
             warnings.append(
-                f"No {column} is in both: over {axis} size, {held[0][axis]} and {held[1][axis]} are compared."
+                f"No {column} is in both: over {axis} size, {slices[0][axis]} and {slices[1][axis]} are compared."
             )
-    return held, " ".join(warnings)
+    return slices, " ".join(warnings)
 
 
-def slopes(first: ComparedStudy, second: ComparedStudy, held: list[dict[str, str]]) -> list[dict[str, object]]:
+def slopes(first: ComparedStudy, second: ComparedStudy, slices: list[dict[str, str]]) -> list[dict[str, object]]:
     """One row per axis and metric: both slopes with their intervals, the difference, laws, errors, verdicts."""
     rows = []
-    sides = zip((first, second), held, strict=True)
-    found = [scaling_verdicts(*(one.tables[name] for name in TABLES[:3]), fixed) for one, fixed in sides]
-    for one, other in zip(*found, strict=True):
+    sides = zip((first, second), slices, strict=True)
+    verdicts = [scaling_verdicts(*(one.tables[name] for name in TABLES[:3]), fixed) for one, fixed in sides]
+    for one, other in zip(*verdicts, strict=True):
         if one.axis not in AXES:
             continue
         gap, low, high = difference_interval(one[4:7], other[4:7])
         row: dict[str, object] = {"axis": one.axis, "metric": one.metric}
-        for end, f in (("first", one), ("second", other)):
+        for side, f in (("first", one), ("second", other)):
             error = f.errors.get(f.law, (None,))[0]
-            row |= {f"{end}_fixed": f.fixed, f"{end}_slope": f.slope, f"{end}_low": f.low, f"{end}_high": f.high}
+            row |= {f"{side}_fixed": f.fixed, f"{side}_slope": f.slope, f"{side}_low": f.low, f"{side}_high": f.high}
             row |= {
-                f"{end}_law": None if f.slope is None else f.law,
-                f"{end}_r2": f.r2,
-                f"{end}_error": error,
-                f"{end}_scales": f.scales,
+                f"{side}_law": None if f.slope is None else f.law,
+                f"{side}_r2": f.r2,
+                f"{side}_error": error,
+                f"{side}_scales": f.scales,
             }
         rows.append(row | {"difference": gap, "low": low, "high": high})
     return rows
@@ -108,18 +108,18 @@ def slopes(first: ComparedStudy, second: ComparedStudy, held: list[dict[str, str
 
 def shared(first: ComparedStudy, second: ComparedStudy) -> tuple[list[dict[str, object]], str]:
     """One row per measure over the models and subsets that both have, means over seeds; or why there is none."""
-    what = ["collection", "split", "candidates", "n_candidates", "n_queries"]
-    a, b = (one.finals.iloc[0][what] for one in (first, second))
-    odd = [f"{name} {a[name]} and {b[name]}" for name in what if a[name] != b[name]]
-    if odd:
-        return [], f"Values are not set side by side, as they do not compare: {'; '.join(odd)}."
+    alike = ["collection", "split", "candidates", "n_candidates", "n_queries"]
+    a, b = (one.finals.iloc[0][alike] for one in (first, second))
+    mismatched = [f"{name} {a[name]} and {b[name]}" for name in alike if a[name] != b[name]]
+    if mismatched:
+        return [], f"Values are not set side by side, as they do not compare: {'; '.join(mismatched)}."
     keys = ["model", "train_queries"]
-    means = [one.finals.groupby(keys)[list(MEASURES)].mean() for one in (first, second)]
+    means = [one.finals.groupby(keys)[list(SHOWN)].mean() for one in (first, second)]
     both = means[0].index.intersection(means[1].index)
     if not len(both):
         return [], "No model and subset is in both."
     rows = []
-    for measure in MEASURES:
+    for measure in SHOWN:
         x, y = (mean.loc[both, measure] for mean in means)
         if x.notna().all() and y.notna().all():
             lower = f"{(y < x).sum()} of {len(both)}"
@@ -133,19 +133,18 @@ def printed(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     shown = []
     for row in rows:
         fixed = dict.fromkeys((row["first_fixed"], row["second_fixed"]))
-        made = {"axis": f"{row['axis']} ({', '.join(fixed)})", "metric": NAMES[row["metric"]]}
-        for end in ("first", "second"):
-            value, low, high, r2 = (row[f"{end}_{name}"] for name in ("slope", "low", "high", "r2"))
-            made[end] = "-" if value is None else f"{value:.3f} [{_end(low)}, {_end(high)}]"
-            kind = "trend" if row["metric"] == "score_uncertainty" else "line"
-            error = row[f"{end}_error"]
-            told = "" if error is None else f", off by {error_text(kind, error)}"
-            made[f"its law, {end}"] = f"{row[f'{end}_law']}, R² {r2:.3f}{told}" if r2 is not None else "-"
-        ends = f"[{_end(row['low'])}, {_end(row['high'])}]"
-        made["difference"] = "-" if math.isnan(row["difference"]) else f"{row['difference']:+.3f} {ends}"
-        shown.append(made)
+        cells = {"axis": f"{row['axis']} ({', '.join(fixed)})", "metric": name_of(row["metric"])}
+        for side in ("first", "second"):
+            value, low, high, r2 = (row[f"{side}_{name}"] for name in ("slope", "low", "high", "r2"))
+            cells[side] = "-" if value is None else f"{value:.3f} [{_bound(low)}, {_bound(high)}]"
+            error = row[f"{side}_error"]
+            off = "" if error is None else f", off by {error_text(metric_named(row['metric']).signed, error)}"
+            cells[f"its law, {side}"] = f"{row[f'{side}_law']}, R² {r2:.3f}{off}" if r2 is not None else "-"
+        bounds = f"[{_bound(row['low'])}, {_bound(row['high'])}]"
+        cells["difference"] = "-" if math.isnan(row["difference"]) else f"{row['difference']:+.3f} {bounds}"
+        shown.append(cells)
     return shown
 
 
-def _end(value: float | None) -> str:
+def _bound(value: float | None) -> str:
     return "open" if value is None or math.isnan(value) else f"{value:.3f}"

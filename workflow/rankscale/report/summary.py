@@ -11,46 +11,46 @@ from rankscale.report.verdicts import AXES, FOLLOWS, claim_sentence, headline_of
 
 def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame, missing: list[dict]) -> list[str]:
     """What a reader must know before believing the rest."""
-    said = [describe_missing_runs(missing) + "."] if missing else []
+    cautions = [describe_missing_runs(missing) + "."] if missing else []
     lost = metrics[metrics.below_chance & (metrics.checkpoint == "final")]
     if len(lost):
         names = ", ".join(sorted({f"{r.model} on {r.train_queries}" for r in lost.itertuples()}))
         runs = len(lost.groupby(["model", "train_queries", "seed"]))
-        said.append(
+        cautions.append(
             f"{runs} runs do not rank above chance at their end ({len(lost)} rows, by kind of candidates); "
             f"their Rank-Entropy says little: {names}."
         )
     few = metrics[metrics.too_few_queries]
     if len(few):
-        said.append(
+        cautions.append(
             f"{len(few)} of {len(metrics)} rows have fewer than {ENOUGH} queries per observed rank; "
             "their intervals of Rank-Score-Alignment and Score-Uncertainty are too narrow."
         )
     failed = fits[~fits.converged]
     if len(failed):
         reasons = failed.note.str.split(":").str[0].value_counts()
-        said.append("Fits without a result: " + "; ".join(f"{n} {reason}" for reason, n in reasons.items()) + ".")
-    told = forecasts[forecasts.held_out].dropna(subset="covered")
-    if len(told):
+        cautions.append("Fits without a result: " + "; ".join(f"{n} {reason}" for reason, n in reasons.items()) + ".")
+    covered = forecasts[forecasts.held_out].dropna(subset="covered")
+    if len(covered):
         parts = [
             f"{part.covered.astype(bool).mean():.0%} of {len(part)} by the {law} law"
-            for law, part in told.groupby("law", sort=False)
+            for law, part in covered.groupby("law", sort=False)
         ]
-        said.append(
+        cautions.append(
             f"Of the held-out values of all metrics and candidates, 95 % prediction intervals hold {', '.join(parts)}; "
             "a law whose intervals hold few is not to be built on."
         )
     if (metrics.retrieval == "pooled").any():
-        said.append(
+        cautions.append(
             "Retrieval is pooled: runs search the judged and mined documents and a sample, not the whole collection. "
             "Its metrics come out higher than over all documents, and compare checkpoints of this study only."
         )
     if metrics.seed.nunique() == 1:
-        said.append(
+        cautions.append(
             "One seed: run-to-run noise is judged from the residuals of the fits alone, and another seed may turn a "
             "verdict."
         )
-    return said or ["None."]
+    return cautions or ["None."]
 
 
 def summary(
@@ -62,11 +62,11 @@ def summary(
     missing: list[dict],
 ) -> str:
     """The study's findings as Markdown."""
-    found = scaling_verdicts(metrics, fits, forecasts)
+    verdicts = scaling_verdicts(metrics, fits, forecasts)
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
     first = finals.iloc[0]
     claims = "\n".join(
-        f"- {axis} axis ({headline_slice(axis, finals)}): {claim_sentence(found, axis)}." for axis in AXES
+        f"- {axis} axis ({headline_slice(axis, finals)}): {claim_sentence(verdicts, axis)}." for axis in AXES
     )
     others = [name for name in metrics.split.unique() if name != first.split]
     tables_too = "their rows stand in metrics.parquet, fits.parquet and forecasts.parquet"
@@ -103,7 +103,7 @@ size. Errors are means over the held-out points, relative; "covered" says how ma
 intervals hold. On the compute axis nothing is held out, and its lower envelope keeps each metric's best cells, so \
 it falls by construction: no claim rests on it.
 
-{scaling_table(found).to_markdown(index=False, disable_numparse=True)}
+{scaling_table(verdicts).to_markdown(index=False, disable_numparse=True)}
 
 The claim "only Rank-Entropy scales":
 

@@ -2,21 +2,22 @@
 
 import pandas as pd
 
+from rankscale.core.metrics import PARTS, metric_named
 from rankscale.laws.axes import headline_slice
-from rankscale.laws.forms import NO_CHANGE
-from rankscale.report.labels import NAMES, SEARCHED, error_text, name_of, share
+from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
+from rankscale.report.labels import SEARCHED, error_text, name_of, share
 from rankscale.report.verdicts import AXES, ScalingVerdict, headline_of
 
 
 def _interval(
-    value: float | None, low: float | None, high: float | None, digits: int = 3, open_ends: bool = False
+    value: float | None, low: float | None, high: float | None, digits: int = 3, open_bounds: bool = False
 ) -> str:
     if value is None:
         return "-"
-    if low is None and high is None and not open_ends:
+    if low is None and high is None and not open_bounds:
         return f"{value:.{digits}f}"
-    ends = ["open" if end is None else f"{end:.{digits}f}" for end in (low, high)]
-    return f"{value:.{digits}f} [{', '.join(ends)}]"
+    bounds = ["open" if bound is None else f"{bound:.{digits}f}" for bound in (low, high)]
+    return f"{value:.{digits}f} [{', '.join(bounds)}]"
 
 
 def headline_table(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -26,32 +27,33 @@ def headline_table(metrics: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for row in finals.to_dict("records"):
         cells = {"model": row["model"], "N": f"{row['encoder_parameters']:,}", "seed": row["seed"]}
-        for name, title in (*NAMES.items(), ("mrr", "MRR")):
-            cells[title] = _interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
+        for name in (*PARTS, "mrr"):
+            cells[name_of(name)] = _interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
         if pd.notna(row["ndcg_10"]):
             cells[f"nDCG@10, {SEARCHED[row['retrieval']]}"] = f"{row['ndcg_10']:.3f}"
         rows.append(cells)
     return pd.DataFrame(rows)
 
 
-def scaling_table(found: list[ScalingVerdict]) -> pd.DataFrame:
+def scaling_table(verdicts: list[ScalingVerdict]) -> pd.DataFrame:
     """One row per axis and metric: the slope, the law that AICc prefers, and what each law forecast."""
     rows = []
-    for f in found:
+    names = [law.name for law in LAWS.values() if law.variables == 1]
+    for f in verdicts:
+        signed = metric_named(f.metric).signed
         errors = [
-            f"{law} {error_text(kind, error)} (bias {error_text(kind, bias, '+')})"
-            for kind in ["trend" if f.metric == "score_uncertainty" else "line"]
-            for law in ("line", "floor", "trend", NO_CHANGE)
+            f"{law} {error_text(signed, error)} (bias {error_text(signed, bias, '+')})"
+            for law in (*names, NO_CHANGE)
             for error, bias in [f.errors.get(law, (None, None))]
             if error is not None
         ]
         rows.append(
             {
                 "axis": f"{f.axis} ({f.fixed.replace('=', ' ')})",
-                "metric": NAMES[f.metric],
-                "slope": ("b " if f.metric == "score_uncertainty" else "alpha ") + _interval(f.slope, f.low, f.high),
+                "metric": name_of(f.metric),
+                "slope": f"{forecasting_laws(f.metric)[0].slope} {_interval(f.slope, f.low, f.high)}",
                 "law": f.law if f.r2 is None else f"{f.law}, R² {f.r2:.3f}",
-                "floor": "-" if f.floor is None else _interval(*f.floor, digits=2, open_ends=True),
+                "floor": "-" if f.floor is None else _interval(*f.floor, digits=2, open_bounds=True),
                 "held-out error": ", ".join(errors) or "-",
                 "covered": f"{f.covered[0]} of {f.covered[1]}" if f.covered[1] else "-",
                 "verdict": f.verdict,
@@ -63,7 +65,8 @@ def scaling_table(found: list[ScalingVerdict]) -> pd.DataFrame:
 BOTH = "grid"
 
 
-def _headline(ranking: pd.DataFrame, metrics: pd.DataFrame, axis: str) -> pd.DataFrame:
+def headline_ranking(ranking: pd.DataFrame, metrics: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """The rows of the ranking on the headline's points of one axis, best first."""
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
     rows = headline_of(ranking, metrics)
     return rows[(rows.axis == axis) & (rows.fixed == headline_slice(axis, finals))].sort_values("position")
@@ -73,29 +76,29 @@ def ranking_table(ranking: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     """One row per axis and metric, best forecast first."""
     rows = []
     for axis in (*AXES, BOTH):
-        of_axis = _headline(ranking, metrics, axis)
+        of_axis = headline_ranking(ranking, metrics, axis)
         for row in of_axis.to_dict("records") if of_axis.skill.notna().any() else []:
-            told = pd.notna(row["skill"])
-            signed = row["law"] == "trend"
+            ranked = pd.notna(row["skill"])
+            signed = metric_named(row["metric"]).signed
             error = f"{row['error']:.3g}" if signed else share(row["error"])
             plain = f"{row['no_change']:.3g}" if signed else share(row["no_change"])
             skill = "-"
-            if told:
+            if ranked:
                 skill = f"{row['skill']:.2f} ({row['beats_no_change']:.0%})"
-            away = "-"
+            difference = "-"
             if pd.notna(row["difference"]):
                 sure = "significant" if row["significant"] else "not significant"
-                ends = f"{share(row['difference_low'])}, {share(row['difference_high'])}"
-                away = f"{row['difference']:+.1%} [{ends}], {sure}"
+                bounds = f"{share(row['difference_low'])}, {share(row['difference_high'])}"
+                difference = f"{row['difference']:+.1%} [{bounds}], {sure}"
             rows.append(
                 {
                     "axis": "both" if axis == BOTH else axis,
                     "metric": name_of(row["metric"]),
                     "law": row["law"],
-                    "error": error if told else "-",
-                    "no change": plain if told else "-",
+                    "error": error if ranked else "-",
+                    "no change": plain if ranked else "-",
                     "skill (better than no change)": skill,
-                    "error less Rank-Entropy's": away,
+                    "error less Rank-Entropy's": difference,
                 }
             )
     return pd.DataFrame(rows)

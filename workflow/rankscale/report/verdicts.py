@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from rankscale.evaluation.decomposition import PARTS
+from rankscale.core.metrics import PARTS
 from rankscale.laws.axes import headline_slice
-from rankscale.laws.forms import NO_CHANGE
-from rankscale.report.labels import NAMES, error_text
+from rankscale.laws.forms.base import Law
+from rankscale.laws.forms.registry import NO_CHANGE, forecasting_laws
+from rankscale.report.labels import error_text, name_of
 
 AXES = ("model", "data", "compute")
 FEW = 5  # points; with fewer nothing is claimed either way
@@ -56,24 +57,26 @@ def scaling_verdicts(
 
 
 def _verdict_of(metric: str, axis: str, fixed: str, fits: pd.DataFrame, forecasts: pd.DataFrame) -> ScalingVerdict:
-    straight = "trend" if metric == "score_uncertainty" else "line"
+    laws = forecasting_laws(metric)
+    straight = laws[0]
 
     def of(table: pd.DataFrame) -> pd.DataFrame:
         return table[(table.metric == metric) & (table.axis == axis) & (table.fixed == fixed)]
 
     rows, ahead = of(fits), of(forecasts)
-    line = rows[(rows.law == straight) & (rows.parameter == ("b" if straight == "trend" else "alpha"))]
+    line = rows[(rows.law == straight.name) & (rows.parameter == straight.slope)]
     slope, low, high = (_number(line[c]) for c in ("estimate", "low", "high"))
-    delta = rows[(rows.law == "floor") & (rows.parameter == "delta")]
+    floors = {law.name: law.parameters[law.floor] for law in laws if law.floor is not None}
+    delta = rows[rows.law.map(floors) == rows.parameter]
     # The held-out points have no say in which law forecasts them.
-    candidates = ahead[ahead.law != NO_CHANGE] if len(ahead) else rows[rows.law.isin([straight, "floor"])]
+    candidates = ahead[ahead.law != NO_CHANGE] if len(ahead) else rows[rows.law.isin([law.name for law in laws])]
     ranked = candidates.dropna(subset="aicc").sort_values("aicc", kind="stable")
-    law = ranked.law.iloc[0] if len(ranked) else straight
-    told = ahead[ahead.law == law].covered.dropna()
+    law = ranked.law.iloc[0] if len(ranked) else straight.name
+    covered = ahead[ahead.law == law].covered.dropna()
     # Relative to a metric that crosses 0, an error says nothing.
-    away = ahead.predicted - ahead.observed if straight == "trend" else ahead.relative_error
+    error = ahead.predicted - ahead.observed if straight.signed else ahead.relative_error
     errors = {
-        name: (float(part.abs().mean()), float(part.mean())) for name, part in away.astype(float).groupby(ahead.law)
+        name: (float(part.abs().mean()), float(part.mean())) for name, part in error.astype(float).groupby(ahead.law)
     }
     r2 = _number(rows[rows.law == law].r2)
     verdict, scales = _verdict(straight, (slope, low, high), r2, law, errors, rows)
@@ -88,23 +91,23 @@ def _verdict_of(metric: str, axis: str, fixed: str, fits: pd.DataFrame, forecast
         r2,
         None if delta.empty else tuple(_number(delta[c]) for c in ("estimate", "low", "high")),
         errors,
-        (int(told.sum()), len(told)),
+        (int(covered.sum()), len(covered)),
         verdict,
         scales,
     )
 
 
 def _verdict(
-    straight: str, slope: tuple, r2: float | None, law: str, errors: dict[str, tuple[float, float]], rows: pd.DataFrame
+    straight: Law, slope: tuple, r2: float | None, law: str, errors: dict[str, tuple[float, float]], rows: pd.DataFrame
 ) -> tuple[str, bool | None]:
     """In words, and as yes, no, or None where it cannot be told."""
     if slope[0] is None or slope[1] is None or slope[2] is None:
-        note = rows[rows.law == straight].note.iloc[0] if len(rows) else "no fit"
+        note = rows[rows.law == straight.name].note.iloc[0] if len(rows) else "no fit"
         return f"cannot be told: {note or 'no interval'}", None
     if rows.n_points.max() < FEW:
         return f"cannot be told: {rows.n_points.max()} points are too few for a verdict", None
     # In the line law a positive exponent falls; a trend falls with a negative slope.
-    falling = [end < 0 if straight == "trend" else end > 0 for end in slope[1:]]
+    falling = [end < 0 if straight.signed else end > 0 for end in slope[1:]]
     if not any(falling):
         return "does not scale: it rises", False
     if not all(falling):
@@ -115,9 +118,9 @@ def _verdict(
         return f"falls after a law ({law} R² {r2:.2f}); no forecast tests it", None
     error, same = errors[law][0], errors[NO_CHANGE][0]
     if error >= same:
-        worse = f"no better ({error_text(law, error)}) than no change ({error_text(law, same)})"
+        worse = f"no better ({error_text(straight.signed, error)}) than no change ({error_text(straight.signed, same)})"
         return f"falls, but the {law} forecasts what was held out {worse}", False
-    within = f"within {error_text(law, error)} (no change: {error_text(law, same)})"
+    within = f"within {error_text(straight.signed, error)} (no change: {error_text(straight.signed, same)})"
     return f"scales: the {law} forecasts what was held out {within}", True
 
 
@@ -136,8 +139,8 @@ def claim_sentence(found: list[ScalingVerdict], axis: str) -> str:
     if own is False:
         return "does not hold here: Rank-Entropy itself does not scale"
     if open_:
-        return f"cannot be told: too little is known for a fit or a forecast of {', '.join(NAMES[m] for m in open_)}"
+        return f"cannot be told: too little is known for a fit or a forecast of {', '.join(name_of(m) for m in open_)}"
     if scaling == ["rank_entropy"]:
         return "holds here: Rank-Entropy scales, the other two parts and the cross-entropy do not"
-    others = " and ".join(NAMES[m] for m in scaling if m != "rank_entropy")
+    others = " and ".join(name_of(m) for m in scaling if m != "rank_entropy")
     return f"does not hold here as stated: besides Rank-Entropy, {others} scales by the same checks"

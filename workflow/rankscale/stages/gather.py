@@ -8,70 +8,80 @@ import pyarrow as pa
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
-from rankscale.report.narrative import describe_missing_runs as told
+from rankscale.core.options import add_options, parsed
+from rankscale.evaluation.score_options import GatherOptions
+from rankscale.report.narrative import describe_missing_runs
 from rankscale.storage import schemas, tables
 from rankscale.storage.schemas import UNFINISHED
+
+KEY = ("model", "train_queries", "seed", "step")
 
 
 def main(args: argparse.Namespace) -> None:
     """Write one row per checkpoint, split and kind of candidates, and one per run that diverged or is not finished."""
+    options = parsed(GatherOptions, args)
+    runs = {path: tables.read("checkpoints", path).to_pylist() for path in args.runs}
+    refuse_equal_subsets([checkpoint for checkpoints in runs.values() for checkpoint in checkpoints])
     rows: list[dict] = []
     left_out = [
         {"model": model, "subset": subset, "seed": int(seed), "status": UNFINISHED}
-        for model, subset, seed in (run.split("/") for run in args.unfinished)
+        for model, subset, seed in (run.split("/") for run in options.unfinished)
     ]
-    _refuse_equal(args.runs)
-    for path in args.runs:
-        for checkpoint in tables.read("checkpoints", path).to_pylist():
-            key = {k: checkpoint[k] for k in ("model", "train_queries", "seed", "step")}
-            if checkpoint["status"] != "finished":
+    for path, checkpoints in runs.items():
+        for checkpoint in checkpoints:
+            if checkpoint["status"] == "finished":
+                scores = scores_of(checkpoint, args.scores, path)
+                study = {"study": options.study, "collection": options.collection}
+                rows += [{**study, **checkpoint, **row} for row in scores]
+            else:
+                key = {k: checkpoint[k] for k in KEY}
                 left_out.append({**key, "subset": checkpoint["subset"], "status": checkpoint["status"]})
-                continue
-            place = Path(key["model"], checkpoint["subset"], str(key["seed"]), f"{checkpoint['checkpoint']}.parquet")
-            for row in tables.read("scores", args.scores / place).to_pylist():
-                wrong = [k for k in key if row[k] != key[k]]
-                if wrong:
-                    raise StudyError(
-                        f"{args.scores / place}: {wrong[0]} is {row[wrong[0]]}, {path} says {key[wrong[0]]}"
-                    )
-                rows.append({"study": args.study, "collection": args.collection, **checkpoint, **row})
+    missing = describe_missing_runs(left_out)
     if not rows:
-        raise StudyError(f"no run is left to be judged, all diverged; lower training.learning_rate. {told(left_out)}")
+        raise StudyError(f"no run is left to be judged, all diverged; lower training.learning_rate. {missing}")
     for name, found, path in (("metrics", rows, args.output), ("left_out", left_out, args.left_out)):
         tables.write(name, pa.Table.from_pylist(found, schema=schemas.SCHEMAS[name]), path)
     if left_out:
-        log.warning("%s", told(left_out))
-    flagged = sum(row["below_chance"] for row in rows), sum(row["too_few_queries"] for row in rows)
+        log.warning("%s", missing)
     log.info(
         "%d rows of %d runs; %d not above chance, %d with too few queries",
         len(rows),
         len(args.runs),
-        *flagged,
+        sum(row["below_chance"] for row in rows),
+        sum(row["too_few_queries"] for row in rows),
     )
 
 
-def _refuse_equal(paths: list[Path]) -> None:
+def scores_of(checkpoint: dict, folder: Path, run: Path) -> list[dict]:
+    """The scores of a checkpoint, below `folder`. Raises StudyError where they are another's than `run` says."""
+    run_folder = Path(checkpoint["model"], checkpoint["subset"], str(checkpoint["seed"]))
+    path = folder / run_folder / f"{checkpoint['checkpoint']}.parquet"
+    rows = tables.read("scores", path).to_pylist()
+    for row in rows:
+        wrong = [name for name in KEY if row[name] != checkpoint[name]]
+        if wrong:
+            raise StudyError(f"{path}: {wrong[0]} is {row[wrong[0]]}, {run} says {checkpoint[wrong[0]]}")
+    return rows
+
+
+def refuse_equal_subsets(checkpoints: list[dict]) -> None:
     """Two names of one subset (a number, and all) would count each of its runs twice."""
-    seen: dict[tuple, str] = {}
-    for path in paths:
-        for row in tables.read("checkpoints", path).to_pylist():
-            key = tuple(row[k] for k in ("model", "train_queries", "seed", "step"))
-            other = seen.setdefault(key, row["subset"])
-            if other != row["subset"]:
-                raise StudyError(
-                    f"training.train_queries: {other} and {row['subset']} are the same {row['train_queries']} queries "
-                    f"of this collection; take one of them out"
-                )
+    subsets: dict[tuple, str] = {}
+    for row in checkpoints:
+        other = subsets.setdefault(tuple(row[name] for name in KEY), row["subset"])
+        if other != row["subset"]:
+            raise StudyError(
+                f"training.train_queries: {other} and {row['subset']} are the same {row['train_queries']} queries "
+                f"of this collection; take one of them out"
+            )
 
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.command_parser("gather", __doc__)
-    made.add_argument("--study", required=True)
-    made.add_argument("--collection", required=True)
-    made.add_argument("--runs", type=Path, nargs="+", required=True, help="checkpoints.parquet of each run")
-    made.add_argument("--unfinished", nargs="*", default=[], help="runs to come, as model/subset/seed")
-    made.add_argument("--scores", type=Path, required=True, help="folder of the scores of all checkpoints")
-    made.add_argument("--output", type=Path, required=True)
-    made.add_argument("--left-out", type=Path, required=True, help="output: the runs that are in no other table")
-    return made
+    parser = cli.command_parser("gather", __doc__)
+    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="checkpoints.parquet of each run")
+    parser.add_argument("--scores", type=Path, required=True, help="folder of the scores of all checkpoints")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--left-out", type=Path, required=True, help="output: the runs that are in no other table")
+    add_options(parser, GatherOptions)
+    return parser

@@ -8,10 +8,22 @@ import matplotlib.pyplot as plt
 from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
+from rankscale.core.options import add_options, parsed
 from rankscale.core.progress import progress
-from rankscale.report.figures.registry import FIGURES
+
+# Imported by name where they are drawn; named here, so that this stage's digest sees their code.
+from rankscale.report.figures import (  # noqa: F401
+    curves,
+    diagnostics,
+    other_metrics,
+    plan,
+    query_count,
+    scaling,
+)
+from rankscale.report.figures.registry import FIGURES, figures_of
 from rankscale.report.figures.style import StudyTables
 from rankscale.report.narrative import describe_missing_runs, progress_phrase
+from rankscale.report.options import PlotOptions
 from rankscale.storage import tables
 from rankscale.storage.schemas import UNFINISHED
 
@@ -21,19 +33,21 @@ PLAN = ("plan", "plan_grid")
 
 def main(args: argparse.Namespace) -> None:
     """Draw the chosen figures in three formats each."""
-    if args.figures is None:
-        args.figures = [name for name in FIGURES if name != "plan" or args.plan]
-    if "plan" in args.figures and not (args.plan and args.plan_grid):
-        raise StudyError("the figure plan needs --plan and --plan-grid")
     given = [name for name in (*TABLES, *PLAN) if getattr(args, name)]
+    figures = parsed(PlotOptions, args).figures
+    figures = figures_of(set(given)) if figures is None else figures
+    for name in figures:
+        if not set(given).issuperset(FIGURES[name].needs):
+            options = " and ".join(f"--{table.replace('_', '-')}" for table in FIGURES[name].needs)
+            raise StudyError(f"the figure {name} needs {options}")
     study = StudyTables(**{name: tables.read(name, getattr(args, name)).to_pandas() for name in given})
     missing = tables.read("left_out", args.left_out).to_pylist()
     # What is still to come is counted, what is lost is named.
     lost = describe_missing_runs([run for run in missing if run["status"] != UNFINISHED])
     note = ". ".join(filter(None, (progress_phrase(study.metrics, missing).capitalize(), lost)))
-    log.info("drawing %d figures", len(args.figures))
-    for name in progress(args.figures, "plot", "figure"):
-        figure = FIGURES[name](study)
+    log.info("drawing %d figures", len(figures))
+    for name in progress(figures, "plot", "figure"):
+        figure = FIGURES[name].load()(study)
         if note:
             figure.suptitle(f"{figure.get_suptitle()}\n{note}", fontsize=9, color="#a00", wrap=True)
         figure.draw_without_rendering()
@@ -49,12 +63,12 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.command_parser("plot", __doc__)
+    parser = cli.command_parser("plot", __doc__)
     for name in TABLES:
-        made.add_argument(f"--{name}", type=Path, required=True)
+        parser.add_argument(f"--{name}", type=Path, required=True)
     for name in PLAN:
-        made.add_argument(f"--{name.replace('_', '-')}", type=Path)
-    made.add_argument("--left-out", type=Path, required=True, help="table of the runs that the figures do not show")
-    made.add_argument("--figures", nargs="+", choices=FIGURES, help="all that the tables serve for")
-    made.add_argument("--output", type=Path, required=True, help="folder of the figures")
-    return made
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path)
+    parser.add_argument("--left-out", type=Path, required=True, help="table of the runs that the figures do not show")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the figures")
+    add_options(parser, PlotOptions)
+    return parser

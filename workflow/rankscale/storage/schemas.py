@@ -5,6 +5,8 @@ A `row` column holds 0-based positions in the collection's `documents.parquet`; 
 
 import pyarrow as pa
 
+from rankscale.core.metrics import metrics_of
+
 
 def schema(key: str, nullable: str = "", **columns: pa.DataType) -> pa.Schema:
     """A schema whose `key` columns identify a row and whose columns refuse nulls unless named in `nullable`."""
@@ -16,24 +18,23 @@ def schema(key: str, nullable: str = "", **columns: pa.DataType) -> pa.Schema:
 text, i32, i64, f32, f64, flag = pa.string(), pa.int32(), pa.int64(), pa.float32(), pa.float64(), pa.bool_()
 run = {"model": text, "train_queries": i64, "seed": i64}
 checkpoint = {**run, "step": i64}
-what = {"metric": text, "split": text, "candidates": text, "axis": text, "fixed": text, "law": text}
-PARTS = ("cross_entropy", "rank_entropy", "rank_score_alignment", "score_uncertainty")
-# More of what the field measures on the same observations.
-MORE = ("auc", "accuracy_1", "mean_rank", "median_rank", "margin_10", "margin_50", "margin_90")
-RANKED, ENDS = ("error", "difference"), ("low", "high")
-FULL = ("mrr_10", "ndcg_10", "recall_100", "recall_1000", "map")
+fitted = {"metric": text, "split": text, "candidates": text, "axis": text, "fixed": text, "law": text}
+FIT_KEY = tuple(fitted)
+BOUNDS = ("low", "high")
+# In the order of the registry: what has intervals and what is given without its correction first.
+over_candidates = metrics_of("candidates")
+first = [m for m in over_candidates if m.has_interval or m.name.endswith("_plugin")]
+RETRIEVAL = tuple(metric.name for metric in metrics_of("retrieval"))
 measured = {
     "n_candidates": i32,
     "n_queries": i64,
-    **dict.fromkeys(PARTS, f64),
-    **{f"{part}_plugin": f64 for part in PARTS[1:]},
-    "mrr": f64,
-    **{f"{name}_{end}": f64 for name in (*PARTS, "mrr") for end in ("low", "high")},
-    **dict.fromkeys(MORE, f64),
+    **{metric.name: f64 for metric in first},
+    **{f"{metric.name}_{bound}": f64 for metric in over_candidates if metric.has_interval for bound in BOUNDS},
+    **{metric.name: f64 for metric in over_candidates if metric not in first},
     "below_chance": flag,
     "too_few_queries": flag,
     "retrieval": text,
-    **dict.fromkeys(FULL, f64),
+    **dict.fromkeys(RETRIEVAL, f64),
 }
 trained = {
     "subset": text,
@@ -89,13 +90,13 @@ SCHEMAS = {
         margin=f64,
     ),
     "runs": schema("split query_id rank", **checkpoint, split=text, query_id=text, doc_id=text, score=f32, rank=i32),
-    "scores": schema("split candidates", " ".join(FULL), **checkpoint, split=text, candidates=text, **measured),
+    "scores": schema("split candidates", " ".join(RETRIEVAL), **checkpoint, split=text, candidates=text, **measured),
     "per_query": schema(
-        "split query_id", " ".join(FULL), **checkpoint, split=text, query_id=text, **dict.fromkeys(FULL, f64)
+        "split query_id", " ".join(RETRIEVAL), **checkpoint, split=text, query_id=text, **dict.fromkeys(RETRIEVAL, f64)
     ),
     "metrics": schema(
         "model train_queries seed step split candidates",
-        " ".join((ARCHITECTURE, *FULL)),
+        " ".join((ARCHITECTURE, *RETRIEVAL)),
         study=text,
         collection=text,
         **checkpoint,
@@ -121,7 +122,7 @@ SCHEMAS = {
     "fits": schema(
         "metric split candidates axis fixed law parameter",
         "r2 rmse aicc parameter estimate low high hc3_low hc3_high",
-        **what,
+        **fitted,
         n_points=i32,
         converged=flag,
         note=text,
@@ -138,7 +139,7 @@ SCHEMAS = {
     "forecasts": schema(
         "metric split candidates axis fixed law known model train_queries seed",
         "predicted low high relative_error covered aicc",
-        **what,
+        **fitted,
         known=i32,
         held_out=flag,
         **run,
@@ -153,7 +154,7 @@ SCHEMAS = {
     ),
     "influence": schema(
         "metric split candidates axis fixed law model train_queries seed",
-        **what,
+        **fitted,
         **run,
         x=f64,
         observed=f64,
@@ -168,10 +169,10 @@ SCHEMAS = {
         " ".join(
             (
                 "error no_change skill beats_no_change difference significant",
-                *(f"{n}_{e}" for n in RANKED for e in ENDS),
+                *(f"{n}_{e}" for n in ("error", "difference") for e in BOUNDS),
             )
         ),
-        **what,
+        **fitted,
         position=i32,
         held_out=i32,
         error=f64,
@@ -179,7 +180,7 @@ SCHEMAS = {
         skill=f64,
         beats_no_change=f64,
         difference=f64,
-        **{f"{name}_{end}": f64 for name in RANKED for end in ENDS},
+        **{f"{name}_{end}": f64 for name in ("error", "difference") for end in BOUNDS},
         significant=flag,
     ),
     "plan": schema(
@@ -195,14 +196,13 @@ SCHEMAS = {
         train_queries=f64,
         **dict.fromkeys(("device_hours", "cost_training", "cost_judging", "cost_serving", "cost"), f64),
         **dict.fromkeys(("predicted", "low", "high", "extrapolation"), f64),
-        **{f"{name}_{end}": f64 for name in ("parameters", "queries") for end in ENDS},
+        **{f"{name}_{end}": f64 for name in ("parameters", "queries") for end in BOUNDS},
         note=text,
     ),
     "plan_grid": schema(
         "encoder_parameters train_queries", encoder_parameters=f64, train_queries=f64, cost=f64, predicted=f64
     ),
-    "curves": schema("metric split candidates axis fixed law x", **what, x=f64, y=f64, low=f64, high=f64),
+    "curves": schema("metric split candidates axis fixed law x", **fitted, x=f64, y=f64, low=f64, high=f64),
 }
-
-
+# The status of a run in `left_out` that is still to come.
 UNFINISHED = "unfinished"

@@ -13,7 +13,7 @@ from tabulate import tabulate
 from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
-from rankscale.evaluation.decomposition import TIES
+from rankscale.core.metrics import TIES
 from rankscale.evaluation.paired_tests import paired_differences
 from rankscale.report.figures.two_studies import draw_two_studies
 from rankscale.report.study_comparison import common_slices, printed, read_study, shared, slopes
@@ -38,33 +38,31 @@ def main(args: argparse.Namespace) -> None:
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The stage's command line."""
-    made = cli.command_parser("compare", __doc__)
-    made.add_argument("first", type=Path, help="a table of observations or of per-query values, or a study's folder")
-    made.add_argument("second", type=Path, help="the same of another checkpoint or study")
-    made.add_argument("--figure", type=Path, help="of two studies: draw them (.svg, .pdf or .png)")
-    made.add_argument("--table", type=Path, help="of two studies: write the slopes as CSV")
-    made.add_argument("--draws", type=int, default=10_000, help="random swaps")
-    made.add_argument("--seed", type=int, default=7, help="of the swaps")
-    made.add_argument("--ties", choices=TIES, default="expected")
-    return made
+    """The tool's command line."""
+    parser = cli.command_parser("compare", __doc__)
+    parser.add_argument("first", type=Path, help="a table of observations or of per-query values, or a study's folder")
+    parser.add_argument("second", type=Path, help="the same of another checkpoint or study")
+    parser.add_argument("--figure", type=Path, help="of two studies: draw them (.svg, .pdf or .png)")
+    parser.add_argument("--table", type=Path, help="of two studies: write the slopes as CSV")
+    parser.add_argument("--draws", type=int, default=10_000, help="random swaps")
+    parser.add_argument("--seed", type=int, default=7, help="of the swaps")
+    parser.add_argument("--ties", choices=TIES, default="expected")
+    return parser
 
 
 def compare_studies(first: Path, second: Path, figure: Path | None, table: Path | None) -> str:
     """Both studies in words and tables; `figure` and `table` (CSV) are written where given."""
-    from tabulate import tabulate
-
     if figure and figure.suffix.lower() not in (".svg", ".pdf", ".png"):
         raise StudyError(f"--figure: {figure} should end in .svg, .pdf or .png")
     sides = read_study(first), read_study(second)
-    held, warning = common_slices(*sides)
-    rows = slopes(*sides, held)
+    slices, warning = common_slices(*sides)
+    rows = slopes(*sides, slices)
     values, why = shared(*sides)
     if table:
         with atomic_files.whole(table) as beside:
             pd.DataFrame(rows).to_csv(beside, index=False)
     if figure:
-        draw_two_studies(*sides, held, figure)
+        draw_two_studies(*sides, slices, figure)
     for path in filter(None, (table, figure)):
         log.info("wrote %s", path)
     parts = [

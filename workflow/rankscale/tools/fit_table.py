@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tabulate import tabulate
@@ -11,64 +12,91 @@ from rankscale.core.errors import StudyError
 from rankscale.laws import fitting
 from rankscale.laws.axes import PointSet
 from rankscale.laws.external_table import numbers, read, refuse_repeats
-from rankscale.laws.fit_tasks import FitTask, run_fit_task
-from rankscale.laws.forms import FORMULAS, LAWS
-from rankscale.laws.holdout import forecast_splits
+from rankscale.laws.fit_tasks import FitRows, FitTask, run_fit_task
+from rankscale.laws.forms.base import Law
+from rankscale.laws.forms.registry import LAWS
+from rankscale.laws.holdout import ForecastSplit, forecast_splits
 from rankscale.storage import schemas, tables
 
 
-def points_of(args: argparse.Namespace) -> tuple[PointSet, np.ndarray]:
-    """The points of the table and their metric [n]."""
-    found = read(args.table)
-    if not (args.size or args.data):
-        raise StudyError("give --size, --data or both: the names of the table's columns")
-    y = numbers(found, args.metric, "--metric", args.table)
-    named = [(column, option) for column, option in ((args.size, "--size"), (args.data, "--data")) if column]
-    x = np.column_stack([numbers(found, column, option, args.table) for column, option in named])
-    refuse_repeats(found, x, args.table)
-    axis = "grid" if len(named) == 2 else "model" if args.size else "data"
-    return PointSet(axis, "all cells", found, x, True), y
+class TableFit(NamedTuple):
+    """A law fitted to a table's points, and its forecasts of those that were held out, if any were."""
+
+    law: Law
+    metric: str
+    points: PointSet
+    y: np.ndarray
+    held_out: ForecastSplit | None
+    rows: FitRows
 
 
 def main(args: argparse.Namespace) -> None:
     """Fit one law, print it with its intervals and held-out forecasts, and write it where asked."""
     points, y = points_of(args)
-    law = args.law or ("joint" if points.axis == "grid" else "floor")
-    if LAWS[law].variables != points.x.shape[1]:
-        need = "both --size and --data" if LAWS[law].variables == 2 else "one of --size and --data"
-        raise StudyError(f"--law {law} needs {need}")
+    name = args.law or ("joint" if points.axis == "grid" else "floor")
+    result = fit_points(points, y, LAWS[name], args)
+    print(description(result))
+    if args.output:
+        names = schemas.SCHEMAS["fits"].names
+        tables.write("fits", {n: [row.get(n) for row in result.rows.fits] for n in names}, args.output)
+
+
+def points_of(args: argparse.Namespace) -> tuple[PointSet, np.ndarray]:
+    """The points of the table and their metric [n]."""
+    table = read(args.table)
+    if not (args.size or args.data):
+        raise StudyError("give --size, --data or both: the names of the table's columns")
+    y = numbers(table, args.metric, "--metric", args.table)
+    named = [(column, option) for column, option in ((args.size, "--size"), (args.data, "--data")) if column]
+    x = np.column_stack([numbers(table, column, option, args.table) for column, option in named])
+    refuse_repeats(table, x, args.table)
+    axis = "grid" if len(named) == 2 else "model" if args.size else "data"
+    return PointSet(axis, "all cells", table, x, True), y
+
+
+def fit_points(points: PointSet, y: np.ndarray, law: Law, args: argparse.Namespace) -> TableFit:
+    """Fit the law, and forecast what is held out. Raises StudyError where that cannot be done."""
+    if law.variables != points.x.shape[1]:
+        need = "both --size and --data" if law.variables == 2 else "one of --size and --data"
+        raise StudyError(f"--law {law.name} needs {need}")
     runs = [
         {"model": str(size), "train_queries": int(row[-1] if args.data else 0), "seed": i}
         for i, (row, size) in enumerate(zip(points.x, points.x[:, 0] if args.size else y * 0, strict=True))
     ]
     hold = {"model": args.hold_out_size, "data": args.hold_out_data}
-    asked = any(hold.values())
-    own = [o for o in forecast_splits(points, hold) if o.held_out] if asked else []
-    if asked and not own:
+    own = [split for split in forecast_splits(points, hold) if split.held_out] if any(hold.values()) else []
+    if any(hold.values()) and not own:
         raise StudyError("--hold-out-size, --hold-out-data: too little would be left, or it names a column not given")
-    where = {"metric": args.metric, "split": "", "candidates": "", "axis": points.axis, "fixed": points.fixed}
-    result = run_fit_task(FitTask(where, points.x, y, None, runs, (law,), own, False, args.bootstrap, args.seed))
-    first = result.fits[0]
+    key = {"metric": args.metric, "split": "", "candidates": "", "axis": points.axis, "fixed": points.fixed}
+    rows = run_fit_task(FitTask(key, points.x, y, None, runs, (law,), own, False, args.bootstrap, args.seed))
+    first = rows.fits[0]
     if not first["converged"]:
-        raise StudyError(f"{args.table}: {law} of {args.metric}: {first['note']}")
-    log = "" if law == "trend" else " (log)"
-    print(f"\n{FORMULAS[law]}, {args.metric}: {len(y)} runs, R² {first['r2']:.4f}, RMSE {first['rmse']:.4g}{log}")
-    rows = [[r["parameter"], *(_said(r[k]) for k in ("estimate", "low", "high"))] for r in result.fits]
-    print(tabulate(rows, headers=["parameter", "estimate", "95 % low", "high"], disable_numparse=True))
+        raise StudyError(f"{args.table}: {law.name} of {args.metric}: {first['note']}")
+    return TableFit(law, args.metric, points, y, own[0] if own else None, rows)
+
+
+def description(result: TableFit) -> str:
+    """The fit in words and tables."""
+    law, y, first = result.law, result.y, result.rows.fits[0]
+    log = "" if law.signed else " (log)"
+    rows = [[r["parameter"], *(_number(r[k]) for k in ("estimate", "low", "high"))] for r in result.rows.fits]
+    lines = [
+        f"\n{law.formula}, {result.metric}: {len(y)} runs, R² {first['r2']:.4f}, RMSE {first['rmse']:.4g}{log}",
+        tabulate(rows, headers=["parameter", "estimate", "95 % low", "high"], disable_numparse=True),
+    ]
     if first["note"]:
-        print(f"Note: {first['note']}.")
-    if own:
-        print()
-        print(tabulate(_ahead(result.forecasts, points, own[0].ahead), headers="keys", disable_numparse=True))
-        if law not in {row["law"] for row in result.forecasts}:
-            why = fitting.fit(law, points.x[own[0].known], y[own[0].known]).note
-            print(f"No forecast by the {law} law from the {len(own[0].known)} others: {why}.")
-    if args.output:
-        names = schemas.SCHEMAS["fits"].names
-        tables.write("fits", {n: [row.get(n) for row in result.fits] for n in names}, args.output)
+        lines.append(f"Note: {first['note']}.")
+    if result.held_out:
+        known, forecasts = result.held_out.known, result.rows.forecasts
+        shown = _held_out(forecasts, result.points, result.held_out.ahead)
+        lines += ["", tabulate(shown, headers="keys", disable_numparse=True)]
+        if law.name not in {row["law"] for row in forecasts}:
+            why = fitting.fit(law, result.points.x[known], y[known]).note
+            lines.append(f"No forecast by the {law.name} law from the {len(known)} others: {why}.")
+    return "\n".join(lines)
 
 
-def _ahead(rows: list[dict], points: PointSet, ahead: np.ndarray) -> list[dict[str, str]]:
+def _held_out(rows: list[dict], points: PointSet, ahead: np.ndarray) -> list[dict[str, str]]:
     shown = []
     for number, row in enumerate(rows):
         x = points.x[ahead[number % len(ahead)]]
@@ -76,17 +104,17 @@ def _ahead(rows: list[dict], points: PointSet, ahead: np.ndarray) -> list[dict[s
             {
                 "held out": " x ".join(f"{value:g}" for value in x),
                 "law": row["law"],
-                "observed": _said(row["observed"]),
-                "predicted": _said(row["predicted"]),
-                "95 % low": _said(row["low"]),
-                "high": _said(row["high"]),
+                "observed": _number(row["observed"]),
+                "predicted": _number(row["predicted"]),
+                "95 % low": _number(row["low"]),
+                "high": _number(row["high"]),
                 "error": f"{row['relative_error']:+.1%}",
             }
         )
     return shown
 
 
-def _said(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return "open" if value is None else f"{value:.4g}"
 
 

@@ -17,13 +17,13 @@ def main(args: argparse.Namespace) -> None:
     read = {n: tables.read(n, folder / f"{n}.parquet").to_pandas() for n in ("metrics", "fits", "forecasts")}
     if read["metrics"].empty:
         raise StudyError(f"{folder}/metrics.parquet: holds no finished run")
-    found = scaling_verdicts(**read)
+    verdicts = scaling_verdicts(**read)
     missing = tables.read("left_out", folder / "left_out.parquet").to_pylist()
     for note in filter(None, (progress_phrase(read["metrics"], missing).capitalize(), describe_missing_runs(missing))):
         print(f"{note}.")
     print(f"\n{headline_table(read['metrics']).to_markdown(index=False, disable_numparse=True, tablefmt='simple')}\n")
     for axis in AXES:
-        print(f"Only Rank-Entropy scales, {axis} axis: {claim_sentence(found, axis)}.")
+        print(f"Only Rank-Entropy scales, {axis} axis: {claim_sentence(verdicts, axis)}.")
     print(f"\nIn words: {folder / 'summary.md'}")
     if (folder / "report.html").exists():
         print(f"Report:   {folder / 'report.html'}")

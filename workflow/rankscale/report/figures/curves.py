@@ -5,7 +5,7 @@ from itertools import product
 import matplotlib.pyplot as plt
 import numpy as np
 
-from rankscale.evaluation.decomposition import PARTS
+from rankscale.core.metrics import PARTS, metric_named
 from rankscale.report.figures.style import (
     CANDIDATES,
     MARKERS,
@@ -15,14 +15,16 @@ from rankscale.report.figures.style import (
     subplots,
     subtitle,
 )
-from rankscale.report.labels import NAMES, SEARCHED
+from rankscale.report.labels import SEARCHED, name_of
+
+MRR = "MRR over the candidates"
 
 
 def metric_vs_mrr(study: StudyTables) -> plt.Figure:
     """Each of the four against MRR over the same candidates and, where there are runs, against nDCG@10."""
     headline = study.headline()
     finals = headline.finals()
-    measures = {"mrr": "MRR over the candidates"}
+    measures = {"mrr": MRR}
     if finals.ndcg_10.notna().any():
         measures["ndcg_10"] = f"nDCG@10, {SEARCHED[finals.retrieval.iloc[0]]}"
     figure, axes = subplots(len(PARTS), len(measures), 11, 2.9 * len(measures))
@@ -38,9 +40,9 @@ def metric_vs_mrr(study: StudyTables) -> plt.Figure:
             rank = finals[metric].corr(finals[measure], method="spearman")
             ax.text(0.97, 0.97, f"Spearman {rank:.3f}", transform=ax.transAxes, fontsize=8, ha="right", va="top")
         if measure == "mrr":
-            n = int(finals.n_candidates.iloc[0])
-            ax.axhline((1 / np.arange(1, n + 2)).mean(), color="k", ls=":", lw=0.8)
-        ax.set_xlabel(f"{NAMES[metric]} (nats)")
+            chance = metric_named(measure).chance(int(finals.n_candidates.iloc[0]))
+            ax.axhline(chance, color="k", ls=":", lw=0.8)
+        ax.set_xlabel(f"{name_of(metric)} (nats)")
         if metric == PARTS[0]:
             ax.set_ylabel(measures[measure])
     axes[0].text(0.98, 0.02, "dotted: chance", transform=axes[0].transAxes, ha="right", fontsize=7.5)
@@ -60,7 +62,7 @@ def training(study: StudyTables) -> plt.Figure:
     figure, axes = subplots(3, 2, 9, 5.5)
     for n, key in enumerate(several.index):
         of_run = rows[(rows[keys] == list(key)).all(axis=1)].sort_values("step")
-        for kind, seen in of_run.groupby("candidates"):
+        for kind, points in of_run.groupby("candidates"):
             label = f"{key[0]}, seed {key[2]}, {kind}"
             style = {
                 "color": CANDIDATES[kind],
@@ -69,15 +71,14 @@ def training(study: StudyTables) -> plt.Figure:
                 "ms": 3.5,
             }
             for ax, metric in zip(axes, (*PARTS, "mrr"), strict=False):
-                ax.plot(seen.step, seen[metric], lw=1.2, label=label, **style)
-                ax.fill_between(
-                    seen.step, seen[f"{metric}_low"], seen[f"{metric}_high"], color=style["color"], alpha=0.15, lw=0
-                )
+                ax.plot(points.step, points[metric], lw=1.2, label=label, **style)
+                low, high = points[f"{metric}_low"], points[f"{metric}_high"]
+                ax.fill_between(points.step, low, high, color=style["color"], alpha=0.15, lw=0)
     for ax, metric in zip(axes, (*PARTS, "mrr"), strict=False):
         ax.set_xscale("log")
-        ax.set_title(NAMES.get(metric, "MRR over the candidates"), fontsize=9.5)
+        ax.set_title(MRR if metric == "mrr" else name_of(metric), fontsize=9.5)
         ax.set_xlabel("Step")
-        ax.set_ylabel("nats" if metric in NAMES else "MRR")
+        ax.set_ylabel(metric_named(metric).unit or name_of(metric))
     axes[5].axis("off")
     if several.empty:
         for ax in axes[:5]:
@@ -105,7 +106,9 @@ def shares(study: StudyTables) -> plt.Figure:
             share = (mean[part] / mean.cross_entropy).to_numpy()
             # Positive shares stack upwards, negative ones downwards: the sum stays 1.
             base = np.where(share >= 0, up, down)
-            ax.bar(mean.model, share, bottom=base, color=PART_COLOURS[part], hatch=hatch, ec="white", label=NAMES[part])
+            ax.bar(
+                mean.model, share, bottom=base, color=PART_COLOURS[part], hatch=hatch, ec="white", label=name_of(part)
+            )
             up, down = up + np.maximum(share, 0), down + np.minimum(share, 0)
         ax.axhline(0, color="k", lw=0.8)
         ax.axhline(1, color="k", lw=0.8, ls=":")

@@ -44,10 +44,10 @@ def plan(study: StudyTables) -> plt.Figure:
     if pd.notna(choice.encoder_parameters):
         ax.plot(choice.encoder_parameters, choice.train_queries, "*", color="#D55E00", ms=13, label="chosen")
         if pd.notna(choice.parameters_low):
-            at = {"color": "#D55E00", "lw": 1.2}
+            style = {"color": "#D55E00", "lw": 1.2}
             arms = "what simulated studies choose"
-            ax.hlines(choice.train_queries, choice.parameters_low, choice.parameters_high, label=arms, **at)
-            ax.vlines(choice.encoder_parameters, choice.queries_low, choice.queries_high, **at)
+            ax.hlines(choice.train_queries, choice.parameters_low, choice.parameters_high, label=arms, **style)
+            ax.vlines(choice.encoder_parameters, choice.queries_low, choice.queries_high, **style)
     ax.set_xlim(n[0] / 1.1, n[-1] * 1.1)
     ax.set_ylim(d[0] / 1.1, d[-1] * 1.1)
     ax.set_xlabel(AXES["model"])
@@ -55,8 +55,8 @@ def plan(study: StudyTables) -> plt.Figure:
     handles, labels = ax.get_legend_handles_labels()
     handles += [mpl.lines.Line2D([], [], color=c, ls=s) for c, s in (("#0072B2", "-"), ("#999999", "--"))]
     figure.legend(handles, [*labels, name_of(choice.metric), "cost"], loc="outside lower center", ncols=4)
-    asked = f"budget {choice.budget:g}" if pd.notna(choice.budget) else f"target {choice.target:g}"
-    figure.suptitle(f"{subtitle(study.headline())}; {choice.law} law, {asked}", fontsize=9)
+    goal = f"budget {choice.budget:g}" if pd.notna(choice.budget) else f"target {choice.target:g}"
+    figure.suptitle(f"{subtitle(study.headline())}; {choice.law} law, {goal}", fontsize=9)
     if choice.note:
         ax.set_title(f"Beware: {choice.note}", fontsize=7.5, color="#a00", wrap=True)
     return figure

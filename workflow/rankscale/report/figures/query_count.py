@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from rankscale.report.figures.style import PART_COLOURS, StudyTables, subplots, subtitle
-from rankscale.report.labels import NAMES
+from rankscale.report.labels import name_of
 
 
 def queries(study: StudyTables) -> plt.Figure:
@@ -21,22 +21,21 @@ def queries(study: StudyTables) -> plt.Figure:
     rows = subsamples[(subsamples.model == shown[-1]) & (subsamples.seed == subsamples.seed.min())]
     for ax, (part, colour) in zip(axes, PART_COLOURS.items(), strict=True):
         for correction, style in (("jackknife", "-o"), ("none", "--s")):
-            of = rows[(rows.part == part) & (rows.correction == correction)].sort_values("n_queries")
-            spread = of.spread.fillna(0.0).astype(float)
+            points = rows[(rows.part == part) & (rows.correction == correction)].sort_values("n_queries")
+            spread = points.spread.fillna(0.0).astype(float)
             label = "corrected" if correction == "jackknife" else "plug-in"
-            ax.plot(
-                of.n_queries, of["mean"], style, color=colour if correction == "jackknife" else "k", ms=4, label=label
-            )
+            n, mean = points.n_queries, points["mean"]
+            ax.plot(n, mean, style, color=colour if correction == "jackknife" else "k", ms=4, label=label)
             if correction == "jackknife":
-                ax.fill_between(of.n_queries, of["mean"] - spread, of["mean"] + spread, color=colour, alpha=0.2, lw=0)
+                ax.fill_between(n, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)
         ax.set_xscale("log")
         ax.set_xticks(sorted(rows.n_queries.unique()), [f"{n:,}" for n in sorted(rows.n_queries.unique())])
         ax.minorticks_off()
-        ax.set_title(NAMES[part], fontsize=9.5)
+        ax.set_title(name_of(part), fontsize=9.5)
         ax.set_xlabel("queries kept")
         ax.set_ylabel("nats")
     axes[0].legend()
     row: pd.Series = rows.iloc[0]
-    told = f"{shown[-1]} on {row.train_queries:,} queries; bands: one standard deviation over random subsets"
-    figure.suptitle(f"{subtitle(study.headline())}; {told}", fontsize=9)
+    caption = f"{shown[-1]} on {row.train_queries:,} queries; bands: one standard deviation over random subsets"
+    figure.suptitle(f"{subtitle(study.headline())}; {caption}", fontsize=9)
     return figure

@@ -2,27 +2,27 @@
 
 from collections.abc import Callable
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from rankscale.evaluation.decomposition import PARTS
+from rankscale.core.metrics import PARTS
 from rankscale.laws.axes import coordinates, headline_slice
-from rankscale.laws.forms import NO_CHANGE
+from rankscale.laws.forms.registry import NO_CHANGE
 from rankscale.report.figures.style import (
-    COLOURS,
     MARKERS,
     StudyTables,
+    add_law_legend,
     describe_slice,
     draw_curves,
     draw_points,
     empty_panel,
     format_axis,
+    law_styles,
     subplots,
     subtitle,
 )
-from rankscale.report.labels import NAMES
+from rankscale.report.labels import name_of
 
 
 def _scale(study: StudyTables, axis: str, by: str, label: Callable) -> plt.Figure:
@@ -40,13 +40,7 @@ def _scale(study: StudyTables, axis: str, by: str, label: Callable) -> plt.Figur
             draw_points(ax, rows, metric, coordinates(rows, axis)[:, 0], *style, label(rows.iloc[0]))
         drawn |= draw_curves(ax, study, metric, axis, fixed)
         format_axis(ax, finals, metric, axis)
-    handles, labels = axes[0].get_legend_handles_labels()
-    for law, style in (("line", "--"), ("floor", "-"), ("trend", "-")):
-        if law not in drawn:
-            continue
-        handles.append(mpl.lines.Line2D([], [], color=COLOURS[law], ls=style))
-        labels.append(f"{law}, 95 % band")
-    figure.legend(handles, labels, loc="outside right center")
+    add_law_legend(figure, axes[0], drawn)
     figure.suptitle(f"{subtitle(study)}; laws of {describe_slice(fixed)}", fontsize=9)
     return figure
 
@@ -74,19 +68,19 @@ def forecast(study: StudyTables) -> plt.Figure:
     ahead, finals = headline.forecasts[headline.forecasts.held_out], headline.finals()
     shown = ahead[ahead.fixed.isin([headline_slice("model", finals), headline_slice("data", finals)])]
     figure, axes = subplots()
-    laws = [law for law in COLOURS if law in set(shown.law)]
+    laws = {law: style for law, style in law_styles().items() if law in set(shown.law)}
     for ax, metric in zip(axes, PARTS, strict=True):
         rows = shown[shown.metric == metric]
         points = list(dict.fromkeys(zip(rows.axis, rows.model, rows.train_queries, rows.seed, strict=True)))
         for i, (axis, model, queries, seed) in enumerate(points):
-            at = (rows.axis == axis) & (rows.model == model) & (rows.train_queries == queries) & (rows.seed == seed)
-            here = rows[at]
-            ax.plot(i - 0.3, here.observed.iloc[0], "k*", ms=8, label="observed" if not i else None, zorder=4)
-            for n, law in enumerate(laws):
-                for row in here[here.law == law].itertuples():
+            of_run = (rows.model == model) & (rows.train_queries == queries) & (rows.seed == seed)
+            point = rows[(rows.axis == axis) & of_run]
+            ax.plot(i - 0.3, point.observed.iloc[0], "k*", ms=8, label="observed" if not i else None, zorder=4)
+            for n, (law, look) in enumerate(laws.items()):
+                for row in point[point.law == law].itertuples():
                     bounds = None if pd.isna(row.low) else [[row.predicted - row.low], [row.high - row.predicted]]
                     x = i - 0.15 + 0.15 * n
-                    style = {"color": COLOURS[law], "fmt": MARKERS[n], "ms": 5, "capsize": 2}
+                    style = {"color": look.colour, "fmt": look.marker, "ms": 5, "capsize": 2}
                     ax.errorbar(x, row.predicted, bounds, label=law if not i else None, **style)
         names = [
             f"{model}\nfrom smaller" if axis == "model" else f"D = {q:,}\nfrom less" for axis, model, q, _ in points
@@ -95,15 +89,15 @@ def forecast(study: StudyTables) -> plt.Figure:
         ax.set_xlim(-0.6, len(points) - 0.4)
         if rows.empty:
             empty_panel(ax, "nothing was held out")
-        elif laws == [NO_CHANGE]:
+        elif list(laws) == [NO_CHANGE]:
             ax.text(0.02, 0.02, "too few sizes are known for a law", transform=ax.transAxes, fontsize=7.5)
         if len(rows):
             # One interval wider than all there is to see must not flatten the rest: it runs out of the panel.
-            seen = np.concatenate([rows.observed, rows.predicted.dropna()])
-            room = 2 * (np.ptp(seen) or abs(seen[0]) or 1)
+            values = np.concatenate([rows.observed, rows.predicted.dropna()])
+            room = 2 * (np.ptp(values) or abs(values[0]) or 1)
             low, high = ax.get_ylim()
-            ax.set_ylim(max(low, seen.min() - room), min(high, seen.max() + room))
-        ax.set_title(NAMES[metric], fontsize=9.5)
+            ax.set_ylim(max(low, values.min() - room), min(high, values.max() + room))
+        ax.set_title(name_of(metric), fontsize=9.5)
         ax.set_ylabel("nats")
     if len(shown):
         named = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}

@@ -6,8 +6,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from rankscale.laws.forms import NO_CHANGE
-from rankscale.report.labels import NAMES
+from rankscale.core.metrics import metric_named
+from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
+from rankscale.laws.query_covariance import values_of
+from rankscale.report.labels import name_of
 from rankscale.report.verdicts import headline_of
 
 mpl.use("Agg")
@@ -37,10 +39,23 @@ AXES = {
     "compute": "Training compute (FLOPs)",
 }
 # Okabe and Ito's colours, told apart by every kind of colour vision; shapes repeat what they say.
-COLOURS = {"line": "#0072B2", "floor": "#D55E00", "trend": "#009E73", NO_CHANGE: "#777777"}
 PART_COLOURS = {"rank_entropy": "#0072B2", "rank_score_alignment": "#E69F00", "score_uncertainty": "#999999"}
 CANDIDATES = {"hard": "#0072B2", "random": "#E69F00"}
 MARKERS = "osD^vP*XhpdH<>8"
+
+
+class LawStyle(NamedTuple):
+    """How a law looks in figures."""
+
+    colour: str
+    marker: str
+    line_style: str
+
+
+def law_styles() -> dict[str, LawStyle]:
+    """The looks of the laws of one variable, and of `no change`, in the order of legends."""
+    styles = {law.name: LawStyle(law.colour, law.marker, law.line_style) for law in LAWS.values() if law.variables == 1}
+    return {**styles, NO_CHANGE: LawStyle("#777777", "^", "-")}
 
 
 class StudyTables(NamedTuple):
@@ -87,9 +102,12 @@ def describe_slice(fixed: str) -> str:
 def draw_points(
     ax: plt.Axes, rows: pd.DataFrame, metric: str, x: np.ndarray, colour: tuple | str, marker: str, label: str
 ) -> ErrorbarContainer:
-    """Values with their 95 % intervals; what a legend names."""
-    y = rows[metric].to_numpy()
-    errors = np.abs(rows[[f"{metric}_low", f"{metric}_high"]].to_numpy().T - y)
+    """Values with their 95 % intervals where the tables have them; what a legend names."""
+    y, errors = values_of(rows, metric), None
+    known = metric_named(metric)
+    if known.has_interval:
+        low, high = known.interval(*(rows[f"{known.column}_{bound}"].to_numpy() for bound in ("low", "high")))
+        errors = np.abs(np.stack([low, high]) - y)
     return ax.errorbar(x, y, errors, fmt=marker, color=colour, ms=4, lw=0.8, label=label, alpha=0.9, zorder=3)
 
 
@@ -107,7 +125,7 @@ def format_axis(ax: plt.Axes, rows: pd.DataFrame, metric: str, axis: str) -> Non
     if axis == "data":
         subsets = sorted(rows.train_queries.unique())
         ax.set_xticks(subsets, [f"{queries:,}" for queries in subsets], rotation=30)
-    if metric != "score_uncertainty" and (rows[metric] > 0).all():
+    if not metric_named(metric).signed and (values_of(rows, metric) > 0).all():
         ax.set_yscale("log")
         plain = mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}")
         ax.yaxis.set_major_formatter(plain)
@@ -115,29 +133,37 @@ def format_axis(ax: plt.Axes, rows: pd.DataFrame, metric: str, axis: str) -> Non
         low, high = ax.get_ylim()
         ax.yaxis.set_minor_locator(mpl.ticker.LogLocator(subs=(2, 5) if high > 4 * low else "all"))
         ax.yaxis.set_minor_formatter(plain)
-    ax.set_title(NAMES[metric], fontsize=9.5)
+    ax.set_title(name_of(metric), fontsize=9.5)
     ax.set_xlabel(AXES[axis])
-    ax.set_ylabel("nats")
+    ax.set_ylabel(metric_named(metric).unit)
 
 
 def draw_curves(ax: plt.Axes, study: StudyTables, metric: str, axis: str, fixed: str) -> set[str]:
     """The fitted laws of one set of points, with bands, or why there is none; which were drawn."""
     curves = study.curves[(study.curves.metric == metric) & (study.curves.axis == axis) & (study.curves.fixed == fixed)]
     fits = study.fits[(study.fits.metric == metric) & (study.fits.axis == axis) & (study.fits.fixed == fixed)]
-    # A trend is drawn where a power law cannot be; a floor only where it is one.
-    laws = ("trend",) if metric == "score_uncertainty" else ("line", "floor")
-    said, drawn = [], set()
-    for law in laws:
-        curve, of_law = curves[curves.law == law], fits[fits.law == law]
+    notes, drawn = [], set()
+    for law in forecasting_laws(metric):
+        curve, of_law = curves[curves.law == law.name], fits[fits.law == law.name]
         if of_law.empty:
             continue
         if not of_law.converged.iloc[0]:
-            said.append(f"{law}: {of_law.note.iloc[0].split(':')[0]}")
+            notes.append(f"{law.name}: {of_law.note.iloc[0].split(':')[0]}")
             continue
-        drawn.add(law)
+        drawn.add(law.name)
         r2 = of_law.r2.iloc[0]
-        said.append(f"{law}: R² {r2:.3f}" if pd.notna(r2) else law)
-        ax.plot(curve.x, curve.y, color=COLOURS[law], ls="--" if law == "line" else "-", lw=1.3, zorder=2)
-        ax.fill_between(curve.x, curve.low, curve.high, color=COLOURS[law], alpha=0.12, lw=0, zorder=1)
-    ax.text(0.02, 0.02, "\n".join(said), transform=ax.transAxes, fontsize=7.5, va="bottom")
+        notes.append(f"{law.name}: R² {r2:.3f}" if pd.notna(r2) else law.name)
+        ax.plot(curve.x, curve.y, color=law.colour, ls=law.line_style, lw=1.3, zorder=2)
+        ax.fill_between(curve.x, curve.low, curve.high, color=law.colour, alpha=0.12, lw=0, zorder=1)
+    ax.text(0.02, 0.02, "\n".join(notes), transform=ax.transAxes, fontsize=7.5, va="bottom")
     return drawn
+
+
+def add_law_legend(figure: plt.Figure, ax: plt.Axes, drawn: set[str]) -> None:
+    """A legend of the points of a panel and of the laws that were drawn."""
+    handles, labels = ax.get_legend_handles_labels()
+    for law, style in law_styles().items():
+        if law in drawn:
+            handles.append(mpl.lines.Line2D([], [], color=style.colour, ls=style.line_style))
+            labels.append(f"{law}, 95 % band")
+    figure.legend(handles, labels, loc="outside right center")

@@ -6,28 +6,29 @@ from pathlib import Path
 import pandas as pd
 
 from rankscale.core import atomic_files
-from rankscale.evaluation.decomposition import PARTS
+from rankscale.core.metrics import PARTS
 from rankscale.laws.axes import coordinates
+from rankscale.laws.forms.registry import forecasting_laws
 from rankscale.report.figures import style
 from rankscale.report.study_comparison import AXES, ComparedStudy
 from rankscale.report.verdicts import headline_of
 
 
-def draw_two_studies(first: ComparedStudy, second: ComparedStudy, held: list[dict[str, str]], path: Path) -> None:
+def draw_two_studies(first: ComparedStudy, second: ComparedStudy, slices: list[dict[str, str]], path: Path) -> None:
     """The four over model size and data, both studies in each panel, as SVG, PDF or PNG by the path's suffix."""
 
     figure, axes = style.subplots(4, 2, 13, 6)
     handles = []
-    for one, of, colour, marker in ((first, held[0], "#0072B2", "o"), (second, held[1], "#D55E00", "s")):
+    for one, own, colour, marker in ((first, slices[0], "#0072B2", "o"), (second, slices[1], "#D55E00", "s")):
         for n, axis in enumerate(AXES):
-            fixed = of[axis]
+            fixed = own[axis]
             name, _, value = fixed.partition("=")
             rows = one.finals[one.finals[name].astype(str) == value]
-            label = f"{one.name()} (over N: {style.describe_slice(of['model'])}; over D: {value})"
+            label = f"{one.name()} (over N: {style.describe_slice(own['model'])}; over D: {value})"
             for ax, metric in zip(axes[4 * n :], PARTS, strict=False):
-                made = style.draw_points(ax, rows, metric, coordinates(rows, axis)[:, 0], colour, marker, label)
+                points = style.draw_points(ax, rows, metric, coordinates(rows, axis)[:, 0], colour, marker, label)
                 _curve(ax, one, metric, axis, fixed, colour)
-        handles.append(made)
+        handles.append(points)
     both = pd.concat([first.finals, second.finals])
     for ax, (axis, metric) in zip(axes, product(AXES, PARTS), strict=True):
         # The second one's marks are open, so that what lies below them shows.
@@ -43,7 +44,7 @@ def _curve(ax: object, one: ComparedStudy, metric: str, axis: str, fixed: str, c
     curves = one.tables["curves"]
     fits = headline_of(one.tables["fits"], one.tables["metrics"])
     fits = fits[(fits.metric == metric) & (fits.axis == axis) & (fits.fixed == fixed) & fits.converged]
-    laws = ("trend",) if metric == "score_uncertainty" else ("line", "floor")
+    laws = [law.name for law in forecasting_laws(metric)]
     # Few points have no AICc: then the straight law, as in the table.
     fits = fits[fits.law.isin(laws)].sort_values("aicc", kind="stable", na_position="last")
     if fits.aicc.isna().all():

@@ -1,0 +1,36 @@
+"""Every law by its name, in the order of tables and legends; delta >= 0."""
+
+from rankscale.core.errors import StudyError
+from rankscale.core.metrics import metric_named
+from rankscale.laws.forms.additive import ADDITIVE
+from rankscale.laws.forms.base import Law
+from rankscale.laws.forms.floor import FLOOR
+from rankscale.laws.forms.joint import JOINT
+from rankscale.laws.forms.line import LINE
+from rankscale.laws.forms.trend import TREND
+
+LAWS: dict[str, Law] = {law.name: law for law in (LINE, FLOOR, TREND, JOINT, ADDITIVE)}
+NO_CHANGE = "no change"  # the forecast that a law must beat: the largest size that was fitted, again
+
+
+def law_named(name: str) -> Law:
+    """The law of a name. Raises StudyError if there is none."""
+    if name not in LAWS:
+        raise StudyError(f"law: {name!r} is none of {', '.join(LAWS)}")
+    return LAWS[name]
+
+
+def laws_for(metric: str, variables: int) -> tuple[Law, ...]:
+    """The laws that are fitted to a metric: a power law needs a metric that cannot be negative."""
+    signed = metric_named(metric).signed
+    return tuple(law for law in LAWS.values() if law.variables == variables and (law.signed or not signed))
+
+
+def preferred_kind(laws: tuple[Law, ...]) -> tuple[Law, ...]:
+    """Of laws of one metric those that forecast it: power laws, and a trend only where there are none."""
+    return tuple(law for law in laws if not law.signed) or laws
+
+
+def forecasting_laws(metric: str, variables: int = 1) -> tuple[Law, ...]:
+    """The laws that forecast a metric, the straight ones first as they are in the registry."""
+    return preferred_kind(laws_for(metric, variables))

@@ -1,0 +1,43 @@
+"""The figure of the metrics beside the four: whatever else laws were fitted to."""
+
+import matplotlib.pyplot as plt
+
+from rankscale.core.metrics import PARTS
+from rankscale.laws.axes import coordinates, headline_slice
+from rankscale.report.figures.style import (
+    StudyTables,
+    add_law_legend,
+    draw_curves,
+    draw_points,
+    empty_panel,
+    format_axis,
+    subplots,
+    subtitle,
+)
+
+AXES = ("model", "data")
+WIDTH, HEIGHT = 3.4, 2.9  # of a panel, in inches
+
+
+def other_metrics(study: StudyTables) -> plt.Figure:
+    """Each further metric over model size on the largest subset, and over training queries for the largest model."""
+    headline = study.headline()
+    finals = headline.finals()
+    metrics = [metric for metric in dict.fromkeys(headline.fits.metric) if metric not in PARTS]
+    columns = max(len(metrics), 1)
+    figure, axes = subplots(columns, len(AXES), WIDTH * columns + 2, HEIGHT * len(AXES))
+    drawn: set[str] = set()
+    for ax, (axis, metric) in zip(axes, [(a, m) for a in AXES for m in metrics], strict=False):
+        fixed = headline_slice(axis, finals)
+        name, _, value = fixed.partition("=")
+        rows = finals[finals[name].astype(str) == value]
+        draw_points(ax, rows, metric, coordinates(rows, axis)[:, 0], "k", "o", "observed")
+        drawn |= draw_curves(ax, headline, metric, axis, fixed)
+        format_axis(ax, rows, metric, axis)
+    if metrics:
+        add_law_legend(figure, axes[0], drawn)
+    else:
+        for ax in axes:
+            empty_panel(ax, "no law was fitted to another metric")
+    figure.suptitle(subtitle(headline), fontsize=9)
+    return figure
