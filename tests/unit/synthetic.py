@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from rankscale.core.layout import RunId, table_path
 from rankscale.evaluation.scoring import score_observations
 from rankscale.storage import schemas, tables
 
@@ -31,19 +32,30 @@ def write_study(folder, sizes, subsets, queries=300, seeds=(42,), ties="expected
         for data in subsets:
             for seed in seeds:
                 random = np.random.default_rng([int(size), int(data), seed])
-                keys = {"model": f"N{int(size)}", "train_queries": int(data), "seed": seed, "step": 100}
+                keys = {
+                    "variant": "base",
+                    "model": f"N{int(size)}",
+                    "train_queries": int(data),
+                    "seed": seed,
+                    "step": 100,
+                }
                 fixed = {"split": "test", "candidates": "hard", "n_candidates": CANDIDATES}
                 seen = tables.checked(
                     "observations",
-                    {**keys, **fixed, "query_id": ids, **observed(size, data, queries, random)},
+                    {
+                        "collection": "synthetic",
+                        **keys,
+                        **fixed,
+                        "query_id": ids,
+                        **observed(size, data, queries, random),
+                    },
                     "synthetic",
                 )
-                place = folder / "observations" / keys["model"] / str(int(data)) / str(seed) / "final.parquet"
-                tables.write("observations", seen, place)
+                run = RunId("base", keys["model"], str(int(data)), seed)
+                tables.write("observations", seen, table_path(folder, "observations", "synthetic", run, "final"))
                 rows += [
                     {
                         "study": "synthetic",
-                        "collection": "synthetic",
                         **row,
                         "subset": str(int(data)),
                         "checkpoint": "final",
@@ -55,7 +67,7 @@ def write_study(folder, sizes, subsets, queries=300, seeds=(42,), ties="expected
                         "train_flops": 300.0 * size * data,
                         "status": "finished",
                         "retrieval": "none",
-                        **dict.fromkeys(("layers", "hidden", *schemas.FULL)),
+                        **dict.fromkeys(("layers", "hidden", *schemas.RETRIEVAL)),
                     }
                     for row in score_observations(seen, ties, "jackknife")
                 ]

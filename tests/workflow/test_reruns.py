@@ -232,7 +232,8 @@ def test_a_corrupted_table_is_named(finished):
     path = finished / "results/demo/candidates/docstrings.parquet"
     path.write_bytes(path.read_bytes()[:-20])
     done = run(
-        "snakemake --cores 1 --forcerun retrieve -- results/demo/observations/docstrings/base/L1H8/256/42/final.parquet",
+        "snakemake --cores 1 --forcerun retrieve -- "
+        "results/demo/observations/docstrings/base/L1H8/256/42/final.parquet",
         finished,
         check=False,
     )

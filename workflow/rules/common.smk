@@ -1,18 +1,16 @@
 # The study, the folders it lives in, and the arguments of each stage: exactly the part of the config it uses.
 import gc
-import json
 import re
-import shlex
 import time
 
 from rankscale.core import stage_versions
 from rankscale.core.errors import StudyError
-from rankscale.core.options import command_line
+from rankscale.core.layout import BASE, FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout
+from rankscale.report.figures.registry import figures_of
 from rankscale.study import environment, failed_jobs, grid, sharing, stage_arguments
 from rankscale.study.code_digest import code_digest
 from rankscale.study.config import check_config
 from rankscale.study.config_file import load_config_file
-from rankscale.study.layout import BASE, FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout
 
 # A DAG of 20,000 jobs is millions of objects that stay: looking for garbage among them takes an eighth of the time.
 gc.set_threshold(1_000_000, 20, 100)
@@ -45,11 +43,10 @@ FINALS = [(run, FINAL) for run in RUNS]
 FETCHED = grid.hub_ids(STUDY)
 TOKENIZERS = dict(grid.tokenizer_of(STUDY, model) for model in STUDY["models"])
 EVERY_CHECKPOINT = grid.checkpoints(STUDY)
+FINISHED = set(RUNS)
 CHECKPOINTS = [(run, name) for run in RUNS for name in EVERY_CHECKPOINT[run]]
-# What every costly stage is told besides its recipe. The device and, in manifests, the study's name are resources,
-# not params: Snakemake does not compare them, so that another device retrains nothing and a second study over the
-# same collection reuses it.
-MACHINE = {"threads": STUDY["machine"]["threads"]}
+# The device and, in manifests, the study's name are resources, not params: Snakemake does not compare them, so that
+# another device retrains nothing and a second study over the same collection reuses it.
 DEVICE = STUDY["machine"]["device"]
 # One GPU job at a time on a machine that has one (profiles/default limits the resource); none counted without.
 GPU = environment.gpus_per_job(DEVICE)

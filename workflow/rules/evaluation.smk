@@ -94,13 +94,7 @@ rule score:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.score"),
-        options=flags(
-            {
-                "ties": EVALUATION["ties"],
-                "correction": EVALUATION["correction"],
-                "retrieval": "pooled" if POOL else "full",
-            }
-        ),
+        options=stage_arguments.score(STUDY),
     message:
         "Scoring {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
         "step {wildcards.checkpoint}"
@@ -125,10 +119,10 @@ rule gather:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.gather"),
-        unfinished=flags({"unfinished": [str(run) for run in PLANNED if run not in RUNS]}),
+        options=stage_arguments.gather(STUDY, [run for run in PLANNED if run not in FINISHED]),
     message:
         f"Gathering the scores of {len(CHECKPOINTS)} checkpoints"
     shell:
-        "{resources.launcher} gather {params.unfinished} --log {log} "
-        f"--study {NAME} --collection {COLLECTION} --scores {LAYOUT.own}/scores/{COLLECTION} "
+        "{resources.launcher} gather {params.options} --log {log} "
+        f"--study {LAYOUT.own} "
         "--runs {input.runs} --output {output.metrics} --left-out {output.left_out}"

@@ -1,18 +1,13 @@
 # From metrics to laws, forecasts, a plan, figures and the report.
 
 LAWS, PLAN = STUDY["laws"], STUDY["plan"]
-FIGURES = (
-    *("model_scale", "data_scale", "compute_scale", "metric_vs_mrr", "training", "shares", "forecast", "roll_forward"),
-    *("residuals", "queries"),
-    *(("plan",) if PLAN else ()),
-)
+FIGURES = figures_of({"plan", "plan_grid"} if PLAN else set())
 FORMATS = ("svg", "pdf", "png")
 # What the noise of queries is told by.
 PER_QUERY = [
     LAYOUT.table(kind, *final) for kind in ("observations", *(("per_query",) if DEPTH else ())) for final in FINALS
 ]
 ON_LARGEST = [run for run in RUNS if run.subset == grid.largest_subset(RUNS)]
-DRAWS = {"bootstrap": LAWS["bootstrap"], "seed": LAWS["seed"], "ties": EVALUATION["ties"]}
 
 
 rule fit:
@@ -35,14 +30,7 @@ rule fit:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.fit"),
-        options=flags(
-            {
-                "columns": LAWS["metrics"],
-                "hold_out_models": LAWS["hold_out"]["models"],
-                "hold_out_train_queries": LAWS["hold_out"]["train_queries"],
-                **DRAWS,
-            }
-        ),
+        options=stage_arguments.fit(STUDY),
     message:
         "Fitting laws and forecasting the sizes held out"
     shell:
@@ -70,13 +58,7 @@ if PLAN:
             launcher=RANKSCALE,
         params:
             code=code_digest("stages.plan"),
-            options=flags(
-                {
-                    **{key: PLAN[key] for key in ("metric", "candidates", "law", "budget", "target", "extrapolate")},
-                    "prices": json.dumps(PLAN["prices"], sort_keys=True),
-                    **DRAWS,
-                }
-            ),
+            options=stage_arguments.plan(STUDY),
         message:
             "Planning what to train next"
         shell:
@@ -98,7 +80,7 @@ rule subsample:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.subsample"),
-        options=flags({"seed": STUDY["laws"]["seed"], "ties": EVALUATION["ties"]}),
+        options=stage_arguments.subsample(STUDY),
     message:
         "Dropping queries, to see whether there are enough"
     shell:
@@ -177,12 +159,12 @@ rule summarize:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.summarize"),
-        config=flags({"config": json.dumps(STUDY, sort_keys=True)}),
+        options=stage_arguments.summarize(STUDY),
         plan=f"--plan {LAYOUT.together}/plan.parquet" if PLAN else "",
     message:
         "Saying what the study shows, and what it was made with"
     shell:
-        "{resources.launcher} summarize --log {log} {params.config} --metrics {input.metrics} --left-out {input.left_out} "
+        "{resources.launcher} summarize --log {log} {params.options} --metrics {input.metrics} --left-out {input.left_out} "
         "--fits {input.fits} --forecasts {input.forecasts} --ranking {input.ranking} {params.plan} --manifest {input.manifest} "
         f"--tables {LAYOUT.together}/tables "
         "--summary {output.summary} --provenance {output.provenance}"

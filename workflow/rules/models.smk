@@ -57,6 +57,6 @@ if SNAPSHOTS:
         params:
             recipe=stage_versions.TRAIN,
             options=training_arguments,
-            snapshots=flags({"snapshots": STEPS}),
+            snapshots=f"--snapshots {' '.join(STEPS)}",
 
     ruleorder: train_with_snapshots > train

@@ -119,7 +119,7 @@ def test_noise_of_two_metrics_is_the_covariance_of_their_means_over_queries(synt
     metrics = tables.read("metrics", synthetic / "metrics.parquet").to_pandas()
     rows = metrics[metrics.train_queries == 500].iloc[:2]
     noise = QueryCovariance(metrics, ["mean_rank", "1-auc"], synthetic, "expected")
-    seen = [pd.read_parquet(synthetic / f"observations/{m}/500/42/final.parquet") for m in rows.model]
+    seen = [pd.read_parquet(synthetic / f"observations/synthetic/base/{m}/500/42/final.parquet") for m in rows.model]
     ranks = [s.sort_values("query_id").above.to_numpy(float) for s in seen]
     covariance = np.cov(np.stack(ranks)) / 400
     assert noise.of(rows, ["mean_rank"]) == pytest.approx(covariance, rel=1e-5)

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from rankscale.core.errors import StudyError
+from rankscale.core.layout import Layout, RunId
 from rankscale.study import config, config_file, environment, grid, sharing
 from tests.conftest import ROOT
 
@@ -196,8 +197,8 @@ def test_runs_and_snapshots():
     found = config.check_config(EMBEDDED)
     runs = list(grid.runs(found))
     assert len(runs) == 7 * 5
-    assert str(runs[0]) == "L1H20/500/42"
-    assert grid.snapshots(found) == {grid.RunId("L2H64", "8000", 42): ["1", "10", "30", "100", "300"]}
+    assert str(runs[0]) == "base/L1H20/500/42"
+    assert grid.snapshots(found) == {RunId("base", "L2H64", "8000", 42): ["1", "10", "30", "100", "300"]}
     everything = changed("training.train_queries", [500, None])
     everything["training"]["snapshots"]["train_queries"] = "largest"
     assert [run.subset for run in grid.snapshots(config.check_config(everything))] == ["all"]
@@ -210,18 +211,19 @@ def test_another_study_s_settings_under_the_same_name_are_refused(tmp_path):
     mine = config.check_config(EMBEDDED)
     folder = tmp_path / "shared" / "docstrings"
     folder.mkdir(parents=True)
-    settings = dict(sharing.shared_settings(mine)["docstrings/manifest.json"])
+    layout = Layout.of(mine, str(tmp_path))
+    settings = dict(sharing.shared_settings(mine, layout)[f"{folder}/manifest.json"])
     manifest = folder / "manifest.json"
     manifest.write_text(json.dumps({"study": "other", "settings": settings}))
-    sharing.refuse_clashes(mine, tmp_path)
+    sharing.refuse_clashes(mine, layout)
     manifest.write_text(json.dumps({"study": "other", "settings": settings | {"test_queries": 9}}))
     with pytest.raises(StudyError, match="study other made it with test_queries=9, study demo wants test_queries=1500"):
-        sharing.refuse_clashes(mine, tmp_path)
-    sharing.refuse_clashes({**mine, "remake": True}, tmp_path)
+        sharing.refuse_clashes(mine, layout)
+    sharing.refuse_clashes({**mine, "remake": True}, layout)
     for harm in ("{", "[]", "null", '{"study": "a", "settings": null}'):
         manifest.write_text(harm)
         with pytest.raises(StudyError, match="cannot be read"):
-            sharing.refuse_clashes(mine, tmp_path)
+            sharing.refuse_clashes(mine, layout)
 
 
 def test_a_results_folder_that_cannot_be_written_is_named(tmp_path):

@@ -7,8 +7,9 @@ import pandas as pd
 
 from rankscale.core.metrics import PARTS
 from rankscale.evaluation.decomposition import decompose
+from rankscale.storage.schemas import EVALUATED_KEY
 
-KEYS = ["model", "train_queries", "seed", "step", "split", "candidates"]
+KEYS = [*EVALUATED_KEY, "split", "candidates"]
 
 
 FEWEST = 50  # queries; below it every part is mostly bias

@@ -20,9 +20,9 @@ class ScoreOptions:
 class GatherOptions:
     """Which study is gathered."""
 
-    study: str = option(help="its name")
-    collection: str = option(help="its name")
-    unfinished: list[str] = option([], help="runs to come, as model/subset/seed")
+    study_name: str = option(help="as tables name it")
+    collections: list[str] = option(help="the names of those that its checkpoints are evaluated on")
+    unfinished: list[str] = option([], help="runs to come, as variant/model/subset/seed")
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from rankscale.core.errors import StudyError
 from rankscale.core.metrics import Metric, metrics_of
 from rankscale.evaluation.decomposition import NORMAL
 from rankscale.evaluation.query_values import CheckpointQueries
-
-KEYS = ("model", "train_queries", "seed", "step")
+from rankscale.storage.schemas import EVALUATED_KEY
 
 
 def score_observations(observations: pa.Table, ties: str, correction: str) -> list[dict[str, object]]:
@@ -21,7 +20,12 @@ def score_observations(observations: pa.Table, ties: str, correction: str) -> li
             raise StudyError(f"{key}: observations over {sizes} candidates are mixed; evaluate the checkpoint again")
         columns = (part[c].to_numpy() for c in ("loss", "above", "tied", "margin"))
         queries = CheckpointQueries(*columns, n_candidates=sizes[0], ties=ties, correction=correction)
-        row = {**{k: part[k][0].as_py() for k in KEYS}, **key, "n_candidates": sizes[0], "n_queries": len(part)}
+        row = {
+            **{k: part[k][0].as_py() for k in EVALUATED_KEY},
+            **key,
+            "n_candidates": sizes[0],
+            "n_queries": len(part),
+        }
         for metric in metrics_of("candidates"):
             row |= metric_values(metric, queries)
         decomposition = queries.decomposition

@@ -9,7 +9,7 @@ from rankscale.collection.readers import lines
 from rankscale.core import atomic_files
 from rankscale.core.errors import StudyError
 
-NAMED = ("model", "train_queries", "seed", "step")  # what a run's tag is made of
+NAMED = ("variant", "model", "train_queries", "seed", "step")  # what a run's tag is made of
 
 
 def write_trec(run: pa.Table, split: str | None, path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rankscale.core.errors import StudyError
+from rankscale.core.layout import run_folder, run_of
 from rankscale.laws.forms.base import Law
 from rankscale.laws.options import Prices
 from rankscale.storage import tables
@@ -52,7 +53,7 @@ def cost_model_of_runs(finals: pd.DataFrame, study: Path, prices: Prices) -> Cos
     measured: dict[float, tuple[float, float]] = {}
     largest = finals[finals.train_queries == finals.train_queries.max()]
     for row in largest.itertuples():
-        path = study / "models" / row.model / row.subset / str(row.seed) / "times.parquet"
+        path = f"{run_folder(study, run_of(row))}/times.parquet"
         seconds = float(np.sum(tables.read("training_times", path)["seconds"].to_numpy()))
         if not seconds > 0:
             raise StudyError(f"{path}: no time was recorded")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rankscale.core.errors import StudyError
+from rankscale.core.layout import run_of, table_path
 from rankscale.core.metrics import metric_named
 from rankscale.core.progress import progress
 from rankscale.evaluation.query_values import CheckpointQueries
@@ -45,19 +46,17 @@ class QueryCovariance:
         ids, values = None, np.empty(0, np.float32)
         label = f"read {rows.split.iloc[0]} {rows.candidates.iloc[0]}"
         for number, row in enumerate(progress(list(rows.itertuples()), label, "checkpoint")):
-            path = f"{row.model}/{row.subset}/{row.seed}/{row.checkpoint}.parquet"
-            observed = _observed(study / "observations" / path, row.split, row.candidates)
+            checkpoint = row.collection, run_of(row), row.checkpoint
+            path = table_path(study, "observations", *checkpoint)
+            observed = _observed(path, row.split, row.candidates)
             if ids is None:
                 ids = observed.query_id.to_numpy()
                 values = np.zeros((len(known), len(rows), len(ids)), np.float32)
             if not np.array_equal(ids, observed.query_id.to_numpy()):
-                raise StudyError(
-                    f"{study / 'observations' / path}: other queries than the first checkpoint's; evaluate the study "
-                    "again"
-                )
+                raise StudyError(f"{path}: other queries than the first checkpoint's; evaluate the study again")
             measures = [metric.column for metric in known if metric.source == "retrieval"]
             if measures:
-                observed = _with_retrieval(observed, measures, study / "per_query" / path, row.split)
+                observed = _with_retrieval(observed, measures, table_path(study, "per_query", *checkpoint), row.split)
             queries = CheckpointQueries.of_observations(observed, ties, measures)
             for position, metric in enumerate(known):
                 if metric.per_query is not None:
@@ -84,7 +83,7 @@ def covariance_of_means(values: np.ndarray) -> np.ndarray:
     return covariance / max(queries - 1, 1) / queries
 
 
-def _observed(path: Path, split: str, candidates: str) -> pd.DataFrame:
+def _observed(path: str, split: str, candidates: str) -> pd.DataFrame:
     """A checkpoint's observations of one test set and kind of candidates, by query."""
     rows = tables.read("observations", path).to_pandas()
     rows = rows[(rows.split == split) & (rows.candidates == candidates)].sort_values("query_id")
@@ -93,7 +92,7 @@ def _observed(path: Path, split: str, candidates: str) -> pd.DataFrame:
     return rows
 
 
-def _with_retrieval(observed: pd.DataFrame, measures: list[str], path: Path, split: str) -> pd.DataFrame:
+def _with_retrieval(observed: pd.DataFrame, measures: list[str], path: str, split: str) -> pd.DataFrame:
     """The observations with the measures of the checkpoint's run."""
     each = tables.read("per_query", path).to_pandas()
     joined = observed.join(each[each.split == split].set_index("query_id")[list(RETRIEVAL)], on="query_id")

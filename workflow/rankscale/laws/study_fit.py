@@ -23,6 +23,8 @@ from rankscale.laws.query_covariance import QueryCovariance, values_of
 
 OUTPUTS = ("fits", "forecasts", "curves", "influence", "ranking")
 RUN = ("model", "train_queries", "seed")
+# What is fitted apart: how it was trained, and on what it was evaluated.
+TEST_SET = ("collection", "variant", "split", "candidates")
 FORECAST_AXES = ("model", "data", "grid")
 
 
@@ -43,10 +45,10 @@ def tasks(
 ) -> Iterator[FitTask | MetricComparison]:
     """All that is to be fitted, one set of points of one metric each, and the comparisons between metrics."""
     hold = {"model": options.hold_out_models, "data": options.hold_out_train_queries}
-    for (split, candidates), rows in finals.groupby(["split", "candidates"]):
+    for group, rows in finals.groupby(list(TEST_SET)):
         noise = QueryCovariance.read(rows, metrics, study, options.ties)
         for points in point_sets(rows):
-            key: Row = {"split": split, "candidates": candidates, "axis": points.axis}
+            key: Row = {**dict(zip(TEST_SET, group, strict=True)), "axis": points.axis}
             splits = forecast_splits(points, hold) if points.axis in FORECAST_AXES else []
             for metric in metrics:
                 several = [points]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from rankscale.core.cli import count, within
+from rankscale.core.layout import BASE
 from rankscale.core.options import option
 
 
@@ -10,6 +11,7 @@ from rankscale.core.options import option
 class ModelOptions:
     """A ranker before its first step: from scratch by its shape, or from a checkpoint."""
 
+    variant: str = option(BASE, help="the way in which it is trained, as tables name it")
     model: str = option(help="its name in tables")
     ranker: str = option("bi_encoder", help="its kind, of models.rankers")
     layers: int | None = option(None, read=count, help="from scratch: layers, hidden size, heads")

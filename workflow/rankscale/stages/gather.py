@@ -8,13 +8,12 @@ import pyarrow as pa
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
+from rankscale.core.layout import RunId, table_path
 from rankscale.core.options import add_options, parsed
 from rankscale.evaluation.score_options import GatherOptions
 from rankscale.report.narrative import describe_missing_runs
 from rankscale.storage import schemas, tables
-from rankscale.storage.schemas import UNFINISHED
-
-KEY = ("model", "train_queries", "seed", "step")
+from rankscale.storage.schemas import CHECKPOINT_KEY, UNFINISHED
 
 
 def main(args: argparse.Namespace) -> None:
@@ -24,17 +23,17 @@ def main(args: argparse.Namespace) -> None:
     refuse_equal_subsets([checkpoint for checkpoints in runs.values() for checkpoint in checkpoints])
     rows: list[dict] = []
     left_out = [
-        {"model": model, "subset": subset, "seed": int(seed), "status": UNFINISHED}
-        for model, subset, seed in (run.split("/") for run in options.unfinished)
+        {"variant": variant, "model": model, "subset": subset, "seed": int(seed), "status": UNFINISHED}
+        for variant, model, subset, seed in (run.split("/") for run in options.unfinished)
     ]
     for path, checkpoints in runs.items():
         for checkpoint in checkpoints:
             if checkpoint["status"] == "finished":
-                scores = scores_of(checkpoint, args.scores, path)
-                study = {"study": options.study, "collection": options.collection}
-                rows += [{**study, **checkpoint, **row} for row in scores]
+                for collection in options.collections:
+                    scores = scores_of(checkpoint, args.study, collection, path)
+                    rows += [{"study": options.study_name, **checkpoint, **row} for row in scores]
             else:
-                key = {k: checkpoint[k] for k in KEY}
+                key = {k: checkpoint[k] for k in CHECKPOINT_KEY}
                 left_out.append({**key, "subset": checkpoint["subset"], "status": checkpoint["status"]})
     missing = describe_missing_runs(left_out)
     if not rows:
@@ -52,15 +51,16 @@ def main(args: argparse.Namespace) -> None:
     )
 
 
-def scores_of(checkpoint: dict, folder: Path, run: Path) -> list[dict]:
-    """The scores of a checkpoint, below `folder`. Raises StudyError where they are another's than `run` says."""
-    run_folder = Path(checkpoint["model"], checkpoint["subset"], str(checkpoint["seed"]))
-    path = folder / run_folder / f"{checkpoint['checkpoint']}.parquet"
+def scores_of(checkpoint: dict, study: Path, collection: str, run: Path) -> list[dict]:
+    """The scores of a checkpoint on a collection. Raises StudyError where they are another's than `run` says."""
+    run_id = RunId(*(checkpoint[name] for name in RunId._fields))
+    path = table_path(study, "scores", collection, run_id, checkpoint["checkpoint"])
+    expected = {"collection": collection, **{name: checkpoint[name] for name in CHECKPOINT_KEY}}
     rows = tables.read("scores", path).to_pylist()
     for row in rows:
-        wrong = [name for name in KEY if row[name] != checkpoint[name]]
+        wrong = [name for name in expected if row[name] != expected[name]]
         if wrong:
-            raise StudyError(f"{path}: {wrong[0]} is {row[wrong[0]]}, {run} says {checkpoint[wrong[0]]}")
+            raise StudyError(f"{path}: {wrong[0]} is {row[wrong[0]]}, {run} says {expected[wrong[0]]}")
     return rows
 
 
@@ -68,7 +68,7 @@ def refuse_equal_subsets(checkpoints: list[dict]) -> None:
     """Two names of one subset (a number, and all) would count each of its runs twice."""
     subsets: dict[tuple, str] = {}
     for row in checkpoints:
-        other = subsets.setdefault(tuple(row[name] for name in KEY), row["subset"])
+        other = subsets.setdefault(tuple(row[name] for name in CHECKPOINT_KEY), row["subset"])
         if other != row["subset"]:
             raise StudyError(
                 f"training.train_queries: {other} and {row['subset']} are the same {row['train_queries']} queries "
@@ -80,7 +80,7 @@ def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
     parser = cli.command_parser("gather", __doc__)
     parser.add_argument("--runs", type=Path, nargs="+", required=True, help="checkpoints.parquet of each run")
-    parser.add_argument("--scores", type=Path, required=True, help="folder of the scores of all checkpoints")
+    parser.add_argument("--study", type=Path, required=True, help="the study's folder, with the scores")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--left-out", type=Path, required=True, help="output: the runs that are in no other table")
     add_options(parser, GatherOptions)

@@ -14,6 +14,7 @@ from rankscale.laws.fit_tasks import covariance_in_law_space
 from rankscale.laws.options import PlanOptions
 from rankscale.laws.plan import Question, answers, chosen_rows, law_of
 from rankscale.laws.query_covariance import QueryCovariance, values_of
+from rankscale.laws.study_fit import TEST_SET
 from rankscale.storage import schemas, tables
 
 LINES = 60  # of the figure's grid, each way
@@ -28,7 +29,7 @@ def main(args: argparse.Namespace) -> None:
     x, y = coordinates(finals, "grid"), values_of(finals, metric)
     noise = QueryCovariance.read(finals, [metric], args.study, options.ties).of(finals, [metric])
     fit = law_of(options.law, x, y, noise)
-    key = {"metric": metric, "split": finals.split.iloc[0], "candidates": finals.candidates.iloc[0]}
+    key = {"metric": metric, **{name: finals[name].iloc[0] for name in TEST_SET}}
     key |= {"law": fit.law.name, "budget": options.budget, "target": options.target}
     grid: dict[str, list] = {name: [] for name in schemas.SCHEMAS["plan_grid"].names}
     if fit.converged:

@@ -13,7 +13,7 @@ from rankscale.evaluation.observations import Evaluation, evaluated_queries
 from rankscale.evaluation.options import RetrieveOptions
 from rankscale.search.vector_shards import PART
 from rankscale.storage import tables
-from rankscale.storage.schemas import SCHEMAS
+from rankscale.storage.schemas import CHECKPOINT_KEY, SCHEMAS
 
 
 def main(args: argparse.Namespace) -> None:
@@ -24,7 +24,7 @@ def main(args: argparse.Namespace) -> None:
     options = parsed(RetrieveOptions, args)
     device = devices.set_up_device(options.device, options.threads)
     model, facts = checkpoints.load_checkpoint(args.checkpoint)
-    keys = {key: facts[key] for key in ("model", "train_queries", "seed", "step")}
+    keys = {"collection": args.collection, **{key: facts[key] for key in CHECKPOINT_KEY}}
     if facts["status"] != "finished":
         write_empty_tables(args, keys, facts["status"])
         return
@@ -38,7 +38,11 @@ def main(args: argparse.Namespace) -> None:
     searched = searched_rows(args.pool, len(documents)) if args.run else None
     evaluation = Evaluation(candidates, ids, vectors, len(documents), searched, options.top_k, device.type)
     needed = evaluation.needed
-    log.info("%s/%s/%s step %s: encoding %d queries and %d passages, each once", *keys.values(), len(ids), len(needed))
+    log.info(
+        "%s/%s/%s/%s step %s: encoding %d queries and %d passages, each once",
+        *(keys[key] for key in CHECKPOINT_KEY),
+        *(len(ids), len(needed)),
+    )
     evaluation.add(encoding.encode_in_chunks(model, documents, needed, device, "encode passages", precision, PART))
     observations = evaluation.observations(facts["inverse_temperature"])
     tables.write("observations", {**keys, **observations}, args.observations)
@@ -66,6 +70,7 @@ def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
     parser = cli.command_parser("retrieve", __doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--collection", required=True, help="its name, as tables name it")
     parser.add_argument("--tokens", type=Path, required=True, help="folder of token ids")
     parser.add_argument("--candidates", type=Path, required=True)
     parser.add_argument("--pool", type=Path, help="rows that the run searches; without it the whole collection")

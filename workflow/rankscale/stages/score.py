@@ -11,7 +11,7 @@ from rankscale.core.metrics import PARTS
 from rankscale.core.options import add_options, parsed
 from rankscale.evaluation import retrieval_measures
 from rankscale.evaluation.score_options import ScoreOptions
-from rankscale.evaluation.scoring import KEYS, score_observations
+from rankscale.evaluation.scoring import score_observations
 from rankscale.storage import schemas, tables
 
 
@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
         )
     write("scores", rows, args.output)
     if args.per_query:
-        key = {k: rows[0][k] for k in KEYS}
+        key = {k: rows[0][k] for k in schemas.EVALUATED_KEY}
         each = [
             {**key, "split": split, "query_id": query, **measures}
             for split, values in by_split.items()

@@ -16,9 +16,12 @@ def schema(key: str, nullable: str = "", **columns: pa.DataType) -> pa.Schema:
 
 
 text, i32, i64, f32, f64, flag = pa.string(), pa.int32(), pa.int64(), pa.float32(), pa.float64(), pa.bool_()
-run = {"model": text, "train_queries": i64, "seed": i64}
+cell = {"model": text, "train_queries": i64, "seed": i64}  # of the grid
+run = {"variant": text, **cell}
 checkpoint = {**run, "step": i64}
-fitted = {"metric": text, "split": text, "candidates": text, "axis": text, "fixed": text, "law": text}
+evaluated = {"collection": text, **checkpoint}
+RUN_KEY, CHECKPOINT_KEY, EVALUATED_KEY = tuple(run), tuple(checkpoint), tuple(evaluated)
+fitted = dict.fromkeys(("collection", "variant", "metric", "split", "candidates", "axis", "fixed", "law"), text)
 FIT_KEY = tuple(fitted)
 BOUNDS = ("low", "high")
 # In the order of the registry: what has intervals and what is given without its correction first.
@@ -65,9 +68,9 @@ SCHEMAS = {
         positive=i32,
         rows=pa.list_(i32),
     ),
-    "checkpoints": schema("model train_queries seed step", ARCHITECTURE, **checkpoint, **trained),
+    "checkpoints": schema(" ".join(CHECKPOINT_KEY), ARCHITECTURE, **checkpoint, **trained),
     "training": schema(
-        "model train_queries seed step",
+        " ".join(CHECKPOINT_KEY),
         "gradient_norm",  # missing where half precision left the step out
         **checkpoint,
         epoch=f64,
@@ -79,7 +82,7 @@ SCHEMAS = {
     "training_times": schema("step", **checkpoint, seconds=f64, memory_mb=f64),
     "observations": schema(
         "split query_id candidates",
-        **checkpoint,
+        **evaluated,
         split=text,
         query_id=text,
         candidates=text,
@@ -89,27 +92,26 @@ SCHEMAS = {
         tied=i32,
         margin=f64,
     ),
-    "runs": schema("split query_id rank", **checkpoint, split=text, query_id=text, doc_id=text, score=f32, rank=i32),
-    "scores": schema("split candidates", " ".join(RETRIEVAL), **checkpoint, split=text, candidates=text, **measured),
+    "runs": schema("split query_id rank", **evaluated, split=text, query_id=text, doc_id=text, score=f32, rank=i32),
+    "scores": schema("split candidates", " ".join(RETRIEVAL), **evaluated, split=text, candidates=text, **measured),
     "per_query": schema(
-        "split query_id", " ".join(RETRIEVAL), **checkpoint, split=text, query_id=text, **dict.fromkeys(RETRIEVAL, f64)
+        "split query_id", " ".join(RETRIEVAL), **evaluated, split=text, query_id=text, **dict.fromkeys(RETRIEVAL, f64)
     ),
     "metrics": schema(
-        "model train_queries seed step split candidates",
+        " ".join((*EVALUATED_KEY, "split", "candidates")),
         " ".join((ARCHITECTURE, *RETRIEVAL)),
         study=text,
-        collection=text,
-        **checkpoint,
+        **evaluated,
         split=text,
         candidates=text,
         **trained,
         **measured,
     ),
-    "left_out": schema("model subset seed", "train_queries step", **checkpoint, subset=text, status=text),
+    "left_out": schema("variant model subset seed", "train_queries step", **checkpoint, subset=text, status=text),
     "subsamples": schema(
-        "model train_queries seed step split candidates n_queries correction part",
+        " ".join((*EVALUATED_KEY, "split", "candidates", "n_queries", "correction", "part")),
         "spread",
-        **checkpoint,
+        **evaluated,
         split=text,
         candidates=text,
         n_queries=i64,
@@ -120,7 +122,7 @@ SCHEMAS = {
         spread=f64,
     ),
     "fits": schema(
-        "metric split candidates axis fixed law parameter",
+        " ".join((*FIT_KEY, "parameter")),
         "r2 rmse aicc parameter estimate low high hc3_low hc3_high",
         **fitted,
         n_points=i32,
@@ -137,12 +139,12 @@ SCHEMAS = {
         hc3_high=f64,
     ),
     "forecasts": schema(
-        "metric split candidates axis fixed law known model train_queries seed",
+        " ".join((*FIT_KEY, "known", *cell)),
         "predicted low high relative_error covered aicc",
         **fitted,
         known=i32,
         held_out=flag,
-        **run,
+        **cell,
         x=f64,
         observed=f64,
         predicted=f64,
@@ -153,9 +155,9 @@ SCHEMAS = {
         aicc=f64,
     ),
     "influence": schema(
-        "metric split candidates axis fixed law model train_queries seed",
+        " ".join((*FIT_KEY, *cell)),
         **fitted,
-        **run,
+        **cell,
         x=f64,
         observed=f64,
         fitted=f64,
@@ -165,7 +167,7 @@ SCHEMAS = {
         largest_without=f64,
     ),
     "ranking": schema(
-        "metric split candidates axis fixed",
+        " ".join(FIT_KEY[:-1]),
         " ".join(
             (
                 "error no_change skill beats_no_change difference significant",
@@ -187,7 +189,7 @@ SCHEMAS = {
         "chosen model",
         "model budget target encoder_parameters train_queries device_hours cost_training cost_judging cost_serving "
         "cost predicted low high extrapolation parameters_low parameters_high queries_low queries_high",
-        **{name: text for name in ("metric", "split", "candidates", "law")},
+        **{name: text for name in ("collection", "variant", "metric", "split", "candidates", "law")},
         budget=f64,
         target=f64,
         chosen=flag,
@@ -202,7 +204,7 @@ SCHEMAS = {
     "plan_grid": schema(
         "encoder_parameters train_queries", encoder_parameters=f64, train_queries=f64, cost=f64, predicted=f64
     ),
-    "curves": schema("metric split candidates axis fixed law x", **fitted, x=f64, y=f64, low=f64, high=f64),
+    "curves": schema(" ".join((*FIT_KEY, "x")), **fitted, x=f64, y=f64, low=f64, high=f64),
 }
 # The status of a run in `left_out` that is still to come.
 UNFINISHED = "unfinished"

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rankscale.core.errors import StudyError
+from rankscale.core.layout import PUBLISHED, Layout
 from rankscale.storage import tables
 from rankscale.study import grid
-from rankscale.study.layout import PUBLISHED, Layout
 
 # MS MARCO passage and its judged queries.
 COUNTS = {"documents": 8_841_823, "train": 502_939, "dev": 55_578, "dev_small": 6_980, "dl_2019": 43, "dl_2020": 54}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rankscale.collection.sources import source_kind
-from rankscale.study.layout import BASE, FINAL, Layout, RunId
+from rankscale.core.layout import BASE, FINAL, Layout, RunId
 
 
 def runs(study: dict[str, Any]) -> Iterator[RunId]:

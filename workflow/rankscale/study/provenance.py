@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rankscale.core import resource_usage
+from rankscale.core.layout import Layout
 from rankscale.core.paths import PROJECT
 from rankscale.storage.schemas import UNFINISHED
 from rankscale.study import grid, sharing
-from rankscale.study.layout import Layout
 
 PACKAGES = (
     *("faiss-cpu", "faiss-gpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier", "safetensors"),

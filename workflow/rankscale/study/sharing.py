@@ -9,7 +9,7 @@ from typing import Any
 
 from rankscale.collection.sources import source_kind
 from rankscale.core.errors import StudyError
-from rankscale.study.layout import Layout
+from rankscale.core.layout import Layout
 
 
 def shared_settings(study: dict[str, Any], layout: Layout) -> dict[str, dict[str, Any]]:

@@ -14,11 +14,14 @@ from typing import Any
 
 from rankscale.collection.options import CollectOptions
 from rankscale.collection.sources import source_kind
+from rankscale.core.layout import Layout, RunId
 from rankscale.core.options import command_line
 from rankscale.evaluation.options import RetrieveOptions, SampleOptions
+from rankscale.evaluation.score_options import GatherOptions, ScoreOptions, SubsampleOptions
+from rankscale.laws.options import FitOptions, PlanOptions, Resampling
+from rankscale.report.options import SummarizeOptions
 from rankscale.search.options import EncodeOptions, MineOptions
 from rankscale.study import grid, sharing
-from rankscale.study.layout import Layout
 from rankscale.text.options import TokenizeOptions
 from rankscale.training.options import TrainOptions
 
@@ -61,7 +64,8 @@ def tokenize(study: Study, tokenizer: str, source: str | None) -> str:
     if source:
         return f"{command_line(TokenizeOptions, {'tokenizer': source})} {_settings({'tokenizer': source})}"
     vocabulary = {"vocabulary": study["tokenizer"]["vocabulary"], "split": study["collection"]["splits"]["train"]}
-    return f"{command_line(TokenizeOptions, vocabulary)} {settings(study, lambda layout: sharing.tokenized(layout, tokenizer))}"
+    kept = settings(study, lambda layout: sharing.tokenized(layout, tokenizer))
+    return f"{command_line(TokenizeOptions, vocabulary)} {kept}"
 
 
 def encode(study: Study) -> str:
@@ -111,6 +115,45 @@ def retrieve(study: Study) -> str:
     retrieval = study["evaluation"]["full_retrieval"] or {}
     values = _fitting(study["evaluation"], RetrieveOptions) | _fitting(retrieval, RetrieveOptions) | _threads(study)
     return command_line(RetrieveOptions, values)
+
+
+def score(study: Study) -> str:
+    """How observations and runs are measured."""
+    retrieval = "full" if grid.pool_sample(study) is None else "pooled"
+    return command_line(ScoreOptions, _fitting(study["evaluation"], ScoreOptions) | {"retrieval": retrieval})
+
+
+def gather(study: Study, unfinished: list[RunId]) -> str:
+    """Which study it is, what it is evaluated on, and which of its runs are still to come."""
+    values = {"study_name": study["study"], "collections": [study["collection"]["name"]]}
+    return command_line(GatherOptions, values | {"unfinished": list(map(str, unfinished))})
+
+
+def subsample(study: Study) -> str:
+    """How queries are dropped."""
+    return command_line(SubsampleOptions, {"seed": study["laws"]["seed"], "ties": study["evaluation"]["ties"]})
+
+
+def fit(study: Study) -> str:
+    """Which metrics are fitted, and what is held out."""
+    laws = study["laws"]
+    hold_out = {f"hold_out_{key}": value for key, value in laws["hold_out"].items()}
+    return command_line(FitOptions, _resampling(study) | {"columns": laws["metrics"]} | hold_out)
+
+
+def plan(study: Study) -> str:
+    """What is asked of the plan."""
+    values = study["plan"] | {"prices": json.dumps(study["plan"]["prices"], sort_keys=True)}
+    return command_line(PlanOptions, values | _resampling(study))
+
+
+def summarize(study: Study) -> str:
+    """The whole config, which is recorded."""
+    return command_line(SummarizeOptions, {"config": json.dumps(study, sort_keys=True)})
+
+
+def _resampling(study: Study) -> dict[str, Any]:
+    return _fitting(study["laws"], Resampling) | {"ties": study["evaluation"]["ties"]}
 
 
 def _fitting(section: Mapping[str, Any], options: type) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from tabulate import tabulate
 from rankscale.core import cli
 from rankscale.core.commands import STAGES
 from rankscale.core.errors import StudyError
+from rankscale.core.layout import Layout
 from rankscale.laws.allocation import Prices, cost_model_of_runs
 from rankscale.storage import tables
 from rankscale.study import config, config_file, cost_estimates
-from rankscale.study.layout import Layout
 
 # Dense 16-bit matrix products a second, by the makers' data sheets.
 PEAKS = {"v100": 1.25e14, "a100": 3.12e14, "l40s": 3.62e14, "rtx4090": 1.65e14, "h100": 9.89e14, "h200": 9.89e14}

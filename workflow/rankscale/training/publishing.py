@@ -6,11 +6,11 @@ import shutil
 import numpy as np
 
 from rankscale.core import atomic_files
+from rankscale.core.layout import FINAL, PUBLISHED
 from rankscale.models import checkpoints
 from rankscale.training.fingerprint import content_hash
 from rankscale.training.setup import TrainingRun
 
-LAST = "checkpoints.parquet"  # of what is published: where it is, all is
 # Settings without which a checkpoint cannot be used.
 USED_WITH = ("output_dim", "inverse_temperature", "query_length", "passage_length")
 
@@ -28,7 +28,7 @@ class CheckpointWriter:
 
     def final(self) -> None:
         """Save the model at the end of the run."""
-        self._save("final", self.run.steps, "finished")
+        self._save(FINAL, self.run.steps, "finished")
 
     def diverged(self) -> None:
         """Save the model as the final one of a run that diverged, and put it in the place of the snapshots too.
@@ -36,7 +36,7 @@ class CheckpointWriter:
         The whole run is left out, and its snapshots may be broken already; declared files must be there.
         """
         self.run.record.checkpoints = []
-        self._save("final", self.run.record.step, "diverged")
+        self._save(FINAL, self.run.record.step, "diverged")
         folder = self.run.states.checkpoints
         for step in self.run.options.snapshots:
             shutil.copy(folder / "final.safetensors", folder / f"{step}.safetensors")
@@ -69,9 +69,9 @@ def publish(run: TrainingRun) -> None:
     folder, output = run.states.checkpoints, run.options.output
     run.record.write(run.keys, folder)
     output.mkdir(parents=True, exist_ok=True)
-    (output / LAST).unlink(missing_ok=True)
-    names = [f"{name}.safetensors" for name in ("final", *run.options.snapshots)]
-    for name in (*names, "training.parquet", "times.parquet", LAST):
+    (output / PUBLISHED[-1]).unlink(missing_ok=True)
+    snapshots = [f"{step}.safetensors" for step in run.options.snapshots]
+    for name in (*snapshots, *PUBLISHED):
         with atomic_files.whole(output / name) as beside:
             try:  # a second name, so that a kill half-way leaves the state's own
                 os.link(folder / name, beside)

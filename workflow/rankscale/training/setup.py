@@ -38,7 +38,13 @@ class TrainingRun:
     @property
     def keys(self) -> dict[str, object]:
         """The columns by which tables tell runs apart."""
-        return {"model": self.options.model, "train_queries": len(self.sampler), "seed": self.options.seed}
+        options = self.options
+        return {
+            "variant": options.variant,
+            "model": options.model,
+            "train_queries": len(self.sampler),
+            "seed": options.seed,
+        }
 
 
 def set_up(options: TrainOptions, processes: ProcessGroup) -> TrainingRun:

@@ -6,6 +6,7 @@ is the pattern of all checkpoints. Keys are never read back from a path: tables 
 Read by the Snakefile, which every cluster job parses: nothing heavy is imported here.
 """
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 RESULTS = "results"
@@ -25,6 +26,21 @@ class RunId(NamedTuple):
 
     def __str__(self) -> str:
         return "/".join(map(str, self))
+
+
+def run_of(row: Any) -> RunId:
+    """The run of a row of the metrics table."""
+    return RunId(row.variant, row.model, row.subset, row.seed)
+
+
+def run_folder(study: str | Path, run: RunId) -> str:
+    """The folder of one training run below a study's folder."""
+    return f"{study}/models/{run}"
+
+
+def table_path(study: str | Path, kind: str, collection: str, run: RunId, checkpoint: str) -> str:
+    """A checkpoint's table of one kind (observations, runs, scores or per_query) on a collection."""
+    return f"{study}/{kind}/{collection}/{run}/{checkpoint}.parquet"
 
 
 WILDCARDS = RunId("{variant}", "{model}", "{train_queries}", "{seed}")
@@ -70,15 +86,15 @@ class Layout(NamedTuple):
 
     def run(self, run: RunId) -> str:
         """The folder of one training run."""
-        return f"{self.own}/models/{run}"
+        return run_folder(self.own, run)
 
     def checkpoint(self, run: RunId, checkpoint: str) -> str:
         """The weights of one checkpoint."""
         return f"{self.run(run)}/{checkpoint}.safetensors"
 
     def table(self, kind: str, run: RunId, checkpoint: str, collection: str | None = None) -> str:
-        """A checkpoint's table of one kind (observations, runs, scores or per_query) on a collection."""
-        return f"{self.own}/{kind}/{collection or self.collection}/{run}/{checkpoint}.parquet"
+        """A checkpoint's table of one kind on a collection; the training one unless it is named."""
+        return table_path(self.own, kind, collection or self.collection, run, checkpoint)
 
     def candidates(self, collection: str | None = None) -> str:
         """What every checkpoint is scored against on a collection."""
