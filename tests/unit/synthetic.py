@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from rankscale.evaluation.scoring import score_observations
+from rankscale.evaluation.scoring import KEYS, score_observations
 from rankscale.storage import schemas, tables
 
 CANDIDATES = 64
@@ -23,6 +23,27 @@ def observed(size: float, data: float, queries: int, random: np.random.Generator
     }
 
 
+def checkpoint_of(size, data, seed):
+    """A row of the checkpoints table."""
+    return {
+        "model": f"N{int(size)}",
+        "train_queries": int(data),
+        "seed": seed,
+        "step": 100,
+        "subset": str(int(data)),
+        "checkpoint": "final",
+        "layers": None,
+        "hidden": None,
+        "encoder_parameters": int(size),
+        "head_parameters": 1000,
+        "embedding_parameters": 0,
+        "epoch": 1.0,
+        "train_tokens": int(50 * data),
+        "train_flops": 300.0 * size * data,
+        "status": "finished",
+    }
+
+
 def write_study(folder, sizes, subsets, queries=300, seeds=(42,), ties="expected"):
     """metrics.parquet and observations of every size on every subset, in `folder`."""
     rows = []
@@ -31,7 +52,7 @@ def write_study(folder, sizes, subsets, queries=300, seeds=(42,), ties="expected
         for data in subsets:
             for seed in seeds:
                 random = np.random.default_rng([int(size), int(data), seed])
-                keys = {"model": f"N{int(size)}", "train_queries": int(data), "seed": seed, "step": 100}
+                keys = {name: checkpoint_of(size, data, seed)[name] for name in KEYS}
                 fixed = {"split": "test", "candidates": "hard", "n_candidates": CANDIDATES}
                 seen = tables.checked(
                     "observations",
@@ -40,23 +61,7 @@ def write_study(folder, sizes, subsets, queries=300, seeds=(42,), ties="expected
                 )
                 place = folder / "observations" / keys["model"] / str(int(data)) / str(seed) / "final.parquet"
                 tables.write("observations", seen, place)
-                rows += [
-                    {
-                        "study": "synthetic",
-                        "collection": "synthetic",
-                        **row,
-                        "subset": str(int(data)),
-                        "checkpoint": "final",
-                        "encoder_parameters": int(size),
-                        "head_parameters": 1000,
-                        "embedding_parameters": 0,
-                        "epoch": 1.0,
-                        "train_tokens": int(50 * data),
-                        "train_flops": 300.0 * size * data,
-                        "status": "finished",
-                        "retrieval": "none",
-                        **dict.fromkeys(("layers", "hidden", *schemas.FULL)),
-                    }
-                    for row in score_observations(seen, ties, "jackknife")
-                ]
+                retrieval = {"retrieval": "none", **dict.fromkeys(schemas.RETRIEVAL)}
+                study = {"study": "synthetic", "collection": "synthetic", **checkpoint_of(size, data, seed)}
+                rows += [{**study, **row, **retrieval} for row in score_observations(seen, ties, "jackknife")]
     tables.write("metrics", pa.Table.from_pylist(rows, schema=schemas.SCHEMAS["metrics"]), folder / "metrics.parquet")
