@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import curve_fit
 
 from rankscale.laws import bootstrap, fitting
-from rankscale.laws.forms import LAWS
+from rankscale.laws.forms.registry import LAWS
 from tests.benchmarks.measure import table
 
 DRAWS = 400
@@ -62,7 +62,7 @@ def study(name: str, noise: float, seed: int) -> tuple | None:
     random = np.random.default_rng([seed, 1])
     both = np.concatenate([x, ahead])
     y = truth(law, parameters, both) * np.exp(noise * random.standard_normal(len(both)))
-    made = fitting.fit(law, x, y[: len(x)])
+    made = fitting.fit(LAWS[law], x, y[: len(x)])
     if not made.converged:
         return None
     drawn = bootstrap.simulate(made, None, DRAWS, random)
@@ -125,7 +125,7 @@ def peers(studies: int = 300) -> None:
                             except RuntimeError:
                                 found = np.full(3, np.nan)
                         off[who].append(found[1] - parameters[1])
-                    made = fitting.fit("floor", sizes, y)
+                    made = fitting.fit(LAWS["floor"], sizes, y)
                     off["rankscale"].append(made.named()["alpha"] - parameters[1] if made.converged else np.nan)
                 for who, errors in off.items():
                     # An exponent off by more than half of itself is a failure too.

@@ -24,6 +24,28 @@ def observed(size: float, data: float, queries: int, random: np.random.Generator
     }
 
 
+def checkpoint_of(size, data, seed):
+    """A row of the checkpoints table."""
+    return {
+        "variant": "base",
+        "model": f"N{int(size)}",
+        "train_queries": int(data),
+        "seed": seed,
+        "step": 100,
+        "subset": str(int(data)),
+        "checkpoint": "final",
+        "layers": None,
+        "hidden": None,
+        "encoder_parameters": int(size),
+        "head_parameters": 1000,
+        "embedding_parameters": 0,
+        "epoch": 1.0,
+        "train_tokens": int(50 * data),
+        "train_flops": 300.0 * size * data,
+        "status": "finished",
+    }
+
+
 def write_study(folder, sizes, subsets, queries=300, seeds=(42,), ties="expected"):
     """metrics.parquet and observations of every size on every subset, in `folder`."""
     rows = []
@@ -32,43 +54,17 @@ def write_study(folder, sizes, subsets, queries=300, seeds=(42,), ties="expected
         for data in subsets:
             for seed in seeds:
                 random = np.random.default_rng([int(size), int(data), seed])
-                keys = {
-                    "variant": "base",
-                    "model": f"N{int(size)}",
-                    "train_queries": int(data),
-                    "seed": seed,
-                    "step": 100,
-                }
+                row = checkpoint_of(size, data, seed)
+                keys = {"collection": "synthetic", **{name: row[name] for name in schemas.CHECKPOINT_KEY}}
                 fixed = {"split": "test", "candidates": "hard", "n_candidates": CANDIDATES}
                 seen = tables.checked(
                     "observations",
-                    {
-                        "collection": "synthetic",
-                        **keys,
-                        **fixed,
-                        "query_id": ids,
-                        **observed(size, data, queries, random),
-                    },
+                    {**keys, **fixed, "query_id": ids, **observed(size, data, queries, random)},
                     "synthetic",
                 )
-                run = RunId("base", keys["model"], str(int(data)), seed)
+                run = RunId(*(row[name] for name in RunId._fields))
                 tables.write("observations", seen, table_path(folder, "observations", "synthetic", run, "final"))
-                rows += [
-                    {
-                        "study": "synthetic",
-                        **row,
-                        "subset": str(int(data)),
-                        "checkpoint": "final",
-                        "encoder_parameters": int(size),
-                        "head_parameters": 1000,
-                        "embedding_parameters": 0,
-                        "epoch": 1.0,
-                        "train_tokens": int(50 * data),
-                        "train_flops": 300.0 * size * data,
-                        "status": "finished",
-                        "retrieval": "none",
-                        **dict.fromkeys(("layers", "hidden", *schemas.RETRIEVAL)),
-                    }
-                    for row in score_observations(seen, ties, "jackknife")
-                ]
+                retrieval = {"retrieval": "none", **dict.fromkeys(schemas.RETRIEVAL)}
+                study = {"study": "synthetic", **row}
+                rows += [{**study, **scores, **retrieval} for scores in score_observations(seen, ties, "jackknife")]
     tables.write("metrics", pa.Table.from_pylist(rows, schema=schemas.SCHEMAS["metrics"]), folder / "metrics.parquet")

@@ -6,7 +6,9 @@ import pyarrow as pa
 import pytest
 
 from rankscale.core.errors import StudyError
+from rankscale.core.metrics import metrics_of
 from rankscale.evaluation import candidates, observations, retrieval_measures, scoring
+from rankscale.evaluation.query_values import CheckpointQueries
 from rankscale.search.exact_search import PairScores
 from rankscale.storage import schemas, tables
 
@@ -19,6 +21,12 @@ def contrast(queries, documents, positive, candidates):
     return pairs.scores.reshape(rows.shape)
 
 
+def measured(above, tied, margin, candidates):
+    """Every metric over candidates."""
+    queries = CheckpointQueries(np.full(len(above), 1.0), above, tied, margin, candidates)
+    return {name: value for m in metrics_of("candidates") for name, value in scoring.metric_values(m, queries).items()}
+
+
 def test_observations_by_hand():
     documents = np.array([[2, 0], [1, 0], [2, 0], [3, 0], [0, 5]], np.float32)
     queries = np.array([[1, 0], [0, 1]], np.float32)
@@ -28,13 +36,13 @@ def test_observations_by_hand():
     assert loss == pytest.approx([np.log(np.exp([2.0, 1, 2, 3]).sum()) - 2, np.log(np.exp(5) + 3) - 5])
     assert (above.tolist(), tied.tolist(), margin.tolist()) == ([1, 0], [1, 0], [-1, 5])
     # AUC: query 0 beats 1 of 3 and ties with 1, query 1 beats all. Ranks: 2 or 3, so 2.5; and 1.
-    found = scoring.rank_measures(above, tied, margin, 3)
+    found = measured(above, tied, margin, 3)
     assert found["auc"] == pytest.approx((1.5 / 3 + 1) / 2)
     assert (found["accuracy_1"], found["mean_rank"], found["median_rank"]) == (0.5, 1.75, 1.75)
     assert found["margin_50"] == 2
     # A constant scorer is right as often as chance would be.
-    assert scoring.rank_measures(np.zeros(4), np.full(4, 3), np.zeros(4), 3)["auc"] == 0.5
-    assert scoring.rank_measures(np.zeros(4), np.full(4, 3), np.zeros(4), 3)["accuracy_1"] == 0.25
+    assert measured(np.zeros(4), np.full(4, 3), np.zeros(4), 3)["auc"] == 0.5
+    assert measured(np.zeros(4), np.full(4, 3), np.zeros(4), 3)["accuracy_1"] == 0.25
 
 
 def test_equal_vectors_tie_wherever_they_stand():
@@ -160,7 +168,8 @@ def test_runs_and_judgments_that_cannot_be_measured_are_refused(run, qrels, said
 
 
 def test_mixed_observations_are_refused():
-    keys = {"model": "m", "train_queries": 1, "seed": 1, "step": 1, "split": "test", "candidates": "hard"}
+    keys = {"collection": "c", "variant": "base", "model": "m", "train_queries": 1, "seed": 1, "step": 1}
+    keys |= {"split": "test", "candidates": "hard"}
     columns = {**keys, "query_id": ["a", "b"], "n_candidates": [64, 32], "loss": [1.0, 1.0], "above": [0, 1], "tied": 0}
     columns["margin"] = 0.0
     columns = {k: v if isinstance(v, list) else [v] * 2 for k, v in columns.items()}

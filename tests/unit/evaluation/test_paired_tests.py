@@ -8,12 +8,13 @@ import pytest
 from scipy.stats import ttest_rel
 
 from rankscale.core.errors import StudyError
+from rankscale.core.metrics import PARTS
 from rankscale.evaluation import paired_tests, trec_format
 from rankscale.evaluation.decomposition import decompose
-from rankscale.storage import schemas, tables
+from rankscale.storage import tables
 from tests.conftest import stage
 
-RUN = {"model": "m", "train_queries": 1, "seed": 1, "step": 1}
+RUN = {"collection": "c", "variant": "base", "model": "m", "train_queries": 1, "seed": 1, "step": 1}
 
 
 def observed(path, seed, shift, n=300):
@@ -41,7 +42,7 @@ def test_differences_are_paired_and_tested(tmp_path):
     assert (row["low"], row["high"]) == pytest.approx(tuple(peer.confidence_interval()), rel=0.02)
     entropy = [decompose(*seen, n_candidates=32).rank_entropy for seen in ((loss_a, above_a), (loss_b, above_b))]
     assert found["rank_entropy"]["difference"] == pytest.approx(entropy[1] - entropy[0])
-    assert set(found) == {*schemas.PARTS, "mrr"}
+    assert set(found) == {*PARTS, "mrr"}
     same = {row["measure"]: row for row in paired_tests.paired_differences(a, a, 100, 7, "expected")}
     assert (same["mrr"]["difference"], same["mrr"]["p"]) == (0, 1)
 

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from rankscale.laws import bootstrap, fit_tasks, fitting
+from rankscale.laws.forms.registry import LAWS
 
 SIZES = np.array(
     [L * (12 * H * H + 13 * H) for L in (2, 4, 6, 8, 10, 12) for H in (128, 256, 512, 768)] + [302_309_376.0]
@@ -18,8 +19,8 @@ PUBLISHED = [((3.22e4, 0.53, 0.04), (0.9614, 0.9891, 0.425)), ((9.89e6, 0.53, 0.
 def test_what_a_line_makes_of_a_floor(law, expected):
     scale, alpha, delta = law
     y = delta + (scale / SIZES) ** alpha
-    assert fitting.fit("line", SIZES, y).quality()["r2"] == pytest.approx(expected[0], abs=5e-5)
-    small = fitting.fit("line", SIZES[SIZES < 30e6], y[SIZES < 30e6])
+    assert fitting.fit(LAWS["line"], SIZES, y).quality()["r2"] == pytest.approx(expected[0], abs=5e-5)
+    small = fitting.fit(LAWS["line"], SIZES[SIZES < 30e6], y[SIZES < 30e6])
     assert small.quality()["r2"] == pytest.approx(expected[1], abs=5e-5)
     assert 1 - small.predict(SIZES[-1:])[0] / y[-1] == pytest.approx(expected[2], abs=5e-4)
 
@@ -28,7 +29,7 @@ def test_what_a_line_makes_of_a_floor(law, expected):
 @pytest.mark.parametrize("sizes", [SIZES, np.sort(SIZES)[[0, 5, 10, 14, 19, 23]]], ids=["25 sizes", "6 sizes"])
 def test_a_floor_law_is_recovered_without_noise(law, _, sizes):
     scale, alpha, delta = law
-    made = fitting.fit("floor", sizes, delta + (scale / sizes) ** alpha)
+    made = fitting.fit(LAWS["floor"], sizes, delta + (scale / sizes) ** alpha)
     assert made.converged
     assert list(made.named().values()) == pytest.approx(law, rel=1e-6)
 
@@ -59,7 +60,7 @@ GRIDS = {
 )
 def test_laws_of_two_variables_are_recovered_without_noise(points, law, curve, true):
     x = GRIDS[points]
-    made = fitting.fit(law, x, curve(x, *true))
+    made = fitting.fit(LAWS[law], x, curve(x, *true))
     assert made.converged
     assert list(made.named().values()) == pytest.approx(true, rel=0.01)
 
@@ -71,7 +72,7 @@ def test_the_chinchilla_law_is_recovered_from_240_noisy_points():
     tokens = np.exp(random.uniform(np.log(6e18), np.log(3e21), 240)) / (6 * size)
     x, true = np.column_stack([size, tokens]), (482, 0.348, 2085, 0.366, 1.82)
     y = additive(x, *true) * np.exp(0.01 * random.standard_normal(240))
-    made = fitting.fit("additive", x, y)
+    made = fitting.fit(LAWS["additive"], x, y)
     found = bootstrap.parameters(made, bootstrap.simulate(made, np.zeros((240, 240)), 400, random))
     assert made.converged
     for value, (name, (estimate, low, high)) in zip(true, found.items(), strict=True):
@@ -84,7 +85,7 @@ def test_missing_cells_change_a_joint_law_little():
     x = GRIDS["25 x 8"]
     kept = np.random.default_rng(1).random(len(x)) > 0.3
     true = (3.6e4, 0.56, 7.1e3, 1.31, 0.03)
-    made = fitting.fit("joint", x[kept], joint(x[kept], *true))
+    made = fitting.fit(LAWS["joint"], x[kept], joint(x[kept], *true))
     assert list(made.named().values()) == pytest.approx(true, rel=0.01)
 
 
@@ -92,10 +93,10 @@ def test_line_and_trend_are_least_squares():
     random = np.random.default_rng(0)
     y = (1e4 / SIZES) ** 0.3 * np.exp(random.normal(0, 0.05, len(SIZES)))
     slope, intercept = np.polyfit(np.log(SIZES), np.log(y), 1)
-    found = fitting.fit("line", SIZES, y).named()
+    found = fitting.fit(LAWS["line"], SIZES, y).named()
     assert (found["a"], found["alpha"]) == pytest.approx((intercept, -slope), abs=1e-10)
     slope, intercept = np.polyfit(np.log(SIZES), y - 1, 1)
-    found = fitting.fit("trend", SIZES, y - 1).named()  # some values are negative
+    found = fitting.fit(LAWS["trend"], SIZES, y - 1).named()  # some values are negative
     assert (found["a"], found["b"]) == pytest.approx((intercept, slope), abs=1e-10)
 
 
@@ -105,13 +106,13 @@ def test_quality_equals_statsmodels():
     random = np.random.default_rng(1)
     y = (1e4 / SIZES) ** 0.3 * np.exp(random.normal(0, 0.05, len(SIZES)))
     peer = sm.OLS(np.log(y), sm.add_constant(np.log(SIZES))).fit()
-    assert fitting.fit("line", SIZES, y).quality()["r2"] == pytest.approx(peer.rsquared, abs=1e-12)
+    assert fitting.fit(LAWS["line"], SIZES, y).quality()["r2"] == pytest.approx(peer.rsquared, abs=1e-12)
 
 
 def test_an_outlier_moves_a_floor_law_little():
     y = 0.5 + (1e5 / SIZES) ** 0.5
     y[3] *= 1.3
-    assert fitting.fit("floor", SIZES, y).named()["delta"] == pytest.approx(0.5, rel=0.01)
+    assert fitting.fit(LAWS["floor"], SIZES, y).named()["delta"] == pytest.approx(0.5, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_an_outlier_moves_a_floor_law_little():
     ],
 )
 def test_what_cannot_be_fitted_says_why(law, x, y, said):
-    made = fitting.fit(law, np.array(x, float), np.array(y, float))
+    made = fitting.fit(LAWS[law], np.array(x, float), np.array(y, float))
     assert not made.converged
     assert said in made.note
 
@@ -144,7 +145,7 @@ def test_intervals_and_forecasts_cover_a_known_line():
     for seed in range(400):
         random = np.random.default_rng(seed)
         log_y = 1.5 - 0.1 * np.log(np.append(x, ahead)) + shared * random.normal() + run * random.normal(size=8)
-        made = fitting.fit("line", x, np.exp(log_y[:7]))
+        made = fitting.fit(LAWS["line"], x, np.exp(log_y[:7]))
         _, low, high = bootstrap.forecast(made, ahead, noise, 300, random)
         told += low[0] <= np.exp(log_y[7]) <= high[0]
         drawn = bootstrap.simulate(made, noise[:7, :7], 300, random)
@@ -157,7 +158,7 @@ def test_intervals_and_forecasts_cover_a_known_line():
 @pytest.mark.parametrize("seed", range(12))
 def test_a_flat_metric_has_no_floor_law_and_nothing_infinite(seed):
     random = np.random.default_rng(seed)
-    made = fitting.fit("floor", np.geomspace(5e3, 4e5, 8), 3.9 * np.exp(random.normal(0, 0.001, 8)))
+    made = fitting.fit(LAWS["floor"], np.geomspace(5e3, 4e5, 8), 3.9 * np.exp(random.normal(0, 0.001, 8)))
     if made.converged:
         assert np.isfinite(list(made.named().values())).all()
     else:
@@ -169,10 +170,10 @@ def test_run_noise_comes_from_repeats_where_seeds_repeat():
     x = np.repeat(np.geomspace(1e4, 1e6, 5), 3)
     random = np.random.default_rng(0)
     curved = 1 + (1e4 / x) ** 2  # no line, and only .1 % noise
-    made = fitting.fit("line", x, curved * np.exp(0.001 * random.normal(size=15)))
+    made = fitting.fit(LAWS["line"], x, curved * np.exp(0.001 * random.normal(size=15)))
     errors = bootstrap.simulate(made, np.zeros((15, 15)), 500, random).errors
     assert 0.0005 < errors.std() < 0.002
-    once = fitting.fit("line", x[::3], made.y[::3])
+    once = fitting.fit(LAWS["line"], x[::3], made.y[::3])
     errors = bootstrap.simulate(once, np.zeros((5, 5)), 500, random).errors
     assert errors.std() > 0.05
 
@@ -181,21 +182,23 @@ def test_equal_seeds_give_equal_draws():
     x = np.geomspace(5e3, 4e5, 7)
     draws = []
     for _ in range(2):
-        made = fitting.fit("floor", x, 2 + (1e4 / x) ** 0.4 + 0.01 * np.sin(x))
+        made = fitting.fit(LAWS["floor"], x, 2 + (1e4 / x) ** 0.4 + 0.01 * np.sin(x))
         draws.append(bootstrap.simulate(made, np.eye(7) * 1e-4, 100, np.random.default_rng(5)).theta)
     assert np.array_equal(*draws)
 
 
 def test_a_floor_that_the_data_cannot_tell_is_open():
     x = np.geomspace(1e4, 1e5, 7)
-    made = fitting.fit("floor", x, (1e4 / x) ** 0.3 * np.exp(np.random.default_rng(0).normal(0, 0.02, 7)))
+    made = fitting.fit(LAWS["floor"], x, (1e4 / x) ** 0.3 * np.exp(np.random.default_rng(0).normal(0, 0.02, 7)))
     drawn = bootstrap.simulate(made, np.eye(7) * 1e-4, 300, np.random.default_rng(0))
     assert bootstrap.parameters(made, drawn)["delta"][1] is None
 
 
 def test_the_profile_of_a_clear_floor_is_closed_and_holds_it():
     x = np.geomspace(1e4, 1e9, 15)
-    made = fitting.fit("floor", x, (0.5 + (1e5 / x) ** 0.5) * np.exp(np.random.default_rng(0).normal(0, 0.01, 15)))
+    made = fitting.fit(
+        LAWS["floor"], x, (0.5 + (1e5 / x) ** 0.5) * np.exp(np.random.default_rng(0).normal(0, 0.01, 15))
+    )
     drawn = bootstrap.simulate(made, np.zeros((15, 15)), 300, np.random.default_rng(0))
     estimate, low, high = bootstrap.parameters(made, drawn)["delta"]
     assert low < 0.5 < high
@@ -209,7 +212,7 @@ def test_the_profile_holds_the_floor_where_it_is_told_well_or_lies_above_some_po
     x, held, widths = np.geomspace(1e5, top, points), 0, []
     for seed in range(40):
         random = np.random.default_rng([seed, points])
-        made = fitting.fit("floor", x, (1.8 + (1e5 / x) ** 0.5) * np.exp(noise * random.standard_normal(points)))
+        made = fitting.fit(LAWS["floor"], x, (1.8 + (1e5 / x) ** 0.5) * np.exp(noise * random.standard_normal(points)))
         low, high = bootstrap.floor_interval(made, bootstrap.simulate(made, None, 150, random))
         held += low <= 1.8 <= high
         widths.append(high - low)
@@ -222,7 +225,7 @@ def test_a_joint_law_does_not_depend_on_the_units_of_its_metric():
     y = joint(x, 3.6e4, 0.56, 7.1e3, 1.31, 0.03) * np.exp(0.02 * random.standard_normal(len(x)))
     found = []
     for scale in (1, 1e6):
-        made = fitting.fit("joint", x, scale * y)
+        made = fitting.fit(LAWS["joint"], x, scale * y)
         drawn = bootstrap.simulate(made, None, 200, np.random.default_rng(0))
         found.append([value for n in ("alpha", "beta") for value in bootstrap.parameters(made, drawn)[n]])
     assert found[0] == pytest.approx(found[1], rel=0.02)
@@ -230,7 +233,9 @@ def test_a_joint_law_does_not_depend_on_the_units_of_its_metric():
 
 def test_a_scale_without_a_sure_decay_is_open():
     random = np.random.default_rng(3)
-    made = fitting.fit("floor", np.geomspace(1e4, 1e5, 7), 2 * np.exp(random.normal(0, 0.02, 7)) - np.arange(7) * 0.01)
+    made = fitting.fit(
+        LAWS["floor"], np.geomspace(1e4, 1e5, 7), 2 * np.exp(random.normal(0, 0.02, 7)) - np.arange(7) * 0.01
+    )
     if made.converged:
         drawn = bootstrap.simulate(made, np.zeros((7, 7)), 300, random)
         assert bootstrap.parameters(made, drawn)["A"][1:] == (None, None)
@@ -240,7 +245,7 @@ def test_hc3_intervals_are_statsmodels_and_wider_than_nothing():
     """HC3 by its formula: each residual over one less its leverage, squared, in the sandwich."""
     random = np.random.default_rng(4)
     x = np.geomspace(1e4, 1e7, 9)
-    made = fitting.fit("line", x, 5 * x**-0.2 * np.exp(random.normal(0, 0.03, 9)))
+    made = fitting.fit(LAWS["line"], x, 5 * x**-0.2 * np.exp(random.normal(0, 0.03, 9)))
     design = np.column_stack([np.ones(9), -np.log(x)])
     bread = np.linalg.inv(design.T @ design)
     leverage = np.diag(design @ bread @ design.T)

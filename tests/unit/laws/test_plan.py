@@ -7,11 +7,13 @@ import pytest
 
 from rankscale.core.errors import StudyError
 from rankscale.laws import allocation, fitting, plan
+from rankscale.laws.forms.registry import LAWS
+from rankscale.laws.options import Prices
 from rankscale.storage import tables
 from tests.conftest import stage
 from tests.unit.synthetic import write_study
 
-PRICES = allocation.Prices(2.0, 0.1, 0.5, 10_000)
+PRICES = Prices(2.0, 0.1, 0.5, 10_000)
 
 
 def costs():
@@ -38,12 +40,12 @@ def test_a_budget_and_a_target_are_met_where_all_cells_say_so():
     fine = np.array([(a, b) for a in np.geomspace(1e4, 1e6, 400) for b in np.geomspace(1e3, 1e6, 400)])
     value = 1.82 + 482 / fine[:, 0] ** 0.348 + 2085 / fine[:, 1] ** 0.366
     paid = costs().total(*fine.T)
-    spent = allocation.optimal_allocation("additive", theta[0], costs(), n, d, 20_000.0, None)
+    spent = allocation.optimal_allocation(LAWS["additive"], theta[0], costs(), n, d, 20_000.0, None)
     assert costs().total(np.array([spent.n]), np.array([spent.d]))[0] == pytest.approx(20_000, rel=1e-3)
     best = value[paid <= 20_000].min()
     found = 1.82 + 482 / spent.n**0.348 + 2085 / spent.d**0.366
     assert found == pytest.approx(best, rel=2e-3)
-    reached = allocation.optimal_allocation("additive", theta[0], costs(), n, d, None, best)
+    reached = allocation.optimal_allocation(LAWS["additive"], theta[0], costs(), n, d, None, best)
     least = paid[value <= best].min()
     assert costs().total(np.array([reached.n]), np.array([reached.d]))[0] == pytest.approx(least, rel=0.02)
 
@@ -51,12 +53,12 @@ def test_a_budget_and_a_target_are_met_where_all_cells_say_so():
 def test_what_cannot_be_had_is_said_with_the_best_there_is():
     theta = np.array([np.log(482), 0.348, np.log(2085), 0.366, 1.82])
     n, d = np.geomspace(1e4, 1e6, 50), np.geomspace(1e3, 1e6, 50)
-    none = allocation.optimal_allocation("additive", theta, costs(), n, d, None, 1.0)
+    none = allocation.optimal_allocation(LAWS["additive"], theta, costs(), n, d, None, 1.0)
     assert np.isnan(none.n)
     assert "reaches 1: the best is" in none.note
-    poor = allocation.optimal_allocation("additive", theta, costs(), n, d, 1.0, None)
+    poor = allocation.optimal_allocation(LAWS["additive"], theta, costs(), n, d, 1.0, None)
     assert "pays for nothing that was measured: the least costs" in poor.note
-    rich = allocation.optimal_allocation("additive", theta, costs(), n, d, 1e12, None)
+    rich = allocation.optimal_allocation(LAWS["additive"], theta, costs(), n, d, 1e12, None)
     assert "limited in size and data" in rich.note
 
 
@@ -64,13 +66,13 @@ def test_a_choice_is_warned_of_where_a_cheaper_run_was_measured_to_be_as_good():
     """Only runs that cost no more count: a dearer one that is better says nothing against a small budget."""
     x = np.array([(n, d) for n in (1e4, 1e5, 1e6) for d in (1e3, 1e4, 1e5)])
     y = 1.82 + 482 / x[:, 0] ** 0.348 + 2085 / x[:, 1] ** 0.366
-    made = fitting.fit("additive", x, y)
-    assert plan.already(made, costs(), 2e4, 2e3) == []
-    assert plan.already(made, costs(), 2e6, 2e5) == []
+    made = fitting.fit(LAWS["additive"], x, y)
+    assert plan.already_measured(made, costs(), 2e4, 2e3) == []
+    assert plan.already_measured(made, costs(), 2e6, 2e5) == []
     lucky = fitting.LawFit(
-        "additive", x, np.append(1.9, y[1:]), True, "", made.theta
+        LAWS["additive"], x, np.append(1.9, y[1:]), True, "", made.theta
     )  # the smallest is better than its law
-    assert "but 1.900 was measured at no more cost" in plan.already(lucky, costs(), 2e4, 2e3)[0]
+    assert "but 1.900 was measured at no more cost" in plan.already_measured(lucky, costs(), 2e4, 2e3)[0]
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +81,9 @@ def synthetic(tmp_path_factory):
     sizes, subsets = np.geomspace(1e4, 1e7, 6), (500, 1000, 2000, 4000)
     write_study(folder, sizes, subsets, queries=400)
     for size in sizes:
-        keys = {"model": f"N{int(size)}", "train_queries": 4000, "seed": 42}
+        keys = {"variant": "base", "model": f"N{int(size)}", "train_queries": 4000, "seed": 42}
         steps = {"step": np.arange(1, 101), "seconds": [size / 1e7] * 100, "memory_mb": 100.0}
-        tables.write("training_times", {**keys, **steps}, folder / f"models/N{int(size)}/4000/42/times.parquet")
+        tables.write("training_times", {**keys, **steps}, folder / f"models/base/N{int(size)}/4000/42/times.parquet")
     return folder
 
 
@@ -139,8 +141,9 @@ def test_a_plan_goes_no_further_than_it_is_told(synthetic, tmp_path):
         (("--budget", 5, "--extrapolate", 0.5), None, "0.5: takes a number, 1 or more"),
         (("--target", "nan"), None, "nan: takes a number"),
         (("--budget", 5, "--metric", "model"), None, "'model' is no metric"),
-        (("--budget", 5, "--target", 1), None, "not allowed with"),
-        ((), None, "one of the arguments --budget --target is required"),
+        (("--budget", 5, "--target", 1), None, "give --budget or --target, one of them"),
+        ((), None, "give --budget or --target, one of them"),
+        (("--budget", 5, "--law", "line"), None, "plan.law: 'line' is no law of two variables"),
     ],
 )
 def test_a_plan_that_cannot_be_made_is_refused(synthetic, tmp_path, asked, prices, said):
@@ -153,8 +156,17 @@ def test_a_plan_that_cannot_be_made_is_refused(synthetic, tmp_path, asked, price
 def test_too_small_a_study_gets_a_plan_that_says_why_there_is_none(tmp_path):
     write_study(tmp_path, (1e4, 1e5), (500, 1000), queries=100)
     for size in (10_000, 100_000):
-        keys = {"model": f"N{size}", "train_queries": 1000, "seed": 42, "step": [1], "memory_mb": 1.0}
-        tables.write("training_times", {**keys, "seconds": 1.0}, tmp_path / f"models/N{size}/1000/42/times.parquet")
+        keys = {
+            "variant": "base",
+            "model": f"N{size}",
+            "train_queries": 1000,
+            "seed": 42,
+            "step": [1],
+            "memory_mb": 1.0,
+        }
+        tables.write(
+            "training_times", {**keys, "seconds": 1.0}, tmp_path / f"models/base/N{size}/1000/42/times.parquet"
+        )
     planned(tmp_path, tmp_path, "--budget", 5)
     rows = tables.read("plan", tmp_path / "plan.parquet").to_pandas()
     assert len(rows) == 1

@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 
 from rankscale.core.errors import StudyError
+from rankscale.core.metrics import metric_named, metrics_of
+from rankscale.evaluation.query_values import CheckpointQueries
 from rankscale.laws import holdout, study_fit
 from rankscale.laws.fit_tasks import FitTask, no_change_forecast, run_fit_task
+from rankscale.laws.forms.registry import LAWS
 from rankscale.laws.metric_ranking import MetricComparison, rank_metrics
-from rankscale.laws.query_covariance import QueryCovariance, per_query, values_of
+from rankscale.laws.query_covariance import QueryCovariance, values_of
 from rankscale.report import narrative, text_tables
 from rankscale.stages import fit
 from rankscale.storage import tables
@@ -118,7 +121,7 @@ def test_without_a_point_the_law_is_that_of_the_others(synthetic, found):
 def test_noise_of_two_metrics_is_the_covariance_of_their_means_over_queries(synthetic):
     metrics = tables.read("metrics", synthetic / "metrics.parquet").to_pandas()
     rows = metrics[metrics.train_queries == 500].iloc[:2]
-    noise = QueryCovariance(metrics, ["mean_rank", "1-auc"], synthetic, "expected")
+    noise = QueryCovariance.read(metrics, ["mean_rank", "1-auc"], synthetic, "expected")
     seen = [pd.read_parquet(synthetic / f"observations/synthetic/base/{m}/500/42/final.parquet") for m in rows.model]
     ranks = [s.sort_values("query_id").above.to_numpy(float) for s in seen]
     covariance = np.cov(np.stack(ranks)) / 400
@@ -131,21 +134,24 @@ def test_every_metrics_values_have_the_metrics_mean(synthetic):
     row = tables.read("metrics", synthetic / "metrics.parquet").to_pandas().iloc[[0]]
     place = f"{row.model.iloc[0]}/{row.subset.iloc[0]}/42/final.parquet"
     seen = pd.read_parquet(synthetic / "observations" / place)
-    for metric in ("mrr", "accuracy_1"):
-        found = per_query(metric, seen, np.zeros((400, 4)), "expected")
-        assert found.mean() == pytest.approx(values_of(row, metric)[0])
-    assert 1 + per_query("auc", seen, np.zeros((400, 4)), "expected").mean() == pytest.approx(row.auc.iloc[0])
+    queries = CheckpointQueries.of_observations(seen, "expected")
+    means = [m for m in metrics_of("candidates") if m.per_query is not None and not m.name.endswith("_plugin")]
+    assert len(means) >= 8
+    for metric in means:
+        assert metric.per_query(queries).mean() == pytest.approx(values_of(row, metric.name)[0]), metric.name
     # What a metric lacks to 1 falls where the metric rises.
     for metric in ("mrr", "auc"):
-        plain, lacking = (per_query(m, seen, np.zeros((400, 4)), "expected") for m in (metric, f"1-{metric}"))
+        plain, lacking = (metric_named(name).per_query(queries) for name in (metric, f"1-{metric}"))
         assert np.array_equal(lacking, -plain)
-    assert per_query("margin_50", seen, np.zeros((400, 4)), "expected") is None
+    assert metric_named("margin_50").per_query is None
 
 
 def test_a_metric_that_is_lost_in_noise_gets_no_power_law():
     x, y = np.geomspace(1e4, 1e6, 7)[:, None], np.linspace(0.02, 0.01, 7)
     where = dict.fromkeys(("metric", "split", "candidates", "axis", "fixed"), "")
-    made = run_fit_task(FitTask(where, x, y, np.eye(7) * 0.01**2, [{}] * 7, ("line", "trend"), [], False, 100, 0))
+    made = run_fit_task(
+        FitTask(where, x, y, np.eye(7) * 0.01**2, [{}] * 7, (LAWS["line"], LAWS["trend"]), [], False, 100, 0)
+    )
     notes = {row["law"]: (row["converged"], row["note"]) for row in made.fits}
     assert notes["line"] == (False, "a value cannot be told from 0: a power law needs positive values")
     assert notes["trend"][0]
@@ -166,7 +172,7 @@ def test_a_metric_that_is_forecast_better_by_far_is_significantly_better():
     clean = 5 * x[:, 0] ** -0.1 * np.exp(0.001 * random.standard_normal(12))
     wild = 5 * x[:, 0] ** -0.1 * np.exp(0.2 * random.standard_normal(12))
     origin = holdout.ForecastSplit(np.arange(10), np.arange(10, 12), True)
-    names = [("line", "trend")] * 2
+    names = [(LAWS["line"], LAWS["trend"])] * 2
     where = {"split": "", "candidates": "", "axis": "model", "fixed": ""}
     rows = rank_metrics(
         MetricComparison(
@@ -320,13 +326,14 @@ def test_per_query_values_of_other_queries_are_refused(synthetic, tmp_path):
     folder = shutil.copytree(synthetic, tmp_path / "copy")
     metrics = tables.read("metrics", folder / "metrics.parquet").to_pandas().iloc[:2].assign(ndcg_10=0.5)
     for row in metrics.itertuples():
-        keys = {"model": row.model, "train_queries": row.train_queries, "seed": 42, "step": 100, "split": "test"}
+        keys = {"collection": "synthetic", "variant": "base", "model": row.model, "train_queries": row.train_queries}
+        keys |= {"seed": 42, "step": 100, "split": "test"}
         measured = dict.fromkeys(("mrr_10", "ndcg_10", "recall_100", "recall_1000", "map"), 0.5)
-        path = folder / "per_query" / row.model / row.subset / "42/final.parquet"
+        path = folder / "per_query/synthetic/base" / row.model / row.subset / "42/final.parquet"
         ids = [f"other{i}" for i in range(400)]
         tables.write("per_query", {**keys, "query_id": ids, **measured}, path)
     with pytest.raises(StudyError, match=r"per_query.*lacks query q00000"):
-        QueryCovariance(metrics, ["1-ndcg_10"], folder, "expected")
+        QueryCovariance.read(metrics, ["1-ndcg_10"], folder, "expected")
 
 
 def test_a_rising_metric_is_said_to_rise(tmp_path):

@@ -43,7 +43,7 @@ def test_a_bad_table_is_not_written(tmp_path, change, said):
 
 
 def test_a_number_that_is_none_is_named(tmp_path):
-    keys = {"model": "m", "train_queries": 1, "seed": 1, "step": [1, 2]}
+    keys = {"variant": "base", "model": "m", "train_queries": 1, "seed": 1, "step": [1, 2]}
     rest = {"epoch": [1.0, 2.0], "loss": [1.0, np.nan], "gradient_norm": 1.0, "learning_rate": 1.0, "tokens": 1}
     with pytest.raises(StudyError, match="column loss, row 1"):
         tables.write("training", {**keys, **rest}, tmp_path / "t.parquet")

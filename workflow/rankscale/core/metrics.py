@@ -19,7 +19,7 @@ QUANTILE = "a quantile is no mean over queries"
 
 
 class TrecMeasure(NamedTuple):
-    """How pytrec_eval measures a run: by grades or by positives, the run cut to `cut`, only for runs of `depth`."""
+    """How pytrec_eval measures a run: by grades or what is positive, cut to `cut`, and only one of `depth` or more."""
 
     measure: str
     graded: bool = False
@@ -165,7 +165,7 @@ METRICS: dict[str, Metric] = {
 
 
 def metric_named(name: str, option: str = "metric") -> Metric:
-    """The metric of a name; `1-x` is what x lacks to 1. Raises StudyError, naming `option`, if there is none.
+    """The metric of a name; `1-x` is what the metric x lacks to 1. Raises StudyError, naming `option`, for any other.
 
     Values per query of `1-x` are those of x with the sign turned: the same spread, and 1 less.
     """

@@ -21,9 +21,8 @@ class Law:
     """A law of `variables` sizes, with the names of its parameters and what makes it.
 
     A straight law has a `design`, by which its values in its own space are linear in theta, and is fitted by ordinary
-    least squares. Any other is sought by its robust loss: from `starts`, on centred sizes, so it says by `recentre`
-    what theta becomes for sizes that are not. Noise is additive in the law's own space: log y, or y where
-    `signed`.
+    least squares. Any other is sought by a robust loss from `starts`, on centred sizes, so it says by `recentre` what
+    theta becomes for sizes that are not. Noise is additive in the law's own space: log y, but y itself where `signed`.
     """
 
     name: str
