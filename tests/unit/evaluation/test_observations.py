@@ -9,6 +9,7 @@ from rankscale.core.errors import StudyError
 from rankscale.core.metrics import metrics_of
 from rankscale.evaluation import candidates, observations, retrieval_measures, scoring
 from rankscale.evaluation.query_values import CheckpointQueries
+from rankscale.evaluation.options import SampleOptions
 from rankscale.search.exact_search import PairScores
 from rankscale.storage import schemas, tables
 
@@ -108,6 +109,87 @@ def test_a_candidates_table_that_cannot_be_is_refused(rows, positive, said):
     table = tables.checked("candidates", {**keys, "positive": positive, "rows": rows}, "t", unique=False)
     with pytest.raises(StudyError, match=said):
         observations.Contrast("hard", table, pa.array([0, 1]), np.ones((2, 3), np.float32), 5)
+
+
+def collection_of(folder, documents=60, queries=6):
+    """Tables of a collection whose query i is answered by document i; all but the last are test queries."""
+    names = [f"q{i}" for i in range(queries)]
+    splits = ["test"] * (queries - 1) + ["train"]
+    ids = [f"d{i}" for i in range(documents)]
+    tables.write("documents", {"doc_id": ids, "title": "", "text": ids}, folder / "documents.parquet")
+    qrels = {"split": splits, "query_id": names, "doc_id": ids[:queries], "row": list(range(queries))}
+    tables.write("qrels", {**qrels, "grade": 1, "positive": True}, folder / "qrels.parquet")
+    return folder
+
+
+def mined_table(path, rows):
+    columns = {"query_id": [f"q{i}" for i in range(len(rows))], "rows": rows, "mined": [len(r) for r in rows]}
+    tables.write("negatives", {**columns, "scores": [[0.0] * len(r) for r in rows]}, path)
+    return [path]
+
+
+def test_candidates_are_what_each_kind_may_hold_and_the_pool_has_all_that_is_judged_or_mined(tmp_path):
+    folder = collection_of(tmp_path)
+    mined = mined_table(tmp_path / "mined.parquet", [list(range(10, 20))] * 6)
+    options = SampleOptions(hard=4, random=5, random_pool=20, pool_sample=7)
+    sampled = candidates.sample_candidates(folder, mined, options, pooled=True)
+    by_kind = {kind: [] for kind in ("hard", "random")}
+    for kind, rows in zip(sampled.candidates["candidates"], sampled.candidates["rows"], strict=True):
+        by_kind[kind].append(set(rows))
+    assert [len(rows) for rows in by_kind["hard"]] == [4] * 5
+    assert all(rows <= set(range(10, 20)) for rows in by_kind["hard"])
+    assert not set().union(*by_kind["random"]) & set(range(5))  # positive for an evaluated query
+    assert len(set().union(*by_kind["random"])) <= 20
+    assert sampled.candidates["positive"] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert {*range(5), *range(10, 20)} < set(sampled.pool)
+    assert len(sampled.pool) == 5 + 10 + 7
+    assert candidates.sample_candidates(folder, [], SampleOptions(random=5), pooled=False).pool is None
+
+
+@pytest.mark.parametrize(
+    ("mined", "options", "message"),
+    [
+        ([[0, 10], [10, 11]], SampleOptions(hard=2), "a positive of query q0 stands among its mined negatives"),
+        ([[10]], SampleOptions(), "neither hard nor random ones are asked for"),
+        ([[10]], SampleOptions(random=1, splits=["dev"]), "the collection has no split dev"),
+        ([[10]], SampleOptions(random=1, splits=["train"]), "query q5 of split train is judged in the training"),
+    ],
+)
+def test_candidates_that_cannot_be_are_refused(tmp_path, mined, options, message):
+    shards = mined_table(tmp_path / "mined.parquet", mined)
+    with pytest.raises(StudyError, match=message):
+        candidates.sample_candidates(collection_of(tmp_path), shards, options, pooled=False)
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_an_evaluation_needs_each_document_once_whatever_the_parts(parts):
+    random = np.random.default_rng(2)
+    queries, documents = (random.normal(size=(n, 8)).astype(np.float32) for n in (2, 30))
+    pool = np.arange(10, 25)
+    keys = {"split": ["test"] * 4, "candidates": ["hard", "random"] * 2, "query_id": ["a", "a", "b", "b"]}
+    rows = [[1, 2], [12, 13, 14], [3, 2], [20, 21, 22]]
+    table = tables.checked("candidates", {**keys, "positive": [0, 0, 4, 4], "rows": rows}, "t")
+    ids, query_rows = observations.evaluated_queries(table, pa.array(["x", "b", "a"]), "tokens")
+    assert (ids.to_pylist(), query_rows.tolist()) == (["a", "b"], [2, 1])
+    evaluation = observations.Evaluation(table, ids, queries, 30, pool, depth=5)
+    assert set(evaluation.needed) == {0, 1, 2, 3, 4, *pool}
+    evaluation.add((part, documents[part]) for part in np.array_split(evaluation.needed, parts))
+    columns = {name: column.to_pylist() for name, column in evaluation.observations(1.0).items()}
+    assert columns["n_candidates"] == [2, 2, 3, 3]
+    expected = observations.observe(np.einsum("qd,qkd->qk", queries, documents[[[0, 1, 2], [4, 3, 2]]]))
+    assert columns["loss"][:2] == pytest.approx(expected[0], abs=1e-6)
+    assert columns["above"][:2] == expected[1].tolist()
+    run = evaluation.run(pa.array([f"d{i}" for i in range(30)]))
+    nearest = pool[np.argsort(-(queries @ documents[pool].T), axis=1)[:, :5]]
+    assert run["doc_id"].to_pylist() == [f"d{row}" for row in nearest.reshape(-1)]
+
+
+def test_a_query_without_tokens_is_named():
+    table = tables.checked(
+        "candidates", {"split": "test", "candidates": "hard", "query_id": ["a"], "positive": [0], "rows": [[1]]}, "t"
+    )
+    with pytest.raises(StudyError, match="folder: no tokens for query a"):
+        observations.evaluated_queries(table, pa.array(["b"]), "folder")
 
 
 def judged_table(qrels, threshold=1):
