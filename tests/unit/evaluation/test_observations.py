@@ -8,8 +8,8 @@ import pytest
 from rankscale.core.errors import StudyError
 from rankscale.core.metrics import metrics_of
 from rankscale.evaluation import candidates, observations, retrieval_measures, scoring
-from rankscale.evaluation.query_values import CheckpointQueries
 from rankscale.evaluation.options import SampleOptions
+from rankscale.evaluation.query_values import CheckpointQueries
 from rankscale.search.exact_search import PairScores
 from rankscale.storage import schemas, tables
 

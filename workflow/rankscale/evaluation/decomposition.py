@@ -79,23 +79,23 @@ def decompose(
     (the last two correct Rank-Entropy and take the difference off Rank-Score-Alignment). Raises StudyError (a
     ValueError) for fewer than two queries or values that cannot be.
     """
-    seen = _Counts(loss, above, tied, n_candidates, ties)
-    pseudo = seen.pseudo_values()
-    entropy, uncertainty, alignment = seen.plugin()
-    if abs(seen.loss.mean() - entropy - uncertainty - alignment) > 1e-9 * max(1.0, abs(seen.loss.mean())):
+    counts = _Counts(loss, above, tied, n_candidates, ties)
+    pseudo = counts.pseudo_values()
+    entropy, uncertainty, alignment = counts.plugin()
+    if abs(counts.loss.mean() - entropy - uncertainty - alignment) > 1e-9 * max(1.0, abs(counts.loss.mean())):
         raise StudyError("the parts do not sum to the cross-entropy; the losses are too large to add exactly")
-    plugin = np.array([seen.loss.mean(), entropy, alignment, uncertainty])
+    plugin = np.array([counts.loss.mean(), entropy, alignment, uncertainty])
     if correction == "jackknife":
         corrected = pseudo.mean(0)
         # The sum of means and the mean of sums may differ in the last digit; the parts decide.
         corrected[2] = corrected[0] - corrected[1] - corrected[3]
     elif correction in CORRECTIONS:
-        bias = {"none": 0.0, "miller-madow": seen.miller_madow(), "grassberger": seen.grassberger() - entropy}
+        bias = {"none": 0.0, "miller-madow": counts.miller_madow(), "grassberger": counts.grassberger() - entropy}
         corrected = plugin + np.array([0, bias[correction], -bias[correction], 0])
     else:
         raise StudyError(f"correction: {correction!r} is none of {', '.join(CORRECTIONS)}")
-    q = len(seen.loss)
-    reciprocal = seen.reciprocal_ranks()
+    q = len(counts.loss)
+    reciprocal = counts.reciprocal_ranks()
     errors = np.append(pseudo.std(0, ddof=1), reciprocal.std(ddof=1)) / np.sqrt(q)
     return Decomposition(
         *map(float, corrected),
@@ -103,7 +103,7 @@ def decompose(
         float(reciprocal.mean()),
         *map(float, errors),
         n_queries=q,
-        observed_ranks=int((seen.weight > NOTHING).sum()),
+        observed_ranks=int((counts.weight > NOTHING).sum()),
         chance=None if n_candidates is None else float(harmonic(n_candidates + 1) / (n_candidates + 1)),
     )
 
@@ -154,19 +154,19 @@ class _Counts:
             if name != "loss":
                 bad |= values != np.floor(values)
             if bad.any():
-                at = int(bad.argmax())
-                raise StudyError(f"{name} of query number {at} is {values[at]}")
+                row = int(bad.argmax())
+                raise StudyError(f"{name} of query number {row} is {values[row]}")
             if name != "loss" and values.max() > MOST:
-                at = int(values.argmax())
-                raise StudyError(f"{name} of query number {at} is {values[at]}, more candidates than there can be")
+                row = int(values.argmax())
+                raise StudyError(f"{name} of query number {row} is {values[row]}, more candidates than there can be")
         self.above = above.astype(np.int64)
         self.tied = tied.astype(np.int64)
         if ties == "optimistic":
             self.tied = np.zeros_like(self.tied)
         last = self.above + self.tied
         if n_candidates is not None and last.max() > n_candidates:
-            at = int(last.argmax())
-            raise StudyError(f"above + tied of query number {at} is {last[at]}, of {n_candidates} candidates")
+            row = int(last.argmax())
+            raise StudyError(f"above + tied of query number {row} is {last[row]}, of {n_candidates} candidates")
         # One entry for each rank that each query could hold.
         span = self.tied + 1
         self.query = np.repeat(np.arange(len(span)), span)
@@ -187,12 +187,12 @@ class _Counts:
         """[q, 4]: for each part, q times it minus (q - 1) times it without the query; O(queries + ranks)."""
         q = len(self.loss)
         entropy, uncertainty, _ = self.plugin()
-        held, without = self.weight[self.rank], self.weight[self.rank] - self.share
+        own_weight, without = self.weight[self.rank], self.weight[self.rank] - self.share
         empty = without <= NOTHING
         without = np.where(empty, 0, without)
         rest = np.where(empty, 1, without)
         # Rank-Entropy is log q - sum(w log w) / q, and a query leaves only the ranks that it could hold.
-        change = np.where(empty, 0, without * np.log(rest)) - held * np.log(held)
+        change = np.where(empty, 0, without * np.log(rest)) - own_weight * np.log(own_weight)
         own = np.bincount(self.query, change, q)
         on = self.weight > NOTHING
         total = (self.weight[on] * np.log(self.weight[on])).sum()

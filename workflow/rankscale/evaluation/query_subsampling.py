@@ -17,10 +17,10 @@ FEWEST = 50  # queries; below it every part is mostly bias
 
 def query_counts(queries: int) -> list[int]:
     """All queries, half of them, a quarter, and so on."""
-    found = [queries]
-    while found[-1] // 2 >= FEWEST:
-        found.append(found[-1] // 2)
-    return found
+    counts = [queries]
+    while counts[-1] // 2 >= FEWEST:
+        counts.append(counts[-1] // 2)
+    return counts
 
 
 def parts_by_query_count(
@@ -29,11 +29,11 @@ def parts_by_query_count(
     """Per number of queries, correction and part of the loss: mean and spread over random subsets of the queries."""
     columns = part.loss.to_numpy(), part.above.to_numpy(), part.tied.to_numpy()
     for size in query_counts(len(part)):
-        some = [random.permutation(len(part))[:size] for _ in range(draws if size < len(part) else 1)]
-        found = [decompose(*(column[rows] for column in columns), ties=ties) for rows in some]
-        for correction, end in (("jackknife", ""), ("none", "_plugin")):
+        subsets = [random.permutation(len(part))[:size] for _ in range(draws if size < len(part) else 1)]
+        results = [decompose(*(column[rows] for column in columns), ties=ties) for rows in subsets]
+        for correction, suffix in (("jackknife", ""), ("none", "_plugin")):
             for name in PARTS[1:]:
-                values = np.array([getattr(made, f"{name}{end}") for made in found])
+                values = np.array([getattr(result, f"{name}{suffix}") for result in results])
                 spread = values.std(ddof=1) if len(values) > 1 else None
                 row = {"n_queries": size, "correction": correction, "part": name, "draws": len(values)}
                 yield {**row, "mean": values.mean(), "spread": spread}

@@ -52,31 +52,31 @@ def decomposed(path: Path, n_candidates: int | None) -> dict[str, dict[str, obje
     loss, rank = read(path)
     out = {}
     for rule, correction in RULES.items():
-        found = decompose(loss, rank, n_candidates=n_candidates, ties=rule, correction=correction)
-        intervals = {f"{name}_{end}": value for name in (*PARTS, "mrr") for end, value in _ends(found.interval(name))}
-        flags = {"below_chance": found.below_chance, "too_few_queries": found.too_few_queries}
-        out[rule] = {**dataclasses.asdict(found), **intervals, **flags, "correction": correction}
+        result = decompose(loss, rank, n_candidates=n_candidates, ties=rule, correction=correction)
+        intervals = {
+            f"{name}_{bound}": value
+            for name in (*PARTS, "mrr")
+            for bound, value in zip(("low", "high"), result.interval(name), strict=True)
+        }
+        flags = {"below_chance": result.below_chance, "too_few_queries": result.too_few_queries}
+        out[rule] = {**dataclasses.asdict(result), **intervals, **flags, "correction": correction}
     return out
-
-
-def _ends(interval: tuple[float, float]) -> zip:
-    return zip(("low", "high"), interval, strict=True)
 
 
 def format_decomposition(path: Path, n_candidates: int | None, as_json: bool) -> str:
     """What the command prints: a table, or one JSON object with a key for each rule."""
-    found = decomposed(path, n_candidates)
+    results = decomposed(path, n_candidates)
     if as_json:
-        return json.dumps(found)
-    rows = [f"{path}: {found['expected']['n_queries']} queries"]
+        return json.dumps(results)
+    rows = [f"{path}: {results['expected']['n_queries']} queries"]
     if read(path)[1].min() > 0:
         rows.append("No query has rank 0: ranks count from 0, the best; subtract 1 if yours count from 1.")
-    for rule, values in found.items():
+    for rule, values in results.items():
         rows.append(f"\n{rule}: correction {values['correction']} (archives hold no ties)")
         for name in (*PARTS, "mrr"):
             low, high = values[f"{name}_low"], values[f"{name}_high"]
             rows.append(f"  {name.replace('_', ' '):<22}{values[name]:10.6f}   95 % {low:.6f} to {high:.6f}")
-    if found["expected"]["too_few_queries"]:
+    if results["expected"]["too_few_queries"]:
         rows.append(
             "\nFewer than 15 queries per observed rank: alignment's and uncertainty's intervals are too narrow."
         )

@@ -110,8 +110,8 @@ def _measured(run: JudgedRanks, judged: dict[Query, list]) -> dict[Query, dict[s
         values = pytrec_eval.RelevanceEvaluator(grades if graded else positives, measures).evaluate(cut_runs)
         for number, key in numbers.items():
             for metric in metrics:
-                found = values.get(number, {}).get(metric.trec.measure, 0.0)
-                out[key][metric.name] = found if deepest >= metric.trec.depth else None
+                value = values.get(number, {}).get(metric.trec.measure, 0.0)
+                out[key][metric.name] = value if deepest >= metric.trec.depth else None
     return out
 
 

@@ -35,21 +35,21 @@ def read_trec(path: Path, keys: dict[str, object]) -> dict[str, object]:
 
     Raises StudyError, naming file and line, for what is none.
     """
-    found: dict[str, list[tuple[float, int, str]]] = {}
-    for line, where in lines(path):
+    results: dict[str, list[tuple[float, int, str]]] = {}
+    for line, position in lines(path):
         fields = line.split()
         try:
             query, _, document, rank, score, _ = fields
             entry = (-float(score), int(rank), document)
         except ValueError:
-            raise StudyError(f"{where}: {line[:60]!r} is not query, Q0, document, rank, score, tag") from None
+            raise StudyError(f"{position}: {line[:60]!r} is not query, Q0, document, rank, score, tag") from None
         if entry[0] != entry[0]:
-            raise StudyError(f"{where}: the score is no number")
-        found.setdefault(query, []).append(entry)
-    if not found:
+            raise StudyError(f"{position}: the score is no number")
+        results.setdefault(query, []).append(entry)
+    if not results:
         raise StudyError(f"{path}: holds no results")
     columns: dict[str, list] = {name: [] for name in ("query_id", "doc_id", "score", "rank")}
-    for query, entries in found.items():
+    for query, entries in results.items():
         entries.sort(key=lambda e: e[:2])
         if len({e[2] for e in entries}) < len(entries):
             raise StudyError(f"{path}: query {query} has a document twice")

@@ -16,9 +16,9 @@ def read(path: Path) -> pd.DataFrame:
     """The table at `path`. Raises StudyError if it is none, or empty."""
     try:
         if path.suffix == ".parquet":
-            found = pq.read_table(path, partitioning=None).to_pandas()
+            table = pq.read_table(path, partitioning=None).to_pandas()
         else:
-            found = pd.read_csv(path, encoding="utf-8-sig", skipinitialspace=True)
+            table = pd.read_csv(path, encoding="utf-8-sig", skipinitialspace=True)
             first = next(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
             twice = sorted({name for name in first if first.count(name) > 1})
             if twice:
@@ -29,29 +29,31 @@ def read(path: Path) -> pd.DataFrame:
         raise StudyError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]})") from None
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, ValueError) as error:
         raise StudyError(f"{path}: cannot be read as a Parquet table ({str(error).splitlines()[0]})") from None
-    if found.empty:
+    if table.empty:
         raise StudyError(f"{path}: holds no rows")
-    return found
+    return table
 
 
-def numbers(found: pd.DataFrame, column: str, option: str, path: Path) -> np.ndarray:
+def numbers(table: pd.DataFrame, column: str, option: str, path: Path) -> np.ndarray:
     """A column as float64 [n]. Raises StudyError where it is missing or a value is no finite number."""
-    if column not in found:
-        raise StudyError(f"{path}: {option}: there is no column {column}; it has {', '.join(map(str, found.columns))}")
-    given = found[column]
-    if pd.api.types.is_bool_dtype(given) or not (pd.api.types.is_numeric_dtype(given) or given.dtype.kind in "OUT"):
-        raise StudyError(f"{path}: {option}: column {column} holds {given.dtype}, not numbers")
-    values = pd.to_numeric(given, errors="coerce").to_numpy(float)
+    if column not in table:
+        raise StudyError(f"{path}: {option}: there is no column {column}; it has {', '.join(map(str, table.columns))}")
+    cells = table[column]
+    if pd.api.types.is_bool_dtype(cells) or not (pd.api.types.is_numeric_dtype(cells) or cells.dtype.kind in "OUT"):
+        raise StudyError(f"{path}: {option}: column {column} holds {cells.dtype}, not numbers")
+    values = pd.to_numeric(cells, errors="coerce").to_numpy(float)
     bad = ~np.isfinite(values)
     if bad.any():
-        at = int(bad.argmax())
-        raise StudyError(f"{path}: column {column}, row {at + 1}: {str(found[column].iloc[at])!r} is no finite number")
+        row = int(bad.argmax())
+        raise StudyError(
+            f"{path}: column {column}, row {row + 1}: {str(table[column].iloc[row])!r} is no finite number"
+        )
     return values
 
 
-def refuse_repeats(found: pd.DataFrame, x: np.ndarray, path: Path) -> None:
+def refuse_repeats(table: pd.DataFrame, x: np.ndarray, path: Path) -> None:
     """Raise StudyError for a cell that stands twice, unless a column `seed` tells its runs apart."""
-    seeds = found["seed"] if "seed" in found else pd.Series(np.zeros(len(found)))
+    seeds = table["seed"] if "seed" in table else pd.Series(np.zeros(len(table)))
     if seeds.isna().any():
         raise StudyError(f"{path}: column seed, row {int(seeds.isna().to_numpy().argmax()) + 1}: is empty")
     first: dict[tuple, int] = {}

@@ -16,6 +16,6 @@ p, li {{ max-width: 60em }}
 
 def page(title: str, table: pd.DataFrame) -> str:
     """A table as an HTML page of its own."""
-    shown = table.dropna(axis=1, how="all")
-    body = shown.to_html(index=False, na_rep="", border=0, float_format=lambda v: f"{v:.4g}")
+    filled = table.dropna(axis=1, how="all")
+    body = filled.to_html(index=False, na_rep="", border=0, float_format=lambda v: f"{v:.4g}")
     return PAGE.format(title=title, body=f"<h1>{title}</h1>{body}")

@@ -128,9 +128,9 @@ def _number(column: pd.Series) -> float | None:
     return None if column.empty or pd.isna(column.iloc[0]) else float(column.iloc[0])
 
 
-def claim_sentence(found: list[ScalingVerdict], axis: str) -> str:
+def claim_sentence(verdicts: list[ScalingVerdict], axis: str) -> str:
     """Whether "only Rank-Entropy scales" shows on one axis, in a sentence."""
-    of_axis = {f.metric: f for f in found if f.axis == axis}
+    of_axis = {f.metric: f for f in verdicts if f.axis == axis}
     if not any(f.errors for f in of_axis.values()):
         return "cannot be told: nothing was held out on this axis, or too little was left to forecast it from"
     open_ = [m for m, f in of_axis.items() if f.scales is None]

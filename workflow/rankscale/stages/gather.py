@@ -38,8 +38,8 @@ def main(args: argparse.Namespace) -> None:
     missing = describe_missing_runs(left_out)
     if not rows:
         raise StudyError(f"no run is left to be judged, all diverged; lower training.learning_rate. {missing}")
-    for name, found, path in (("metrics", rows, args.output), ("left_out", left_out, args.left_out)):
-        tables.write(name, pa.Table.from_pylist(found, schema=schemas.SCHEMAS[name]), path)
+    for name, content, path in (("metrics", rows, args.output), ("left_out", left_out, args.left_out)):
+        tables.write(name, pa.Table.from_pylist(content, schema=schemas.SCHEMAS[name]), path)
     if left_out:
         log.warning("%s", missing)
     log.info(
