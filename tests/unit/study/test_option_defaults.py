@@ -7,7 +7,7 @@ import pytest
 from rankscale.core import metrics
 from rankscale.evaluation.score_options import ScoreOptions, SubsampleOptions
 from rankscale.laws.forms.registry import LAWS
-from rankscale.laws.options import FitOptions, PlanOptions, Resampling, Prices
+from rankscale.laws.options import FitOptions, PlanOptions, Prices, Resampling
 from rankscale.study.config import schema
 
 SECTIONS = {name: schema()["properties"][name]["properties"] for name in ("evaluation", "laws", "plan")}
