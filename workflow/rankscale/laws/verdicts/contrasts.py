@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
-from rankscale.laws.verdicts.realised_gain import Gains
+from rankscale.laws.verdicts.realised_gain import Gains, welch_satterthwaite
 from rankscale.laws.verdicts.rule import LEVEL, smallest_effect
 
 DRAWS = 10_000
@@ -33,61 +32,71 @@ def share_differences(first: Gains, second: Gains, random: np.random.Generator, 
     """Difference of the realised shares of two metrics measured on the same cells and seeds."""
     if first.residuals.shape != second.residuals.shape or first.deviations.shape != second.deviations.shape:
         raise ValueError("the two metrics were not measured on the same cells and seeds")
-    b, freedom = len(first.predicted), min(first.freedom, second.freedom)
-    if not freedom:
+    b = len(first.predicted)
+    if not min(first.freedom, second.freedom):
         return Differences(*(np.full(b, np.nan) for _ in Differences._fields))
-    estimate = np.stack([first.realised, first.predicted, second.realised, second.predicted], 1)
-    critical = float(stats.t.ppf(1 - LEVEL / 2, first.freedom)), float(stats.t.ppf(1 - LEVEL / 2, second.freedom))
-    usable = np.isfinite(estimate).all(1) & (first.predicted > 0) & (second.predicted > 0)
-    usable &= first.share(critical[0]).bounded & second.share(critical[1]).bounded
     with np.errstate(all="ignore"):
-        covariance = np.where(usable[:, None, None], _covariance(first, second), 0)
+        share = np.stack([first.realised / first.predicted, second.realised / second.predicted], 1)
+    usable = np.isfinite(share).all(1) & (first.predicted > 0) & (second.predicted > 0)
+    usable &= first.share().bounded & second.share().bounded
+    with np.errstate(all="ignore"):
+        covariance, freedom = _covariance(first, second)
+        covariance, freedom = np.where(usable[:, None, None], covariance, 0), np.where(usable, freedom, 1)
         values, vectors = np.linalg.eigh(covariance)
         root = vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
-        noise = random.standard_normal((4, draws)) * np.sqrt(freedom / random.chisquare(freedom, draws))
-        drawn = estimate[:, :, None] + root @ noise
-        differences = np.where(usable[:, None], drawn[:, 0] / drawn[:, 1] - drawn[:, 2] / drawn[:, 3], np.nan)
+        scale = np.sqrt(freedom[:, None] / random.chisquare(freedom[:, None], (b, draws)))
+        drawn = root @ random.standard_normal((4, draws)) * scale[:, None]
+        differences = np.where(usable[:, None], _share_of(drawn, share, 0) - _share_of(drawn, share, 1), np.nan)
         low, high = np.quantile(differences, (LEVEL / 2, 1 - LEVEL / 2), axis=1)
         below, above = (differences <= 0).sum(1), (differences >= 0).sum(1)
         p = np.minimum(2 * (np.minimum(below, above) + 1) / (draws + 1), 1)
         gradient = _gradient(first, second)
         error = np.sqrt(np.einsum("bi,bij,bj->b", gradient, covariance, gradient))
-        share = first.realised / first.predicted - second.realised / second.predicted
     nothing = np.where(usable, 0, np.nan)
     smallest = smallest_effect(freedom, one_sided=False) * error
-    return Differences(share + nothing, low, high, p + nothing, smallest + nothing)
+    return Differences(share[:, 0] - share[:, 1] + nothing, low, high, p + nothing, smallest + nothing)
+
+
+def _share_of(drawn: np.ndarray, share: np.ndarray, metric: int) -> np.ndarray:
+    """Drawn shares [b, draws] from the errors of both gains, which are in units of the predicted gain."""
+    return (share[:, [metric]] + drawn[:, 2 * metric]) / (1 + drawn[:, 2 * metric + 1])
 
 
 def _gradient(first: Gains, second: Gains) -> np.ndarray:
-    """Of the difference to the four gains: [b, 4]."""
-    parts = [
-        (sign / gains.predicted, -sign * gains.realised / gains.predicted**2)
-        for sign, gains in ((1, first), (-1, second))
-    ]
-    return np.stack([part for pair in parts for part in pair], 1)
+    """Of the difference to realised and predicted gain of the first, then of the second, in units of the predicted:
+    [b, 4]."""
+    one = np.ones(len(first.predicted))
+    return np.stack([one, -first.realised / first.predicted, -one, second.realised / second.predicted], 1)
 
 
-def _covariance(first: Gains, second: Gains) -> np.ndarray:
-    """Of realised and predicted gain of the first, then of the second metric: [b, 4, 4]."""
-    pair = (first, second)
+def _covariance(first: Gains, second: Gains) -> tuple[np.ndarray, np.ndarray]:
+    """Of the four gains, in units of the predicted: [b, 4, 4]; its degrees of freedom [b]."""
+    pair, freedom = (first, second), min(first.freedom, second.freedom)
     residuals = np.stack([gains.residuals / np.sqrt(gains.freedom) for gains in pair], 1)
-    known = np.einsum("bmi,bni->bmn", residuals, residuals)
-    held_out = known
-    _, h, s = first.deviations.shape
-    # How a held-out mean moves the difference: [b, 2, h].
-    slopes = np.stack([gains.realised_by_held_out for gains in pair], 1)
-    if s > 1:
-        deviations = np.stack([gains.deviations for gains in pair], 1).reshape(len(known), 2, -1)
-        pure = np.einsum("bmi,bni->bmn", deviations, deviations) / (h * (s - 1) * s)
-        weights = slopes * _gradient(first, second)[:, [0, 2], None]
-        wider = np.einsum("bmj,bmn,bnj->b", weights, pure - known, weights) > 0
-        held_out = np.where(wider[:, None, None], pure, known)
-    # Rows: realised and predicted of the first, of the second; the metric each belongs to.
-    by_known = np.stack([part for gains in pair for part in (gains.realised_by_known, gains.predicted_by_known)], 1)
-    metric = [0, 0, 1, 1]
-    total = np.einsum("bri,bqi->brq", by_known, by_known) * known[:, metric][:, :, metric]
-    total[:, ::2, ::2] += np.einsum("bmj,bnj->bmn", slopes, slopes) * held_out
-    return total
+    of_known = np.einsum("bmi,bni->bmn", residuals, residuals)
+    by_known = np.stack(
+        [
+            part / gains.predicted[:, None]
+            for gains in pair
+            for part in (gains.realised_by_known, gains.predicted_by_known)
+        ],
+        1,
+    )
+    metric = [0, 0, 1, 1]  # of the four
+    total = np.einsum("bri,bqi->brq", by_known, by_known) * of_known[:, metric][:, :, metric]
+    by_held_out = np.stack([gains.realised_by_held_out / gains.predicted[:, None] for gains in pair], 1)
+    of_held_out, degrees = of_known, np.full(len(total), float(freedom))
+    if first.seeds > 1:
+        deviations = np.stack([gains.deviations for gains in pair], 1).reshape(len(total), 2, -1)
+        pure = np.einsum("bmi,bni->bmn", deviations, deviations) / (first.repeats * first.seeds)
+        gradient = _gradient(first, second)
+        slopes = by_held_out * gradient[:, ::2, None]
+        known = np.einsum("bi,bij,bj->b", gradient, total, gradient)
+        by_residuals, by_repeats = (np.einsum("bmj,bmn,bnj->b", slopes, c, slopes) for c in (of_known, pure))
+        of_held_out = np.where((by_repeats > by_residuals)[:, None, None], pure, of_known)
+        degrees = welch_satterthwaite(known, by_residuals, by_repeats, freedom, first.repeats)
+    total[:, ::2, ::2] += np.einsum("bmj,bnj->bmn", by_held_out, by_held_out) * of_held_out
+    return total, degrees
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:

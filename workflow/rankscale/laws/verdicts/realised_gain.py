@@ -14,16 +14,23 @@ be drawn at k.
 Noise is taken to be additive in the law's space z, log y or y itself, and carried to the metric's scale by slopes. With
 residuals e of the known means about the law, n known cells and p parameters, a known mean has the variance
 s^2 = sum e^2 / (n - p): it holds runs, queries and the law's own misfit. A held-out mean has the larger of s^2 and
-the pure error of the held-out cells (spread between seeds within a cell, over s). yhat_k and the forecasts are
-functions of the known means only: with D the slopes of the fitted values (metric's scale) to the known means (law's
-space), the contrast of the cells in R - rho G is
+the pure error of the held-out cells: the spread between seeds within a cell, less what the cells of a seed share, over
+s. What they share (all sizes of a seed see the same subset) moves levels, not gains; left in, it would make a metric
+with large seed effects seem unsure of its gains. yhat_k and the forecasts are functions of the known means only: with
+D the slopes of the fitted values (metric's scale) to the known means (law's space), the contrast of the cells in
+R - rho G is
 
     known cell i    w_i = (1 - rho) D_ki + rho mean over H of D_hi
     held-out cell j w_j = -(dy/dz at ybar_j) / |H|
 
-and the variance of R - rho G is sum w_i^2 s^2 + sum w_j^2 v_H, a quadratic in rho. D comes from refits with each known
-mean moved by s both ways, so that any law serves; for a law that is linear in its space it is exact up to the curvature
-of exp. Everything takes `b` studies at once.
+and the variance of R - rho G is sum w_i^2 s^2 + sum w_j^2 v_H, a quadratic in rho. Its quantiles are t's with n - p
+degrees of freedom, or fewer where v_H is the pure error of few repeats (Welch and Satterthwaite's, of R). D comes from
+refits with each known mean moved by s both ways, so that any law serves; for a law that is linear in its space it is
+exact up to the curvature of exp.
+
+A metric's unit changes nothing. Its zero changes nothing where the law does not feel it (a trend in y itself); a law in
+log y does, so a metric must count from where the law says it would end: 1-AUC and the mean rank from 0 get one verdict.
+Everything takes `b` studies at once.
 """
 
 from collections.abc import Callable
@@ -31,6 +38,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 SMALLEST_STEP = 1e-5  # of a known mean, relative to the values
 
@@ -56,11 +64,11 @@ class Gains:
     """
 
     note: str  # why nothing can be told in any of the studies; empty if it can
-    freedom: int  # known cells less parameters: degrees of freedom of all variances
+    freedom: int  # known cells less parameters: degrees of freedom of the residuals
     predicted: np.ndarray  # [b]
     realised: np.ndarray  # [b]
     residuals: np.ndarray  # [b, k]
-    deviations: np.ndarray  # [b, h, s] of the seeds from the mean of their held-out cell
+    deviations: np.ndarray  # [b, h, s] of the seeds in a held-out cell, less what all cells of the seed share
     realised_by_known: np.ndarray  # [b, k]
     realised_by_held_out: np.ndarray  # [b, h]
     predicted_by_known: np.ndarray  # [b, k]
@@ -77,8 +85,8 @@ class Gains:
     @property
     def pure_variance(self) -> np.ndarray:
         """Pure error [b] of a held-out mean in the law's space; 0 with one seed, which tells nothing of it."""
-        _, h, s = self.deviations.shape
-        return (self.deviations**2).sum((1, 2)) / (h * (s - 1) * s) if s > 1 else np.zeros(len(self.predicted))
+        squares = (self.deviations**2).sum((1, 2))
+        return squares / (self.repeats * self.seeds) if self.repeats else np.zeros(len(self.predicted))
 
     @property
     def variances(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -91,9 +99,44 @@ class Gains:
             known * (predicted**2).sum(1),
         )
 
-    def share(self, critical: float) -> "ShareSet":
-        """Fieller's set of realised shares at `critical`, a quantile of t with `freedom` degrees of freedom."""
+    @property
+    def effective_freedom(self) -> np.ndarray:
+        """Degrees of freedom [b] to judge by.
+
+        Without it a large pure error of a few repeats counts as well known: false alarms come to .08 where one cell of
+        two seeds was held out, or nine cells make the residuals' degrees many.
+        """
+        known = self.known_variance * (self.realised_by_known**2).sum(1)
+        weight = (self.realised_by_held_out**2).sum(1)
+        return welch_satterthwaite(
+            known, weight * self.known_variance, weight * self.pure_variance, self.freedom, self.repeats
+        )
+
+    @property
+    def repeats(self) -> int:
+        """Degrees of freedom of the pure error."""
+        return self.deviations.shape[1] * (self.seeds - 1)
+
+    def share(self) -> "ShareSet":
+        """The 95 % set of realised shares, Fieller's."""
+        critical = stats.t.ppf(0.975, self.effective_freedom)
         return fieller(self.realised, self.predicted, *self.variances, critical)
+
+
+def welch_satterthwaite(
+    known: np.ndarray, held_out: np.ndarray, pure: np.ndarray, freedom: int, repeats: int
+) -> np.ndarray:
+    """Degrees of freedom [b] of `known` + max(`held_out`, `pure`): `freedom`, or fewer where `pure` is the larger.
+
+    `known` and `held_out` are parts of a variance by the residuals, with `freedom` degrees, `pure` by repeats.
+    """
+    if not freedom:
+        return np.full(len(known), np.nan)
+    if not repeats:
+        return np.full(len(known), float(freedom))
+    with np.errstate(all="ignore"):
+        mixed = (known + pure) ** 2 / (known**2 / freedom + pure**2 / repeats)
+    return np.where(pure > held_out, np.minimum(mixed, freedom), freedom)
 
 
 def realised_gain(x: np.ndarray, held_out: np.ndarray, y: np.ndarray, law: AxisLaw) -> Gains:
@@ -123,13 +166,16 @@ def realised_gain(x: np.ndarray, held_out: np.ndarray, y: np.ndarray, law: AxisL
         refitted = law.predict(x[known], moved.reshape(-1, k), x[order[k:]]).reshape(b, 2, k, 1 + h)
         slopes = (refitted[:, 0] - refitted[:, 1]) / (2 * step[:, None, None])
         scale = y_ahead if law.log else np.ones_like(y_ahead)
+        # What a seed's cells share is estimated by their mean, which takes 1 / n of their own noise with it.
+        within = (y - means[:, :, None]) / (means[:, :, None] if law.log else 1)
+        within = (within - within.mean(1, keepdims=True)) * np.sqrt((k + h) / (k + h - 1))
         return Gains(
             note,
             freedom,
             fitted[:, k] - fitted[:, k + 1 :].mean(1),
             fitted[:, k] - y_ahead.mean(1),
             residuals,
-            (y[:, ahead] - y_ahead[:, :, None]) / scale[:, :, None],
+            within[:, ahead],
             slopes[:, :, 0],
             -scale / h,
             slopes[:, :, 0] - slopes[:, :, 1:].mean(2),
@@ -154,7 +200,7 @@ def fieller(
     realised_variance: np.ndarray,
     covariance: np.ndarray,
     predicted_variance: np.ndarray,
-    critical: float,
+    critical: np.ndarray,
 ) -> ShareSet:
     """All rho [b] with (R - rho G)^2 <= critical^2 var(R - rho G) (Fieller, 1954)."""
     # a rho^2 - 2 b rho + c <= 0, which rho = R / G always fulfils.

@@ -6,18 +6,15 @@
     no longer         the interval of rho lies below 1/2, and R is not shown to be above 0
     undecided         all else
 
-The interval is Fieller's at 95 %, by t with (known cells - parameters) degrees of freedom. Where it is unbounded
-nothing is said of the forecast; R needs no forecast, so *keeps improving* may still be. With one seed a verdict is
-provisional: nothing in the study tells the noise of the held-out cells, and where it grows with size false alarms come
-to 14 %.
+The interval is Fieller's at 95 %, by t as `realised_gain` says. Where it is unbounded nothing is said of the forecast;
+R needs no forecast, so *keeps improving* may still be. With one seed a verdict is provisional: nothing in the study
+tells the noise of the held-out cells, and where it grows with size false alarms come to 14 %.
 """
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from scipy import stats
-from scipy.optimize import brentq
 
 from rankscale.laws.verdicts.realised_gain import Gains
 
@@ -77,10 +74,10 @@ class Verdicts:
 
 def judge(gains: Gains) -> Verdicts:
     """The verdict on each study."""
-    freedom = gains.freedom or 1
+    freedom = gains.effective_freedom
     realised, predicted = gains.realised, gains.predicted
     variance, covariance, predicted_variance = gains.variances
-    two_sided = float(stats.t.ppf(1 - LEVEL / 2, freedom))
+    two_sided = stats.t.ppf(1 - LEVEL / 2, freedom)
     with np.errstate(all="ignore"):
         error = np.sqrt(variance)
         p_improving = stats.t.sf(realised / error, freedom)
@@ -88,7 +85,7 @@ def judge(gains: Gains) -> Verdicts:
         share = np.where(predicted > 0, realised / predicted, np.nan)
         smallest = smallest_effect(freedom, one_sided=True) * error
         smallest_share = np.where(predicted > 0, smallest / predicted, np.nan)
-    interval = gains.share(two_sided)
+    interval = gains.share()
     low = np.where(interval.bounded, interval.low, -np.inf)
     high = np.where(interval.bounded, interval.high, np.inf)
     improving = p_improving <= LEVEL
@@ -122,8 +119,9 @@ def judge(gains: Gains) -> Verdicts:
     )
 
 
-@cache
-def smallest_effect(freedom: int, *, one_sided: bool) -> float:
-    """Standard errors that an effect must have for a t test at 5 % to show it in 80 % of studies (noncentral t)."""
-    critical = stats.t.ppf(1 - LEVEL / (1 if one_sided else 2), freedom)
-    return float(brentq(lambda effect: stats.nct.sf(critical, freedom, effect) - POWER, 0, 40 + 10 * critical))
+def smallest_effect(freedom: np.ndarray, *, one_sided: bool) -> np.ndarray:
+    """Standard errors that an effect must have for a t test at 5 % to show it in 80 % of studies.
+
+    The sum of t's two quantiles, within 2 % of the noncentral t's from three degrees of freedom on.
+    """
+    return stats.t.ppf(1 - LEVEL / (1 if one_sided else 2), freedom) + stats.t.ppf(POWER, freedom)
