@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from rankscale.laws.verdicts.realised_gain import AxisLaw
+from rankscale.laws.verdicts.realised_gain import AxisLaw, slopes_to_means
 from rankscale.laws.verdicts.rule import LEVEL
 
 
@@ -44,11 +44,10 @@ def lack_of_fit(x: np.ndarray, y: np.ndarray, law: AxisLaw) -> LackOfFit:
         squares = float(residuals @ residuals)
         if not np.isfinite(squares):
             return nothing
-        # Slopes of the fitted values to the means, in the law's space.
-        step = max(np.sqrt(squares / freedom[0]), 1e-5 * (1 if law.log else np.abs(means).max()))
-        moves = step * np.concatenate([np.eye(n), -np.eye(n)])
-        refitted = space(law.predict(x, means * np.exp(moves) if law.log else means + moves, x))
-        slopes = (refitted[:n] - refitted[n:]).T / (2 * step)
+        # Of the fitted values to the means, in the law's space.
+        slopes = slopes_to_means(x, means[None], x, law, np.sqrt([squares / freedom[0]]))[0].T
+        if law.log:
+            slopes = slopes / fitted[:, None]
     u = np.log(x) - np.log(x).mean()
     square = u**2 - slopes @ u**2
     norm, half = float(square @ square), float(np.ptp(u) / 2)

@@ -139,8 +139,12 @@ def welch_satterthwaite(
     return np.where(pure > held_out, np.minimum(mixed, freedom), freedom)
 
 
-def realised_gain(x: np.ndarray, held_out: np.ndarray, y: np.ndarray, law: AxisLaw) -> Gains:
-    """Gains on an axis of cells at `x` [n], of which `held_out` [n] (bool) were left out of the fit; `y` [b, n, s]."""
+def realised_gain(x: np.ndarray, held_out: np.ndarray, y: np.ndarray, law: AxisLaw, like: Gains | None = None) -> Gains:
+    """Gains on an axis of cells at `x` [n], of which `held_out` [n] (bool) were left out of the fit; `y` [b, n, s].
+
+    The slopes to the known means cost 2 k refits a study; those of one study near by, `like`, serve for studies that
+    were simulated around it.
+    """
     x, y, held_out = np.asarray(x, float), np.asarray(y, float), np.asarray(held_out, bool)
     known, ahead = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     b, k, h = len(y), len(known), len(ahead)
@@ -154,32 +158,44 @@ def realised_gain(x: np.ndarray, held_out: np.ndarray, y: np.ndarray, law: AxisL
         return Gains(note, 0, nothing, nothing, cells, y[:, ahead] * np.nan, cells, np.full((b, h), np.nan), cells)
     means = y.mean(2)
     y_known, y_ahead = means[:, known], means[:, ahead]
-    order = np.concatenate([known, [known[x[known].argmax()]], ahead])
+    last_and_ahead = np.concatenate([[known[x[known].argmax()]], ahead])
     with np.errstate(all="ignore"):
-        fitted = law.predict(x[known], y_known, x[order])
-        residuals = np.log(y_known / fitted[:, :k]) if law.log else y_known - fitted[:, :k]
-        spread = np.sqrt((residuals**2).sum(1) / freedom)
-        step = np.maximum(spread, SMALLEST_STEP * (1 if law.log else np.abs(y_known).max(1)))
-        # Slopes [b, known, 1 + h] of the fitted value at k and of the forecasts.
-        moves = np.concatenate([np.eye(k), -np.eye(k)])[None] * step[:, None, None]
-        moved = y_known[:, None] * np.exp(moves) if law.log else y_known[:, None] + moves
-        refitted = law.predict(x[known], moved.reshape(-1, k), x[order[k:]]).reshape(b, 2, k, 1 + h)
-        slopes = (refitted[:, 0] - refitted[:, 1]) / (2 * step[:, None, None])
-        scale = y_ahead if law.log else np.ones_like(y_ahead)
+        fitted = law.predict(x[known], y_known, x[np.concatenate([known, last_and_ahead])])
+        fitted, forecast = fitted[:, :k], fitted[:, k:]
+        residuals = np.log(y_known / fitted) if law.log else y_known - fitted
+        if like is None:
+            step = np.sqrt((residuals**2).sum(1) / freedom)
+            slopes = slopes_to_means(x[known], y_known, x[last_and_ahead], law, step)
+            realised_by_known = slopes[:, :, 0]
+            predicted_by_known = realised_by_known - slopes[:, :, 1:].mean(2)
+        else:
+            realised_by_known, predicted_by_known = (
+                np.broadcast_to(part, (b, k)) for part in (like.realised_by_known, like.predicted_by_known)
+            )
         # What a seed's cells share is estimated by their mean, which takes 1 / n of their own noise with it.
         within = (y - means[:, :, None]) / (means[:, :, None] if law.log else 1)
         within = (within - within.mean(1, keepdims=True)) * np.sqrt((k + h) / (k + h - 1))
         return Gains(
             note,
             freedom,
-            fitted[:, k] - fitted[:, k + 1 :].mean(1),
-            fitted[:, k] - y_ahead.mean(1),
+            forecast[:, 0] - forecast[:, 1:].mean(1),
+            forecast[:, 0] - y_ahead.mean(1),
             residuals,
             within[:, ahead],
-            slopes[:, :, 0],
-            -scale / h,
-            slopes[:, :, 0] - slopes[:, :, 1:].mean(2),
+            realised_by_known,
+            -(y_ahead if law.log else np.ones_like(y_ahead)) / h,
+            predicted_by_known,
         )
+
+
+def slopes_to_means(x_known: np.ndarray, y: np.ndarray, x: np.ndarray, law: AxisLaw, step: np.ndarray) -> np.ndarray:
+    """Slopes [b, k, n] of fitted values at `x` [n] to the means `y` [b, k], each moved by `step` [b] in the law's space."""
+    b, k = y.shape
+    step = np.maximum(step, SMALLEST_STEP * (1 if law.log else np.abs(y).max(1)))
+    moves = np.concatenate([np.eye(k), -np.eye(k)])[None] * step[:, None, None]
+    moved = y[:, None] * np.exp(moves) if law.log else y[:, None] + moves
+    up, down = law.predict(x_known, moved.reshape(-1, k), x).reshape(b, 2, k, len(x)).transpose(1, 0, 2, 3)
+    return (up - down) / (2 * step[:, None, None])
 
 
 class ShareSet(NamedTuple):

@@ -51,7 +51,7 @@ def stability(
     def simulated(share: float) -> tuple[float, float]:
         """Shares of studies with the study's own verdict, and that keep improving, where `share` is realised."""
         values = simulate(x, held_out, y, law, gains, share, random, studies)
-        judged = judge(realised_gain(x, held_out, values, law))
+        judged = judge(realised_gain(x, held_out, values, law, like=gains))
         return float((judged.verdict == own.verdict[0]).mean()), float(judged.keeps_improving.mean())
 
     predicted = float(gains.predicted[0])
