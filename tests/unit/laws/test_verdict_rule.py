@@ -87,6 +87,13 @@ def test_variances_are_those_of_refitted_studies(law):
     assert np.mean(gains.variances, axis=1) == pytest.approx(simulated, rel=0.06)
 
 
+def test_slopes_of_a_study_near_by_serve():
+    y = values("law", draws((200, 7, 2), np.random.default_rng(8)))
+    own, taken = judge(gains_of(y)), judge(realised_gain(*EMBEDDED, y, LINE, like=gains_of(y[:1])))
+    assert taken.share == pytest.approx(own.share)
+    assert taken.p_improving == pytest.approx(own.p_improving, rel=0.05)
+
+
 def test_the_unit_of_a_metric_does_not_matter_nor_its_zero_where_the_law_is_a_trend():
     """1-AUC and the mean rank from 0 are multiples of each other; the rank from 1 is only an affine image."""
     y = study(misfit=0.01)

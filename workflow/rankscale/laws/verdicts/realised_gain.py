@@ -189,7 +189,7 @@ def realised_gain(x: np.ndarray, held_out: np.ndarray, y: np.ndarray, law: AxisL
 
 
 def slopes_to_means(x_known: np.ndarray, y: np.ndarray, x: np.ndarray, law: AxisLaw, step: np.ndarray) -> np.ndarray:
-    """Slopes [b, k, n] of fitted values at `x` [n] to the means `y` [b, k], each moved by `step` [b] in the law's space."""
+    """Slopes [b, k, n] of fitted values at `x` [n] to means `y` [b, k], each moved by `step` [b] in the law's space."""
     b, k = y.shape
     step = np.maximum(step, SMALLEST_STEP * (1 if law.log else np.abs(y).max(1)))
     moves = np.concatenate([np.eye(k), -np.eye(k)])[None] * step[:, None, None]
