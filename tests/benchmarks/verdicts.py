@@ -1,6 +1,6 @@
 """Error rates of the verdicts on simulated studies: false alarms, power, coverage, and differences between metrics.
 
-python -m tests.benchmarks.verdicts                    4,000 studies a setting, a few minutes
+python -m tests.benchmarks.verdicts                    4,000 studies a setting, some ten minutes
 python -m tests.benchmarks.verdicts --studies 500
 python -m tests.benchmarks.verdicts metrics pairs      parts of it; also: designs, fits
 
