@@ -1,7 +1,8 @@
 """A law fitted to points: ordinary least squares for the straight ones, a robust search for the others.
 
 A straight law is fitted by ordinary least squares in its own space; any other is sought from many starts: one with a
-floor minimises the summed Huber loss of log residuals, one without their squares. Pure arrays in, named results out; docs/method.md says why each is fitted so.
+floor minimises the summed Huber loss of log residuals, one without their squares. Pure arrays in, named results out;
+docs/method.md says why each is fitted so.
 """
 
 from dataclasses import dataclass, field

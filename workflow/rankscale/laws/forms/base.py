@@ -111,9 +111,7 @@ def shift_level(theta: np.ndarray, centre: np.ndarray) -> np.ndarray:
     return theta
 
 
-def above_floor(
-    curve: Callable, theta: np.ndarray, u: np.ndarray, ceiling: float
-) -> tuple[np.ndarray, np.ndarray]:
+def above_floor(curve: Callable, theta: np.ndarray, u: np.ndarray, ceiling: float) -> tuple[np.ndarray, np.ndarray]:
     """A bounded law's curve that falls to a floor, the last of theta, instead of to 0."""
     up, slopes = curve(theta[:, :-1], u, 1.0)
     room = ceiling - theta[:, -1:]
@@ -134,7 +132,7 @@ def planes_above(u: np.ndarray, target: np.ndarray, share: float) -> tuple[np.nd
 def planes_between(
     u: np.ndarray, target: np.ndarray, share: float, ceiling: float, cap: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A floor [b] at a share of the least value, and level and exponents [b, 1 + v] of the odds between it and a ceiling.
+    """A floor [b] at a share of the least value; level and exponents [b, 1 + v] of the odds between it and a ceiling.
 
     Only to start from: values count as `cap` of the way up at most, for at chance they lie beyond the ceiling too.
     """

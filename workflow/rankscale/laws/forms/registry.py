@@ -25,7 +25,7 @@ def law_named(name: str) -> Law:
 
 
 def laws_for(metric: str, variables: int, ceiling: float | None) -> tuple[Law, ...]:
-    """The laws that are fitted to a metric: a power law needs a metric that cannot be negative, a bounded one a ceiling.
+    """The laws that are fitted to a metric: power laws if it cannot be negative, bounded ones if it has a ceiling.
 
     `ceiling` is the metric's value at chance, None where it has none.
     """
