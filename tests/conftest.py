@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from rankscale.report.figures import registry
+
 ROOT = Path(__file__).parents[1]
-FIGURES = (
-    *("model_scale", "data_scale", "compute_scale", "metric_vs_mrr", "training", "shares", "forecast", "roll_forward"),
-    *("residuals", "plan", "queries"),
-)
+FIGURES = tuple(registry.FIGURES)
 SMALL = """
 study: demo
 collection: {name: docstrings, source: docstrings, sample: 3000, test_queries: 400, dev_queries: 100}

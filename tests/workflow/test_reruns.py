@@ -152,6 +152,18 @@ def test_an_edited_costly_stage_runs_nothing_but_a_check_fails_and_says_what_to_
     assert f"code of `train` changed (recipe {stage_versions.TRAIN}). If its results change, raise" in done.stdout
 
 
+def test_a_finished_study_is_kept_by_touch_where_only_the_call_of_its_stages_changed(finished):
+    for path in (finished / "workflow/rules").glob("*.smk"):
+        path.write_text(path.read_text().replace("{resources.launcher} ", "{resources.launcher}  "))
+    rerun = jobs(finished)
+    assert rerun["collect"] == 1
+    assert rerun["train"] + rerun["train_with_snapshots"] == 9
+    before = {path: path.read_bytes() for path in finished.glob("results/demo/*.parquet")}
+    run("snakemake --touch --cores 1", finished)
+    assert jobs(finished) == {}
+    assert {path: path.read_bytes() for path in finished.glob("results/demo/*.parquet")} == before
+
+
 def test_a_deleted_table_is_made_again_with_what_follows(finished):
     (finished / "results/demo/metrics.parquet").unlink()
     assert jobs(finished) == {"gather": 1, **LAST}
