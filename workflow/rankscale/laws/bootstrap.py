@@ -14,6 +14,7 @@ from rankscale.laws.least_squares import huber
 REPEATS = 3  # runs beyond one per size, from which run-to-run noise is judged within sizes
 QUANTILES_95 = (0.025, 0.975)
 FREE = 0.1  # share of studies with a floor above 0 that is enough to tell by
+LOCAL_EXPONENTS = ("exponent_first", "exponent_last")  # as rows of the fits
 STEP = 1e-3  # in logarithms: either side of a point, for the exponent there
 GRID = 60  # floors at which the profile is taken each way
 
@@ -92,7 +93,7 @@ def parameters(fit: LawFit, draws: BootstrapDraws) -> dict[str, tuple[float, flo
 def local_exponents(fit: LawFit, draws: BootstrapDraws) -> dict[str, tuple[float, float, float]]:
     """How fast a law of one variable falls at the smallest and the largest point: -dlog y / dlog x and its interval."""
     out = {}
-    for name, x in (("exponent_first", fit.x.min()), ("exponent_last", fit.x.max())):
+    for name, x in zip(LOCAL_EXPONENTS, (fit.x.min(), fit.x.max()), strict=True):
         around = x * np.exp([-STEP, STEP])
         theta = np.vstack([fit.theta, draws.theta])
         logs = np.log(fit.law.evaluate(theta, around))
