@@ -45,6 +45,7 @@ if PLAN:
     rule plan:
         input:
             metrics=rules.gather.output.metrics,
+            forecasts=rules.fit.output.forecasts,
             per_query=PER_QUERY,
             times=[f"{LAYOUT.run(run)}/times.parquet" for run in ON_LARGEST],
         output:
@@ -64,7 +65,7 @@ if PLAN:
         shell:
             "{resources.launcher} plan {params.options} --log {log} "
             f"--study {LAYOUT.own} "
-            "--metrics {input.metrics} --plan {output.plan} --grid {output.grid}"
+            "--metrics {input.metrics} --forecasts {input.forecasts} --plan {output.plan} --grid {output.grid}"
 
 
 rule subsample:

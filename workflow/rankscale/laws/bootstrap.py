@@ -14,6 +14,8 @@ from rankscale.laws.least_squares import huber
 REPEATS = 3  # runs beyond one per size, from which run-to-run noise is judged within sizes
 QUANTILES_95 = (0.025, 0.975)
 FREE = 0.1  # share of studies with a floor above 0 that is enough to tell by
+LOCAL_EXPONENTS = ("exponent_first", "exponent_last")  # as rows of the fits
+STEP = 1e-3  # in logarithms: either side of a point, for the exponent there
 GRID = 60  # floors at which the profile is taken each way
 
 Interval = tuple[float | None, float | None]
@@ -88,6 +90,19 @@ def parameters(fit: LawFit, draws: BootstrapDraws) -> dict[str, tuple[float, flo
     return out
 
 
+def local_exponents(fit: LawFit, draws: BootstrapDraws) -> dict[str, tuple[float, float, float]]:
+    """How fast a law of one variable falls at the smallest and the largest point: -dlog y / dlog x and its interval."""
+    out = {}
+    for name, x in zip(LOCAL_EXPONENTS, (fit.x.min(), fit.x.max()), strict=True):
+        around = x * np.exp([-STEP, STEP])
+        theta = np.vstack([fit.theta, draws.theta])
+        logs = np.log(fit.law.evaluate(theta, around))
+        exponents = (logs[:, 0] - logs[:, 1]) / (2 * STEP)
+        low, high = np.quantile(exponents[1:], QUANTILES_95)
+        out[name] = (float(exponents[0]), float(low), float(high))
+    return out
+
+
 def floor_interval(fit: LawFit, draws: BootstrapDraws) -> Interval:
     """The floor's 95 % interval by its profile; an end is None where 0, or the largest value, does as well."""
     floor, log_y = fit.law.floor, fit.law.link(fit.y)
@@ -105,7 +120,7 @@ def floor_interval(fit: LawFit, draws: BootstrapDraws) -> Interval:
 
     # Each way from the estimate to the outermost floor there can be; fine near it, as floors that the data tell
     # well are told within a small part of the metric.
-    ways = [(estimate, 0.0), (estimate, float(fit.y.max()))]
+    ways = [(estimate, 0.0), (estimate, min(float(fit.y.max()), fit.law.ceiling))]
     steps = np.geomspace(1e-6, 1, GRID)
     bounds: list[float | None] = [None, None]
     for _ in range(2):

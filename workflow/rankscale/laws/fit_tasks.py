@@ -106,6 +106,9 @@ def _fits(fit: fitting.LawFit, drawn: bootstrap.BootstrapDraws, key: Row) -> Ite
     note = "; ".join([*([fit.note] if fit.note else []), *fit_warnings(fit, parameters)])
     straight = hc3(fit) if fit.law.straight else {}
     row = {**key, "n_points": len(fit.x), "converged": True, "note": note, **fit.quality()}
+    if fit.law.bounded and fit.law.variables == 1:
+        # No one exponent says how fast a bounded law falls.
+        parameters |= bootstrap.local_exponents(fit, drawn)
     for name, (estimate, low, high) in parameters.items():
         hc3_low, hc3_high = straight.get(name, (None, None))
         named = {"parameter": name, "estimate": estimate, "low": low, "high": high}

@@ -19,7 +19,7 @@ from rankscale.laws.forms.registry import laws_for
 from rankscale.laws.holdout import ForecastSplit, forecast_splits
 from rankscale.laws.metric_ranking import MetricComparison, rank_metrics
 from rankscale.laws.options import FitOptions
-from rankscale.laws.query_covariance import QueryCovariance, values_of
+from rankscale.laws.query_covariance import QueryCovariance, ceiling_of, values_of
 
 OUTPUTS = ("fits", "forecasts", "curves", "influence", "ranking")
 RUN = ("model", "train_queries", "seed")
@@ -47,6 +47,7 @@ def tasks(
     hold = {"model": options.hold_out_models, "data": options.hold_out_train_queries}
     for group, rows in finals.groupby(list(TEST_SET)):
         noise = QueryCovariance.read(rows, metrics, study, options.ties)
+        ceilings = {metric: ceiling_of(rows, metric, options.ties) for metric in metrics}
         for points in point_sets(rows):
             key: Row = {**dict(zip(TEST_SET, group, strict=True)), "axis": points.axis}
             splits = forecast_splits(points, hold) if points.axis in FORECAST_AXES else []
@@ -61,7 +62,7 @@ def tasks(
                         values_of(one.rows, metric),
                         noise.of(one.rows, [metric]),
                         one.rows[list(RUN)].to_dict("records"),
-                        laws_for(metric, one.x.shape[1]),
+                        laws_for(metric, one.x.shape[1], ceilings[metric]),
                         splits,
                         points.headline,
                         options.bootstrap,
@@ -80,7 +81,8 @@ def comparisons(
     options: FitOptions,
 ) -> Iterator[MetricComparison]:
     """The comparison of the metrics that have laws on a headline's points, by what the study itself holds out."""
-    laws = {metric: laws_for(metric, points.x.shape[1]) for metric in metrics}
+    ceilings = {metric: ceiling_of(points.rows, metric, options.ties) for metric in metrics}
+    laws = {metric: laws_for(metric, points.x.shape[1], ceilings[metric]) for metric in metrics}
     fitted = [metric for metric in metrics if laws[metric]]
     for split in splits if fitted else []:
         if split.held_out:

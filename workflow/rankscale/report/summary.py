@@ -99,9 +99,10 @@ Losses in nats, 95 % intervals in brackets.{also}{chance}
 A metric scales here if its slope falls beyond the interval, the law that AICc prefers follows it (R² of {FOLLOWS} \
 or more), and that law, fitted to the smaller sizes, forecasts the held-out largest ones with less error than \
 assuming no change. Slopes: metric ~ size^-alpha; for Score-Uncertainty, which may be negative, b nats per e-fold of \
-size. Errors are means over the held-out points, relative; "covered" says how many of them the law's 95 % prediction \
-intervals hold. On the compute axis nothing is held out, and its lower envelope keeps each metric's best cells, so \
-it falls by construction: no claim rests on it.
+size. Where the preferred law falls from chance (ceiling) the exponent changes along the axis: local exponents are \
+those at its smallest and its largest point. Errors are means over the held-out points, relative; "covered" says how \
+many of them the law's 95 % prediction intervals hold. On the compute axis nothing is held out, and its lower envelope \
+keeps each metric's best cells, so it falls by construction: no claim rests on it.
 
 {scaling_table(verdicts).to_markdown(index=False, disable_numparse=True)}
 

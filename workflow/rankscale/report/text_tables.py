@@ -52,6 +52,7 @@ def scaling_table(verdicts: list[ScalingVerdict]) -> pd.DataFrame:
                 "axis": f"{f.axis} ({f.fixed.replace('=', ' ')})",
                 "metric": name_of(f.metric),
                 "slope": f"{forecasting_laws(f.metric)[0].slope} {_interval(f.slope, f.low, f.high)}",
+                "local exponents": " to ".join(_interval(*exponent) for exponent in f.exponents) or "-",
                 "law": f.law if f.r2 is None else f"{f.law}, R² {f.r2:.3f}",
                 "floor": "-" if f.floor is None else _interval(*f.floor, digits=2, open_bounds=True),
                 "held-out error": ", ".join(errors) or "-",

@@ -6,6 +6,7 @@ import pandas as pd
 
 from rankscale.core.metrics import PARTS
 from rankscale.laws.axes import headline_slice
+from rankscale.laws.bootstrap import LOCAL_EXPONENTS
 from rankscale.laws.forms.base import Law
 from rankscale.laws.forms.registry import NO_CHANGE, forecasting_laws
 from rankscale.report.labels import error_text, name_of
@@ -22,6 +23,8 @@ class ScalingVerdict(NamedTuple):
     its interval. `law` is the one that AICc prefers, on the points that were not held out where some were; `r2` and
     `covered` (how many held-out points its intervals hold, of how many) are that law's. `errors` maps each law to the
     mean absolute and the mean signed error of its forecasts: relative, in nats for a metric that may be negative.
+    `floor` is that of the law with one that AICc prefers, with its interval.
+    `exponents`, where the law bends, are the local ones at the smallest and the largest point, with their intervals.
     """
 
     metric: str
@@ -37,6 +40,7 @@ class ScalingVerdict(NamedTuple):
     covered: tuple[int, int]
     verdict: str
     scales: bool | None
+    exponents: tuple[tuple[float, float, float], ...] = ()
 
 
 def headline_of(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -66,12 +70,12 @@ def _verdict_of(metric: str, axis: str, fixed: str, fits: pd.DataFrame, forecast
     rows, ahead = of(fits), of(forecasts)
     line = rows[(rows.law == straight.name) & (rows.parameter == straight.slope)]
     slope, low, high = (_number(line[c]) for c in ("estimate", "low", "high"))
-    floors = {law.name: law.parameters[law.floor] for law in laws if law.floor is not None}
-    delta = rows[rows.law.map(floors) == rows.parameter]
     # The held-out points have no say in which law forecasts them.
     candidates = ahead[ahead.law != NO_CHANGE] if len(ahead) else rows[rows.law.isin([law.name for law in laws])]
     ranked = candidates.dropna(subset="aicc").sort_values("aicc", kind="stable")
     law = ranked.law.iloc[0] if len(ranked) else straight.name
+    floors = {law.name: law.parameters[law.floor] for law in laws if law.floor is not None}
+    delta = rows[rows.law.map(floors) == rows.parameter].sort_values("aicc", kind="stable")
     covered = ahead[ahead.law == law].covered.dropna()
     # Relative to a metric that crosses 0, an error says nothing.
     error = ahead.predicted - ahead.observed if straight.signed else ahead.relative_error
@@ -94,7 +98,14 @@ def _verdict_of(metric: str, axis: str, fixed: str, fits: pd.DataFrame, forecast
         (int(covered.sum()), len(covered)),
         verdict,
         scales,
+        _local_exponents(rows[rows.law == law]),
     )
+
+
+def _local_exponents(rows: pd.DataFrame) -> tuple[tuple[float, float, float], ...]:
+    """At the smallest and the largest point, where the rows of a law have them."""
+    ends = (rows[rows.parameter == name] for name in LOCAL_EXPONENTS)
+    return tuple(tuple(end[["estimate", "low", "high"]].iloc[0].astype(float)) for end in ends if len(end))
 
 
 def _verdict(

@@ -14,6 +14,7 @@ from rankscale.report.figures.style import (
     StudyTables,
     add_law_legend,
     describe_slice,
+    draw_chance,
     draw_curves,
     draw_points,
     empty_panel,
@@ -40,6 +41,7 @@ def _scale(study: StudyTables, axis: str, by: str, label: Callable) -> plt.Figur
             draw_points(ax, rows, metric, coordinates(rows, axis)[:, 0], *style, label(rows.iloc[0]))
         drawn |= draw_curves(ax, study, metric, axis, fixed)
         format_axis(ax, finals, metric, axis)
+        draw_chance(ax, finals, metric)
     add_law_legend(figure, axes[0], drawn)
     figure.suptitle(f"{subtitle(study)}; laws of {describe_slice(fixed)}", fontsize=9)
     return figure
@@ -79,7 +81,7 @@ def forecast(study: StudyTables) -> plt.Figure:
             for n, (law, look) in enumerate(laws.items()):
                 for row in point[point.law == law].itertuples():
                     bounds = None if pd.isna(row.low) else [[row.predicted - row.low], [row.high - row.predicted]]
-                    x = i - 0.15 + 0.15 * n
+                    x = i - 0.15 + 0.6 * n / max(len(laws), 4)
                     style = {"color": look.colour, "fmt": look.marker, "ms": 5, "capsize": 2}
                     ax.errorbar(x, row.predicted, bounds, label=law if not i else None, **style)
         names = [
