@@ -20,12 +20,22 @@ from rankscale.laws.holdout import ForecastSplit, forecast_splits
 from rankscale.laws.metric_ranking import MetricComparison, rank_metrics
 from rankscale.laws.options import FitOptions
 from rankscale.laws.query_covariance import QueryCovariance, ceiling_of, values_of
+from rankscale.laws.verdicts.axis_verdicts import (
+    CELL,
+    AxisVerdicts,
+    JudgementTask,
+    cells_of,
+    judge_axis,
+    judged,
+)
+from rankscale.laws.verdicts.study_contrasts import study_contrasts
 
-OUTPUTS = ("fits", "forecasts", "curves", "influence", "ranking")
+OUTPUTS = ("fits", "forecasts", "curves", "influence", "ranking", "verdicts", "contrasts")
 RUN = ("model", "train_queries", "seed")
 # What is fitted apart: how it was trained, and on what it was evaluated.
 TEST_SET = ("collection", "variant", "split", "candidates")
 FORECAST_AXES = ("model", "data", "grid")
+Task = FitTask | MetricComparison | JudgementTask
 
 
 def available(finals: pd.DataFrame, requested: list[str]) -> list[str]:
@@ -40,10 +50,9 @@ def available(finals: pd.DataFrame, requested: list[str]) -> list[str]:
     return metrics
 
 
-def tasks(
-    finals: pd.DataFrame, metrics: list[str], study: Path, options: FitOptions
-) -> Iterator[FitTask | MetricComparison]:
-    """All that is to be fitted, one set of points of one metric each, and the comparisons between metrics."""
+def tasks(finals: pd.DataFrame, metrics: list[str], study: Path, options: FitOptions) -> Iterator[Task]:
+    """All that is to be fitted, one set of points of one metric each, the comparisons between metrics, and what is
+    judged."""
     hold = {"model": options.hold_out_models, "data": options.hold_out_train_queries}
     for group, rows in finals.groupby(list(TEST_SET)):
         noise = QueryCovariance.read(rows, metrics, study, options.ties)
@@ -70,6 +79,11 @@ def tasks(
                     )
             if points.headline:
                 yield from comparisons(points, {**key, "fixed": points.fixed}, noise, metrics, splits, options)
+                if points.axis in CELL:
+                    laws = {metric: laws_for(metric, 1, ceilings[metric]) for metric in judged(metrics)}
+                    cells = cells_of(points, list(laws), hold[points.axis])
+                    own = {**key, "fixed": points.fixed}
+                    yield JudgementTask(own, cells, laws, options.bootstrap, options.seed)
 
 
 def comparisons(
@@ -99,8 +113,10 @@ def comparisons(
             )
 
 
-def result_of(task: FitTask | MetricComparison) -> FitRows | list[Row]:
+def result_of(task: Task) -> FitRows | AxisVerdicts | list[Row]:
     """What one process makes of one task."""
+    if isinstance(task, JudgementTask):
+        return judge_axis(task)
     return run_fit_task(task) if isinstance(task, FitTask) else rank_metrics(task)
 
 
@@ -110,6 +126,7 @@ def fit_all(finals: pd.DataFrame, study: Path, options: FitOptions, workers: int
     if not metrics:
         raise StudyError("laws.metrics: none of them was measured of every run")
     rows: dict[str, list[Row]] = {name: [] for name in OUTPUTS}
+    axes: list[AxisVerdicts] = []
     # One thread of linear algebra in each process: its sums must not depend on how many there are.
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = "1"
@@ -120,6 +137,10 @@ def fit_all(finals: pd.DataFrame, study: Path, options: FitOptions, workers: int
             if isinstance(result, FitRows):
                 for name in FitRows._fields:
                     rows[name] += getattr(result, name)
+            elif isinstance(result, AxisVerdicts):
+                rows["verdicts"] += result.rows
+                axes.append(result)
             else:
                 rows["ranking"] += result
+    rows["contrasts"] += study_contrasts(axes)
     return rows
