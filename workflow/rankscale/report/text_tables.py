@@ -5,8 +5,9 @@ import pandas as pd
 from rankscale.core.metrics import CALIBRATED, PARTS, metric_named
 from rankscale.laws.axes import headline_slice
 from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
+from rankscale.report.answer import stability_words
 from rankscale.report.labels import SEARCHED, error_text, name_of, share
-from rankscale.report.verdicts import AXES, ScalingVerdict, headline_of
+from rankscale.report.verdicts import AXES, ScalingFinding, headline_of, verdict_words, what_would_decide
 
 
 def _interval(
@@ -45,11 +46,11 @@ def headline_table(metrics: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def scaling_table(verdicts: list[ScalingVerdict]) -> pd.DataFrame:
+def scaling_table(findings: list[ScalingFinding]) -> pd.DataFrame:
     """One row per axis and metric: the slope, the law that AICc prefers, and what each law forecast."""
     rows = []
     names = [law.name for law in LAWS.values() if law.variables == 1]
-    for f in verdicts:
+    for f in findings:
         signed = metric_named(f.metric).signed
         errors = [
             f"{law} {error_text(signed, error)} (bias {error_text(signed, bias, '+')})"
@@ -67,7 +68,57 @@ def scaling_table(verdicts: list[ScalingVerdict]) -> pd.DataFrame:
                 "floor": "-" if f.floor is None else _interval(*f.floor, digits=2, open_bounds=True),
                 "held-out error": ", ".join(errors) or "-",
                 "covered": f"{f.covered[0]} of {f.covered[1]}" if f.covered[1] else "-",
-                "verdict": f.verdict,
+                "verdict": f.verdict or "not judged",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """One row per judged axis and metric of the headline: what was forecast, what came, and what would decide more."""
+    rows = []
+    for _, row in verdicts.iterrows():
+        told = pd.notna(row.realised_gain)
+        lack = "-" if pd.isna(row.lack_of_fit_p) else f"p {row.lack_of_fit_p:.2g}, {share(row.misfit)} a cell"
+        low, high = (None if pd.isna(bound) else bound for bound in (row.share_low, row.share_high))
+        rows.append(
+            {
+                "axis": row.axis,
+                "metric": name_of(row.metric),
+                "law": row.law or "none",
+                "gain forecast": f"{row.predicted_gain:.3g}" if told else "-",
+                "gain realised": f"{row.realised_gain:.3g} [{row.gain_low:.3g}, {row.gain_high:.3g}]" if told else "-",
+                "p": f"{row.p_improving:.2g}" if told else "-",
+                "share realised": "-"
+                if pd.isna(row.share)
+                else _interval(row.share, low, high, digits=2, open_bounds=True),
+                "verdict": verdict_words(row),
+                "off its law": "-" if metric_named(row.metric).signed else lack,
+                "stable": stability_words(row) or "-",
+                "what would decide": what_would_decide(row) or "-",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def contrast_table(contrasts: pd.DataFrame) -> pd.DataFrame:
+    """One row per contrast of the headline between metrics."""
+    rows = []
+    for _, row in contrasts[contrasts.kind == "metric"].iterrows():
+        difference = "-"
+        if row.bounded:
+            difference = f"{row.difference:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"
+        rows.append(
+            {
+                "axis": row.axis,
+                "Rank-Entropy against": name_of(row.second),
+                "shares realised": " and ".join(
+                    "-" if pd.isna(value) else f"{value:.2f}" for value in (row.share_first, row.share_second)
+                ),
+                "difference": difference,
+                "adjusted p": "-" if pd.isna(row.p_holm) else f"{row.p_holm:.2g}",
+                "answer": row.answer + (" (provisional: one seed)" if row.provisional else ""),
+                "why": row.reason or "-",
             }
         )
     return pd.DataFrame(rows)

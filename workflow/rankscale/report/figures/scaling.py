@@ -24,10 +24,11 @@ from rankscale.report.figures.style import (
     subtitle,
 )
 from rankscale.report.labels import name_of
+from rankscale.report.verdicts import verdict_words
 
 
 def _scale(study: StudyTables, axis: str, by: str, label: Callable) -> plt.Figure:
-    """Four panels over one axis: points by `by`, and the laws of the headline's points."""
+    """Four panels over one axis: points by `by`, the laws of the headline's points, and the verdicts."""
     finals = study.finals()
     fixed = headline_slice(axis, finals)
     figure, axes = subplots()
@@ -42,6 +43,9 @@ def _scale(study: StudyTables, axis: str, by: str, label: Callable) -> plt.Figur
         drawn |= draw_curves(ax, study, metric, axis, fixed)
         format_axis(ax, finals, metric, axis)
         draw_chance(ax, finals, metric)
+        of_panel = study.verdicts.query("axis == @axis and fixed == @fixed and metric == @metric")
+        if len(of_panel):
+            ax.set_title(f"{name_of(metric)}: {verdict_words(of_panel.iloc[0])}", fontsize=8.5)
     add_law_legend(figure, axes[0], drawn)
     figure.suptitle(f"{subtitle(study)}; laws of {describe_slice(fixed)}", fontsize=9)
     return figure

@@ -70,6 +70,7 @@ class StudyTables(NamedTuple):
     curves: pd.DataFrame
     subsamples: pd.DataFrame
     influence: pd.DataFrame
+    verdicts: pd.DataFrame
     plan: pd.DataFrame | None = None
     plan_grid: pd.DataFrame | None = None
 
