@@ -7,7 +7,7 @@ from rankscale.laws.metric_ranking import REFERENCE
 from rankscale.laws.verdicts.rule import KEEPS_IMPROVING, UNDECIDED
 from rankscale.laws.verdicts.study_contrasts import BETTER
 from rankscale.report.labels import name_of
-from rankscale.report.verdicts import JUDGED, verdict_words
+from rankscale.report.verdicts import JUDGED, slice_words, verdict_words
 
 OVER = {"model": "model size", "data": "training queries"}
 RIVALS = (PARTS[0], CALIBRATED)  # whom the claim is tested against
@@ -37,7 +37,7 @@ def _axis_sentence(rows: pd.DataFrame, over: str) -> str:
         groups.setdefault(verdict_words(row), []).append(name_of(row.metric))
     ahead = "one held out" if first.cells_held_out == 1 else f"{first.cells_held_out} held out"
     seeds = "one seed" if first.seeds == 1 else f"{first.seeds} seeds"
-    text = f"Over {over} ({first.fixed.replace('=', ' ')}; {first.cells_known} cells known, {ahead}, {seeds}): "
+    text = f"Over {over} ({slice_words(first.fixed)}; {first.cells_known} cells known, {ahead}, {seeds}): "
     text += "; ".join(f"{words}: {', '.join(names)}" for words, names in groups.items())
     own = rows[rows.metric == REFERENCE].dropna(subset="same")
     if len(own):
@@ -52,8 +52,8 @@ def stability_words(row: pd.Series) -> str:
     text = f"the same in {row.same:.0%} of studies simulated around this one"
     if pd.notna(row.seeds_agreeing):
         text += f", on {row.seeds_agreeing:.0f} of {row.seeds} seeds alone"
-    text += f", and with {row.cells_left_out_agreeing:.0f} of {row.cells_left_out:.0f} cells left out in turn"
-    return text + (f" (turned without {row.turned_by})" if row.turned_by else "")
+    text += f", without one cell in {row.cells_left_out_agreeing:.0f} of {row.cells_left_out:.0f} cases"
+    return text + (f" (another without {row.turned_by})" if row.turned_by else "")
 
 
 def _rival_rows(contrasts: pd.DataFrame, axis: str) -> list[pd.Series]:
@@ -93,7 +93,8 @@ def claim_sentence(verdicts: pd.DataFrame, contrasts: pd.DataFrame, axis: str) -
     others = [metric for metric in OTHERS if metric in rows.index]
     going = [name_of(metric) for metric in others if rows.verdict[metric] == KEEPS_IMPROVING]
     if going:
-        return f"does not hold here: besides Rank-Entropy, {', '.join(going)} too: keeps improving{provisional}"
+        keep = "keeps" if len(going) == 1 else "keep"
+        return f"does not hold here: {' and '.join(going)} {keep} improving too{provisional}"
     answers = contrasts[(contrasts.axis == axis) & (contrasts["first"] == REFERENCE)].set_index("second").answer
     alike = [name_of(metric) for metric in others if answers.get(metric) != BETTER]
     if alike:

@@ -140,8 +140,8 @@ in place of the forecast; the share is the second over the first. A metric *keep
 above 0 (one-sided, 5 %); *as forecast* if the 95 % interval of the share excludes 0 and holds 1, its *amount \
 uncertain* where the interval leaves {CONFIRMED[0]:g} to {CONFIRMED[1]:g}; *no longer* if the share is below \
 {NO_LONGER:g}. All else is undecided: that is no finding that it stopped, and no difference to a metric that goes \
-on. "Off its law" tests the misfit of cells against the spread between seeds. Simulated error rates stand in \
-docs/benchmarks.md.
+on. "Off its law" tests the misfit of cells against the spread between seeds. "The same": the verdict in studies \
+simulated around this one, on each seed alone, without each cell. Simulated error rates stand in docs/benchmarks.md.
 
 {verdict_table(verdicts).to_markdown(index=False, disable_numparse=True)}
 

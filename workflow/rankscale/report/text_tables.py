@@ -5,7 +5,6 @@ import pandas as pd
 from rankscale.core.metrics import CALIBRATED, PARTS, metric_named
 from rankscale.laws.axes import headline_slice
 from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
-from rankscale.report.answer import stability_words
 from rankscale.report.labels import SEARCHED, error_text, name_of, share
 from rankscale.report.verdicts import AXES, ScalingFinding, headline_of, verdict_words, what_would_decide
 
@@ -94,11 +93,20 @@ def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
                 else _interval(row.share, low, high, digits=2, open_bounds=True),
                 "verdict": verdict_words(row),
                 "off its law": "-" if metric_named(row.metric).signed else lack,
-                "stable": stability_words(row) or "-",
+                "the same": _stability(row),
                 "what would decide": what_would_decide(row) or "-",
             }
         )
     return pd.DataFrame(rows)
+
+
+def _stability(row: pd.Series) -> str:
+    """In how many simulated studies, on which of the seeds, and without which of the cells a verdict is the same."""
+    if pd.isna(row.same):
+        return "-"
+    seeds = f", seeds {row.seeds_agreeing:.0f} of {row.seeds}" if pd.notna(row.seeds_agreeing) else ""
+    cells = f", cells {row.cells_left_out_agreeing:.0f} of {row.cells_left_out:.0f}"
+    return f"{row.same:.0%}{seeds}{cells}" + (f" (not without {row.turned_by})" if row.turned_by else "")
 
 
 def contrast_table(contrasts: pd.DataFrame) -> pd.DataFrame:

@@ -116,6 +116,12 @@ def _number(column: pd.Series) -> float | None:
     return None if column.empty or pd.isna(column.iloc[0]) else float(column.iloc[0])
 
 
+def slice_words(fixed: str) -> str:
+    """What a verdict's axis holds fixed, in words."""
+    name, _, value = fixed.partition("=")
+    return f"on {int(value):,} training queries" if name == "train_queries" else f"of {value}"
+
+
 def verdict_words(row: pd.Series) -> str:
     """A row of the table of verdicts in words."""
     words = [row.verdict]
@@ -131,14 +137,15 @@ def what_would_decide(row: pd.Series) -> str:
     """Why a row of the table of verdicts is undecided, the gain that would have been seen, and what would show more."""
     parts = [row.reason] if row.reason else []
     if pd.notna(row.predicted_gain) and row.predicted_gain > 0 and row.verdict != KEEPS_IMPROVING:
-        parts.append(
-            f"a gain of {row.smallest_gain:.3g} would have been seen in {POWER:.0%} of such studies, "
-            f"{row.predicted_gain:.3g} is forecast"
-        )
+        if row.forecast == "unbounded":
+            parts.append(
+                f"a gain of {row.smallest_gain:.3g} would have been seen in {POWER:.0%} of such studies, "
+                f"{row.predicted_gain:.3g} is forecast"
+            )
         if row.seeds == 1:
             parts.append("a second seed would tell how far runs differ")
         elif pd.isna(row.seeds_needed):
-            parts.append("the cells are further off the law than any number of seeds would mend: more sizes are needed")
+            parts.append("cells are further off the law than any number of seeds would mend: more cells are needed")
         elif row.seeds_needed > row.seeds:
-            parts.append(f"{row.seeds_needed:,.0f} seeds would show the forecast gain as often")
+            parts.append(f"{row.seeds_needed:,.0f} seeds would show the forecast gain in {POWER:.0%} of such studies")
     return "; ".join(parts)

@@ -116,8 +116,8 @@ def _judge_metric(task: JudgementTask, metric: str, laws: tuple[Law, ...]) -> tu
         return {**row, **_verdict_columns(judge(gains))}, gains
     law = axis_law(fit.law, fit.theta)
     gains = realised_gain(x, held_out, y[None], law)
-    row |= _verdict_columns(judge(gains)) | {"seeds_needed": seeds_needed(gains, y, law.log)}
     lack = lack_of_fit(x, y, law)
+    row |= _verdict_columns(judge(gains)) | {"seeds_needed": seeds_needed(gains, y, law.log, lack.misfit)}
     row |= {"lack_of_fit_f": number(lack.f), "lack_of_fit_p": number(lack.p), "misfit": number(lack.misfit)}
     row |= {name: number(getattr(lack, name)) for name in ("bend", "bend_low", "bend_high")}
     if held_out.any():
@@ -174,22 +174,22 @@ def _stability_columns(result: Stability, names: list[str]) -> Row:
     }
 
 
-def seeds_needed(gains: Gains, y: np.ndarray, log: bool) -> int | None:
+def seeds_needed(gains: Gains, y: np.ndarray, log: bool, misfit: float) -> int | None:
     """Seeds with which 80 % of such studies would show the forecast gain, from values [n, s] of all cells.
 
-    Pure error shrinks with seeds, what cells are off the law by does not: None where that alone is too much (only more
-    cells would do), and where one seed tells neither. Taken to be equal in all cells.
+    Pure error shrinks with seeds; `misfit`, the standard deviation of cells about the law beyond it, does not. None
+    where that alone is too much (only more cells would do), and where one seed tells neither. Both are taken to be equal
+    in all cells.
     """
     n, s = y.shape
-    if s < 2 or not gains.freedom or not gains.predicted[0] > 0:
+    if s < 2 or not gains.freedom or not gains.predicted[0] > 0 or not np.isfinite(misfit):
         return None
     z = np.log(y) if log else y
     within = z - z.mean(1, keepdims=True) - z.mean(0) + z.mean()
     run = float((within**2).sum()) / ((n - 1) * (s - 1))
-    misfit = max(float(gains.known_variance[0]) - run / s, 0)
     weight = float((gains.realised_by_known[0] ** 2).sum() + (gains.realised_by_held_out[0] ** 2).sum())
-    affordable = (gains.predicted[0] / smallest_effect(np.array(gains.freedom), one_sided=True)) ** 2 / weight
-    return None if misfit >= affordable else max(int(np.ceil(run / (affordable - misfit))), 2)
+    variance = (gains.predicted[0] / smallest_effect(np.array(gains.freedom), one_sided=True)) ** 2 / weight
+    return None if misfit**2 >= variance else max(int(np.ceil(run / (variance - misfit**2))), 2)
 
 
 def number(value: float) -> float | None:
