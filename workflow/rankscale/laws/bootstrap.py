@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rankscale.laws.fitting import LawFit, solve
+from rankscale.laws.forms.base import as_columns
 from rankscale.laws.least_squares import huber
 
 REPEATS = 3  # runs beyond one per size, from which run-to-run noise is judged within sizes
@@ -30,22 +31,68 @@ class BootstrapDraws(NamedTuple):
 
 
 def simulate(
-    fit: LawFit, noise: np.ndarray | None, draws: int, random: np.random.Generator, others: int = 0
+    fit: LawFit,
+    noise: np.ndarray | None,
+    draws: int,
+    random: np.random.Generator,
+    others: np.ndarray | None = None,
 ) -> BootstrapDraws:
-    """Errors of the `n` fitted and `m` other points in `draws` studies, and the law fitted to each.
+    """Errors of the `n` fitted and the `others` [m, v] in `draws` studies, and the law fitted to each.
 
     `noise` [n + m, n + m] is the covariance that query sampling gives the points, in the law's space, None without any;
-    run-to-run noise comes on top of it.
+    run-to-run noise and what sizes are off the law by come on top of it.
     """
     n = len(fit.x)
-    run = run_noise(fit, None if noise is None else noise[:n, :n], draws, random)
-    errors = run[:, None] * random.standard_normal((draws, n + others))
+    points = fit.x if others is None else np.vstack([fit.x, others])
+    errors = own_errors(fit, None if noise is None else noise[:n, :n], points, draws, random)
     if noise is not None:
         values, vectors = np.linalg.eigh(noise)
-        errors += random.standard_normal((draws, n + others)) @ (vectors * np.sqrt(np.maximum(values, 0))).T
+        errors += random.standard_normal((draws, len(points))) @ (vectors * np.sqrt(np.maximum(values, 0))).T
     targets = fit.law.link(fit.predict(fit.x)) + errors[:, :n]
     theta, _ = solve(fit.law, fit.x, targets, fit.theta)
     return BootstrapDraws(theta, errors, targets)
+
+
+def own_errors(
+    fit: LawFit, noise: np.ndarray | None, points: np.ndarray, draws: int, random: np.random.Generator
+) -> np.ndarray:
+    """Errors [draws, k] at `points` [k, v] that queries do not explain: of each run, and of all runs of a size."""
+    run = run_noise(fit, noise, draws, random)
+    errors = run[:, None] * random.standard_normal((draws, len(points)))
+    if _repeats(fit) >= REPEATS:
+        cells = np.unique(points, axis=0, return_inverse=True)[1].reshape(-1)
+        misfit = size_noise(fit, noise, run, random)
+        errors += misfit[:, None] * random.standard_normal((draws, cells.max() + 1))[:, cells]
+    return errors
+
+
+def _repeats(fit: LawFit) -> int:
+    """Runs beyond one per size."""
+    return len(fit.x) - len(np.unique(fit.x, axis=0))
+
+
+def size_noise(fit: LawFit, noise: np.ndarray | None, run: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Standard deviations [draws] of what the runs of a size share: what the law is off by there.
+
+    It is what the means of sizes show about the law beyond `run`, the noise of runs, and that of queries. Repeats tell
+    the noise of runs well, and without this would make the law seem as sure as if it were exact. What the sizes of one
+    seed share is in the noise of runs: the runs ahead are of the same seeds, so of it only less is left.
+    """
+    jacobian = fit.slopes()
+    first, cells, counts = np.unique(fit.x, axis=0, return_index=True, return_inverse=True, return_counts=True)[1:]
+    cells = cells.reshape(-1)
+    mean = (cells == np.arange(len(first))[:, None]) / counts[:, None]
+    jacobian, residuals = jacobian[first], mean @ fit.residuals()
+    freedom = len(first) - np.linalg.matrix_rank(jacobian)
+    if freedom < 1:
+        return np.zeros(len(run))
+    explained = run**2 * (1 / counts).mean()
+    if noise is not None:
+        noise = mean @ noise @ mean.T
+        fitted = jacobian @ np.linalg.pinv(jacobian)
+        explained = explained + float(np.trace(noise) - np.sum(fitted * noise.T)) / freedom
+    spread = float((residuals**2).sum()) / random.chisquare(freedom, len(run))
+    return np.sqrt(np.maximum(spread - explained, 0))
 
 
 def run_noise(fit: LawFit, noise: np.ndarray | None, draws: int, random: np.random.Generator) -> np.ndarray:
@@ -55,10 +102,10 @@ def run_noise(fit: LawFit, noise: np.ndarray | None, draws: int, random: np.rand
     each draw takes another value for it (scaled inverse chi-squared).
     """
     jacobian, residuals = fit.slopes(), fit.residuals()
-    n, freedom = len(residuals), max(len(residuals) - np.linalg.matrix_rank(jacobian), 1)
+    freedom = max(len(residuals) - np.linalg.matrix_rank(jacobian), 1)
     fitted = jacobian @ np.linalg.pinv(jacobian) if noise is not None else None
     cells = np.unique(fit.x, axis=0, return_inverse=True)[1].reshape(-1)
-    repeats = n - int(cells.max()) - 1
+    repeats = _repeats(fit)
     within = residuals - (np.bincount(cells, residuals) / np.bincount(cells))[cells]
     if repeats >= REPEATS and within.any():
         # Several seeds at one size tell run-to-run noise from a law that does not fit.
@@ -153,7 +200,7 @@ def forecast(
     queries, so they are drawn together. Its percentiles are taken about the prediction with the sign of the law's
     own error, as for any parameter: in simulations that covers where the mirrored one does not.
     """
-    drawn = simulate(fit, noise, draws, random, len(x))
+    drawn = simulate(fit, noise, draws, random, as_columns(x))
     law = fit.law
     centre = law.link(fit.predict(x))
     off = law.link(law.evaluate(drawn.theta, x)) - centre

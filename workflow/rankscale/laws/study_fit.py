@@ -13,7 +13,7 @@ from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.metrics import metric_named
 from rankscale.core.progress import progress
-from rankscale.laws.axes import PointSet, envelope, point_sets
+from rankscale.laws.axes import ENVELOPE, PointSet, envelope, point_sets
 from rankscale.laws.fit_tasks import FitRows, FitTask, Row, run_fit_task
 from rankscale.laws.forms.registry import laws_for
 from rankscale.laws.holdout import ForecastSplit, forecast_splits
@@ -76,6 +76,7 @@ def tasks(finals: pd.DataFrame, metrics: list[str], study: Path, options: FitOpt
                         points.headline,
                         options.bootstrap,
                         options.seed,
+                        one.fixed != ENVELOPE,
                     )
             if points.headline:
                 yield from comparisons(points, {**key, "fixed": points.fixed}, noise, metrics, splits, options)

@@ -62,12 +62,12 @@ def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame,
         cautions.append("Fits without a result: " + "; ".join(f"{n} {reason}" for reason, n in reasons.items()) + ".")
     covered = forecasts[forecasts.held_out].dropna(subset="covered")
     if len(covered):
-        parts = [
-            f"{part.covered.astype(bool).mean():.0%} of {len(part)} by the {law} law"
-            for law, part in covered.groupby("law", sort=False)
-        ]
+        # Metrics and seeds of a cell are no independent cases.
+        cells = covered.astype({"covered": float}).groupby(["law", "axis", "model", "train_queries"]).covered.mean()
+        parts = [f"{part.mean():.0%} by the {law} law" for law, part in cells.groupby("law", sort=False)]
+        count = len(cells.reset_index()[["axis", "model", "train_queries"]].drop_duplicates())
         cautions.append(
-            f"Of the held-out values of all metrics and candidates, 95 % prediction intervals hold {', '.join(parts)}; "
+            f"Of the values in {count} held-out cells, 95 % prediction intervals hold {', '.join(parts)}; "
             "a law whose intervals hold few is not to be built on."
         )
     if (metrics.retrieval == "pooled").any():
@@ -161,9 +161,9 @@ half, so it does not depend on the scale of scores. {scale_sentence(metrics)}
 
 Slopes: metric ~ size^-alpha; for Score-Uncertainty, which may be negative, b nats per e-fold of size. Where the law \
 falls from chance (ceiling) the exponent changes along the axis: local exponents are those at its smallest and its \
-largest point. Errors are means over the held-out points, relative; "covered" says how many of them the law's 95 % \
-prediction intervals hold. On the compute axis nothing is held out, and its lower envelope keeps each metric's best \
-cells, so it falls by construction: it is not judged, and no claim rests on it.
+largest point. Errors are means over the held-out points, relative; "covered" says how many of these cells the law's \
+95 % prediction intervals hold. On the compute axis nothing is held out, and its lower envelope keeps each metric's \
+best cells, so it falls by construction: it is not judged, and no claim rests on it.
 
 {scaling_table(findings).to_markdown(index=False, disable_numparse=True)}
 

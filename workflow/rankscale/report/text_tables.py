@@ -66,7 +66,7 @@ def scaling_table(findings: list[ScalingFinding]) -> pd.DataFrame:
                 "law": f.law if f.r2 is None else f"{f.law}, R² {f.r2:.3f}",
                 "floor": "-" if f.floor is None else _interval(*f.floor, digits=2, open_bounds=True),
                 "held-out error": ", ".join(errors) or "-",
-                "covered": f"{f.covered[0]} of {f.covered[1]}" if f.covered[1] else "-",
+                "covered": f"{f.covered[0]:g} of {f.covered[1]}" if f.covered[1] else "-",
                 "verdict": f.verdict or "not judged",
             }
         )

@@ -19,7 +19,7 @@ class ScalingFinding(NamedTuple):
 
     `slope` is the exponent of the line law (of the trend, in nats per e-fold, where a metric may be negative), with
     its interval. `law` is the one that the metric is judged by, which AICc prefers on what was not held out; `r2` and
-    `covered` (how many held-out points its intervals hold, of how many) are that law's. `errors` maps each law to the
+    `covered` (how many held-out cells its intervals hold, of how many) are that law's. `errors` maps each law to the
     mean absolute and the mean signed error of its forecasts: relative, in nats for a metric that may be negative.
     `floor` is that of the law with one that AICc prefers, with its interval.
     `exponents`, where the law bends, are the local ones at the smallest and the largest point, with their intervals.
@@ -36,7 +36,7 @@ class ScalingFinding(NamedTuple):
     r2: float | None
     floor: tuple[float, float | None, float | None] | None
     errors: dict[str, tuple[float, float]]
-    covered: tuple[int, int]
+    covered: tuple[float, int]
     exponents: tuple[tuple[float, float, float], ...]
     verdict: str
 
@@ -82,7 +82,8 @@ def _finding(
     law = judged.law.iloc[0] if len(judged) and judged.law.iloc[0] else law
     floors = {law.name: law.parameters[law.floor] for law in laws if law.floor is not None}
     delta = rows[rows.law.map(floors) == rows.parameter].sort_values("aicc", kind="stable")
-    covered = ahead[ahead.law == law].covered.dropna()
+    forecast = ahead[ahead.law == law].dropna(subset="covered").astype({"covered": float})
+    covered = forecast.groupby(["model", "train_queries"]).covered.mean()
     # Relative to a metric that crosses 0, an error says nothing.
     error = ahead.predicted - ahead.observed if straight.signed else ahead.relative_error
     errors = {
@@ -100,7 +101,7 @@ def _finding(
         r2,
         None if delta.empty else tuple(_number(delta[c]) for c in ("estimate", "low", "high")),
         errors,
-        (int(covered.sum()), len(covered)),
+        (float(covered.sum()), len(covered)),
         _local_exponents(rows[rows.law == law]),
         verdict_words(judged.iloc[0]) if len(judged) else "",
     )

@@ -243,7 +243,7 @@ SCHEMAS = {
     "plan_grid": schema(
         "encoder_parameters train_queries", encoder_parameters=f64, train_queries=f64, cost=f64, predicted=f64
     ),
-    "curves": schema(" ".join((*FIT_KEY, "x")), **fitted, x=f64, y=f64, low=f64, high=f64),
+    "curves": schema(" ".join((*FIT_KEY, "x")), "low high", **fitted, x=f64, y=f64, low=f64, high=f64),
 }
 # The status of a run in `left_out` that is still to come.
 UNFINISHED = "unfinished"

@@ -178,8 +178,8 @@ def seeds_needed(gains: Gains, y: np.ndarray, log: bool, misfit: float) -> int |
     """Seeds with which 80 % of such studies would show the forecast gain, from values [n, s] of all cells.
 
     Pure error shrinks with seeds; `misfit`, the standard deviation of cells about the law beyond it, does not. None
-    where that alone is too much (only more cells would do), and where one seed tells neither. Both are taken to be equal
-    in all cells.
+    where that alone is too much (only more cells would do), and where one seed tells neither. Both are taken to be
+    equal in all cells.
     """
     n, s = y.shape
     if s < 2 or not gains.freedom or not gains.predicted[0] > 0 or not np.isfinite(misfit):
