@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from rankscale.core.errors import StudyError
-from rankscale.search import encoders
 from rankscale.core.layout import Layout
+from rankscale.search import encoders
 from rankscale.storage import tables
 from rankscale.study import cost_estimates
 from tests.conftest import ROOT, SMALL, run
@@ -190,5 +190,7 @@ def test_a_collection_that_is_not_there_cannot_be_counted(tmp_path):
 
 def test_what_the_estimates_repeat_is_what_the_workflow_says():
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
-    assert profile["group-components"] == [f"evaluation_{{variant}}_{{model}}_{{train_queries}}_{{seed}}={cost_estimates.TOGETHER}"]
+    assert profile["group-components"] == [
+        f"evaluation_{{variant}}_{{model}}_{{train_queries}}_{{seed}}={cost_estimates.TOGETHER}"
+    ]
     assert cost_estimates.LSA == encoders.DIMENSION
