@@ -82,14 +82,14 @@ def calibrate(
     loss = np.empty(q)
     loss[order] = np.concatenate([_moments(half, t)[0] for half, t in zip(halves, applied, strict=True)])
     whole = _minimiser(differences, cap)
-    low, high = _interval(differences, whole) if whole < cap else (None, None)
+    interval = _interval(differences, whole) if whole < cap else None
     return Calibration(
         loss,
         fold,
-        (applied[0] / unit, applied[1] / unit),
-        whole / unit,
-        None if low is None else low / unit,
-        None if high is None else high / unit,
+        inverse_temperature=(applied[0] / unit, applied[1] / unit),
+        best_inverse_temperature=whole / unit,
+        low=None if interval is None else interval[0] / unit,
+        high=None if interval is None else interval[1] / unit,
         at_cap=max(*best, whole) >= cap,
     )
 
@@ -168,14 +168,14 @@ def _minimiser(differences: np.ndarray, cap: float) -> float:
     return t
 
 
-def _interval(differences: np.ndarray, t: float) -> tuple[float | None, float | None]:
+def _interval(differences: np.ndarray, t: float) -> tuple[float, float] | None:
     """The 95 % interval around the root of the mean slope, told from its linearisation at `t`; None if it has none.
 
     Where `t` is 0 because the slope is above 0 there, the root lies below: what of its interval is left is told.
     """
     _, slope, curvature = _moments(differences, t)
     if not curvature.any():
-        return None, None
+        return None
     root = t - slope.mean() / curvature.mean()
     error = slope.std(ddof=1) / np.sqrt(len(slope)) / curvature.mean()
     return max(0.0, float(root - NORMAL * error)), max(0.0, float(root + NORMAL * error))
