@@ -8,7 +8,8 @@ from scipy.stats import mannwhitneyu
 from sklearn.metrics import roc_auc_score
 
 from rankscale import StudyError
-from rankscale.evaluation.rank_statistics import auc_global_values, log_ranks, mean_log_rank_at_chance
+from rankscale.core.metrics import METRICS
+from rankscale.evaluation.rank_statistics import auc_global_values, log_ranks
 
 
 def drawn(seed, queries, candidates, step=None):
@@ -34,14 +35,14 @@ def test_log_ranks_equal_brute_force():
 
 @pytest.mark.parametrize("candidates", [1, 64, 256, 100_000])
 def test_log_rank_at_chance(candidates):
-    chance = mean_log_rank_at_chance(candidates)
+    chance = METRICS["mean_log_rank"].chance(candidates)
     assert log_ranks([0], [candidates]) == pytest.approx(chance, rel=1e-12)
     ranks = np.arange(candidates + 1)
     assert log_ranks(ranks, np.zeros_like(ranks)).mean() == pytest.approx(chance, rel=1e-12)
 
 
 def test_log_rank_at_chance_with_64_candidates():
-    assert mean_log_rank_at_chance(64) == pytest.approx(3.2207, abs=5e-5)
+    assert METRICS["mean_log_rank"].chance(64) == pytest.approx(3.2207, abs=5e-5)
 
 
 def test_log_ranks_of_no_queries():

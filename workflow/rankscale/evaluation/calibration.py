@@ -20,6 +20,8 @@ from rankscale.evaluation.decomposition import NORMAL
 CAP = 100.0
 # Of an inverse temperature in those units. Newton's error after a step of this size is its square.
 TOLERANCE = 1e-10
+# Standard errors of the best inverse temperature; below it the interval of the calibrated loss loses its coverage.
+NEAR_CHANCE = 8
 ITERATIONS = 100  # a bracket halved this often has no floating-point number left inside
 BLOCK = 2**15  # scores exponentiated at once, few enough to stay in the processor's cache
 
@@ -41,6 +43,22 @@ class Calibration:
     low: float | None
     high: float | None
     at_cap: bool
+
+    @property
+    def near_chance(self) -> bool:
+        """Whether the scores tell so little that the mean loss's interval is too narrow."""
+        return near_chance(self.best_inverse_temperature, self.low, self.high)
+
+
+def near_chance(best: float, low: float | None, high: float | None) -> bool:
+    """Whether a best inverse temperature is less than 8 of its standard errors away from 0.
+
+    Its standard error is told from its 95 % interval; without one, only constant scores are near chance.
+    """
+    if low is None or high is None:
+        return best == 0
+    # An interval that is cut off at 0 is narrower than the error says, but then the best lies within 2 of them.
+    return best <= NEAR_CHANCE * (high - low) / (2 * NORMAL)
 
 
 def calibrate(
@@ -69,8 +87,7 @@ def calibrate(
     first = int((fold == 0).sum())
     if first in {0, q}:
         raise StudyError(
-            f"all of the {q} queries fall into one of the two halves that calibrate each other; evaluate more queries "
-            "or take another seed"
+            f"all of the {q} queries fall into one of the two halves that calibrate each other; evaluate more queries"
         )
     order = np.argsort(fold, kind="stable")
     with np.errstate(over="ignore"):

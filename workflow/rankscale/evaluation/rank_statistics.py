@@ -3,8 +3,6 @@
 Each is given as one value per query, whose mean is the metric and whose variance over q is its squared standard error.
 """
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -20,11 +18,6 @@ def log_ranks(above: ArrayLike, tied: ArrayLike) -> np.ndarray:
     sums = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, int((above + tied).max(initial=0)) + 2)))])
     # A difference of sums has fewer digits than the one logarithm of a query without ties.
     return np.where(tied == 0, np.log1p(above), (sums[above + tied + 1] - sums[above]) / (tied + 1))
-
-
-def mean_log_rank_at_chance(n_candidates: int) -> float:
-    """`mean_log_rank` of random (or constant) scores: log((n + 1)!) / (n + 1)."""
-    return math.lgamma(n_candidates + 2) / (n_candidates + 1)
 
 
 def auc_global_values(scores: ArrayLike) -> np.ndarray:
