@@ -59,7 +59,7 @@ def test_chance_is_what_random_scores_give():
     assert {"rank_entropy", "calibrated_cross_entropy", "mrr", "auc", "auc_global", "mean_rank", "mean_log_rank"} <= {
         metric.name for metric in told
     }
-    assert scale.near_chance
+    assert scale.uncertain
     for metric in told:
         assert metric_values(metric, queries)[metric.name] == pytest.approx(metric.chance(CANDIDATES), rel=0.02)
 

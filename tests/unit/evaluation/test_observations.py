@@ -167,11 +167,11 @@ def test_an_evaluation_needs_each_document_once_whatever_the_parts(parts):
     random = np.random.default_rng(2)
     queries, documents = (random.normal(size=(n, 8)).astype(np.float32) for n in (2, 30))
     pool = np.arange(10, 25)
-    keys = {"split": ["test"] * 4, "candidates": ["hard", "random"] * 2, "query_id": ["a", "a", "b", "b"]}
+    keys = {"split": ["test"] * 4, "candidates": ["hard", "random"] * 2, "query_id": ["a", "a", "c", "c"]}
     rows = [[1, 2], [12, 13, 14], [3, 2], [20, 21, 22]]
     table = tables.checked("candidates", {**keys, "positive": [0, 0, 4, 4], "rows": rows}, "t")
-    ids, query_rows = observations.evaluated_queries(table, pa.array(["x", "b", "a"]), "tokens")
-    assert (ids.to_pylist(), query_rows.tolist()) == (["a", "b"], [2, 1])
+    ids, query_rows = observations.evaluated_queries(table, pa.array(["x", "c", "a"]), "tokens")
+    assert (ids.to_pylist(), query_rows.tolist()) == (["a", "c"], [2, 1])
     evaluation = observations.Evaluation(table, ids, queries, 30, pool, depth=5)
     assert set(evaluation.needed) == {0, 1, 2, 3, 4, *pool}
     evaluation.add((part, documents[part]) for part in np.array_split(evaluation.needed, parts))

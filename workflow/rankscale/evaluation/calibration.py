@@ -21,7 +21,7 @@ CAP = 100.0
 # Of an inverse temperature in those units. Newton's error after a step of this size is its square.
 TOLERANCE = 1e-10
 # Standard errors of the best inverse temperature; below it the interval of the calibrated loss loses its coverage.
-NEAR_CHANCE = 8
+SURE = 8
 ITERATIONS = 100  # a bracket halved this often has no floating-point number left inside
 BLOCK = 2**15  # scores exponentiated at once, few enough to stay in the processor's cache
 
@@ -45,20 +45,20 @@ class Calibration:
     at_cap: bool
 
     @property
-    def near_chance(self) -> bool:
-        """Whether the scores tell so little that the mean loss's interval is too narrow."""
-        return near_chance(self.best_inverse_temperature, self.low, self.high)
+    def uncertain(self) -> bool:
+        """Whether the scores of so few queries tell so little that the mean loss's interval is too narrow."""
+        return uncertain(self.best_inverse_temperature, self.low, self.high)
 
 
-def near_chance(best: float, low: float | None, high: float | None) -> bool:
+def uncertain(best: float, low: float | None, high: float | None) -> bool:
     """Whether a best inverse temperature is less than 8 of its standard errors away from 0.
 
-    Its standard error is told from its 95 % interval; without one, only constant scores are near chance.
+    The standard error is that of its 95 % interval; without one, only that of constant scores is uncertain.
     """
     if low is None or high is None:
         return best == 0
     # An interval that is cut off at 0 is narrower than the error says, but then the best lies within 2 of them.
-    return best <= NEAR_CHANCE * (high - low) / (2 * NORMAL)
+    return best <= SURE * (high - low) / (2 * NORMAL)
 
 
 def calibrate(

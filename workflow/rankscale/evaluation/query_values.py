@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from rankscale.evaluation.calibration import near_chance
+from rankscale.evaluation.calibration import uncertain
 from rankscale.evaluation.decomposition import Decomposition, decompose, pseudo_values, reciprocal_ranks
 from rankscale.evaluation.rank_statistics import log_ranks
 
@@ -34,9 +34,9 @@ class ScoreScale(NamedTuple):
         return self.low, self.high
 
     @property
-    def near_chance(self) -> bool:
+    def uncertain(self) -> bool:
         """Whether the calibrated cross-entropy's interval is too narrow."""
-        return near_chance(self.best, self.low, self.high)
+        return uncertain(self.best, self.low, self.high)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def score_observations(observations: pa.Table, ties: str, correction: str) -> li
             row |= metric_values(metric, queries)
         decomposition = queries.decomposition
         row |= {
-            "calibration_near_chance": queries.scale.near_chance,
+            "calibration_uncertain": queries.scale.uncertain,
             "calibration_at_cap": queries.scale.at_cap,
             "below_chance": decomposition.below_chance,
             "too_few_queries": decomposition.too_few_queries,

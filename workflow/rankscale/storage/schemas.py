@@ -36,7 +36,7 @@ measured = {
     **{metric.name: f64 for metric in first},
     **{f"{metric.name}_{bound}": f64 for metric in over_candidates if metric.has_interval for bound in BOUNDS},
     **{metric.name: f64 for metric in over_candidates if metric not in first},
-    "calibration_near_chance": flag,
+    "calibration_uncertain": flag,
     "calibration_at_cap": flag,
     "below_chance": flag,
     "too_few_queries": flag,
