@@ -75,38 +75,28 @@ class Metric:
 
 def _part(name: str, label: str, index: int, **fields: Any) -> Metric:
     """A part of the cross-entropy: the mean of its pseudo-values, or as the chosen correction has it."""
-    return Metric(
-        name,
-        label,
-        unit="nats",
-        falls=True,
-        per_query=lambda queries: queries.pseudo_values[:, index],
-        value=lambda queries: getattr(queries.decomposition, name),
-        bounds=lambda queries: queries.decomposition.interval(name),
-        has_interval=True,
-        **fields,
-    )
+    computed = {
+        "per_query": lambda queries: queries.pseudo_values[:, index],
+        "value": lambda queries: getattr(queries.decomposition, name),
+        "bounds": lambda queries: queries.decomposition.interval(name),
+    }
+    return Metric(name, label, unit="nats", falls=True, has_interval=True, **computed, **fields)
 
 
 def _plugin(part: Metric) -> Metric:
     """A part without its correction; the noise of queries moves both alike."""
     name = f"{part.name}_plugin"
-    return replace(
-        part,
-        name=name,
-        label=f"{part.label} (plug-in)",
-        value=lambda queries: getattr(queries.decomposition, name),
-        has_interval=False,
-    )
+    value = {"value": lambda queries: getattr(queries.decomposition, name), "has_interval": False}
+    return replace(part, name=name, label=f"{part.label} (plug-in)", **value)
 
 
-def _calibrated(metric: Metric, label: str, chance: Callable[[int], float] | None = None) -> Metric:
+def _calibrated(metric: Metric, chance: Callable[[int], float] | None = None) -> Metric:
     """A part of the cross-entropy, plug-in or not, of the calibrated losses."""
     per_query, value, bounds = metric.per_query, metric.value, metric.bounds
     return replace(
         metric,
         name=f"calibrated_{metric.name}",
-        label=label,
+        label=f"Calibrated {metric.label.replace('Cross', 'cross')}",
         per_query=lambda queries: per_query(queries.calibrated),
         value=lambda queries: value(queries.calibrated),
         bounds=lambda queries: bounds(queries.calibrated),
@@ -143,11 +133,8 @@ _PARTS = (
 PARTS = tuple(part.name for part in _PARTS)
 # Rank-Entropy knows ranks alone: it is its own calibrated part.
 _CALIBRATED = (
-    _calibrated(_PARTS[0], "Calibrated cross-entropy", chance=lambda n: math.log(n + 1)),
-    _calibrated(_PARTS[2], "Calibrated alignment"),
-    _calibrated(_PARTS[3], "Calibrated uncertainty"),
-    _calibrated(_plugin(_PARTS[2]), "Calibrated alignment (plug-in)"),
-    _calibrated(_plugin(_PARTS[3]), "Calibrated uncertainty (plug-in)"),
+    _calibrated(_PARTS[0], chance=lambda n: math.log(n + 1)),
+    *map(_calibrated, (*_PARTS[2:], *map(_plugin, _PARTS[2:]))),
 )
 CALIBRATED = _CALIBRATED[0].name
 # `auc`: how often the positive scores above a candidate of its query, `auc_global`: of any; `accuracy_1`: how often
