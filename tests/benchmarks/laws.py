@@ -1,7 +1,7 @@
 """Laws on simulated studies: recovery, coverage, a plain curve_fit, and the fit stage at the published grid's size.
 
 python -m tests.benchmarks.laws             all of it, some 35 minutes on two cores
-python -m tests.benchmarks.laws coverage    or: peers, grid
+python -m tests.benchmarks.laws coverage    or: bounded, peers, grid
 """
 
 import sys
@@ -28,8 +28,16 @@ JOINT = (3.6e4, 0.56, 7.1e3, 1.31, 0.03)
 SOME, FEW = [0, 5, 10, 14, 19, 23], [0, 2, 4, 6, 7]
 
 
-def truth(law: str, parameters: tuple, x: np.ndarray) -> np.ndarray:
+def truth(law: str, parameters: tuple, x: np.ndarray, ceiling: float | None = None) -> np.ndarray:
     """The law as it is written in papers."""
+    bare = law.removesuffix("_floor")
+    if bare in ("ceiling", "ceiling_plane", "bounded"):
+        floor = parameters[-1] if bare != law else 0.0
+        if bare == "bounded":
+            a, alpha, b, beta = parameters[:4]
+            h = (a / x[:, 0]) ** alpha + (b / x[:, 1]) ** beta
+            return floor + (ceiling - floor) * h / (1 + h)
+        return floor + (ceiling - floor) / (1 + np.exp(np.log(x) @ parameters[1 : 1 + x.shape[1]] - parameters[0]))
     if law == "floor":
         scale, alpha, delta = parameters
         return delta + (scale / x[:, 0]) ** alpha
@@ -72,6 +80,79 @@ def study(name: str, noise: float, seed: int) -> tuple | None:
     ]
     _, low, high = bootstrap.forecast(made, ahead, None, DRAWS, random)
     return (*held, float(np.mean((low <= y[len(x) :]) & (y[len(x) :] <= high))))
+
+
+CHANCE = float(np.log(65))
+# Rank-Entropy of the embedded study, about: law, parameters, sizes and subsets; the largest of each are forecast.
+BOUNDED = {
+    "ceiling, 7 sizes": ("ceiling", (4.9, 0.6), np.geomspace(500, 16_000, 9)[:, None], 2),
+    "ceiling with floor, 11": ("ceiling_floor", (6.5, 0.85, 0.9), np.geomspace(500, 128_000, 13)[:, None], 2),
+    "ceiling plane, 7 x 4": ("ceiling_plane", (8.8, 0.07, 0.78), None, 0),
+    "ceiling plane with floor, 7 x 4": ("ceiling_plane_floor", (9.0, 0.08, 0.9, 0.8), None, 0),
+    "bounded, 7 x 4": ("bounded", (6600, 1.2, 25_000, 0.81), None, 0),
+    "bounded with floor, 7 x 4": ("bounded_floor", (5000, 1.3, 14_000, 0.85, 0.8), None, 0),
+}
+QUERY_SHARED, QUERY_OWN, RUN, SEED, MISFIT = 0.0087, 0.0087, 0.004, 0.0055, 0.004
+
+
+def bounded_study(name: str, number: int, draws: int = DRAWS, misfit: float = MISFIT, seeds: int = 2) -> tuple | None:
+    """As `study`, of a law that falls from chance, with the noises of log Rank-Entropy: of queries, a part of it shared
+    by all checkpoints; of runs; of seeds, shared by all cells of one; and sizes that are off the law.
+
+    The joint covariance of queries is known to the fit, as it is in a study.
+    """
+    law, parameters, points, ahead = BOUNDED[name]
+    if points is None:
+        sizes, subsets = np.geomspace(5e3, 4e5, 8), 1000 * 2.0 ** np.arange(5)
+        points = grid(sizes, subsets)
+        held_out = (points[:, 0] == sizes[-1]) & (points[:, 1] == subsets[-1])
+        known = points[(points[:, 0] < sizes[-1]) & (points[:, 1] < subsets[-1])]
+        x, new = known, points[held_out]
+    else:
+        x, new = points[:-ahead], points[-ahead:]
+    random = np.random.default_rng([number, 2])
+    cells = np.concatenate([x, new])
+    off = misfit * random.standard_normal(len(cells))
+    of = np.concatenate([np.repeat(np.arange(len(x)), seeds), np.arange(len(x), len(cells))])
+    seed = np.concatenate([np.tile(np.arange(seeds), len(x)), np.zeros(len(new), int)])
+    n = len(x) * seeds
+    covariance = QUERY_SHARED**2 + QUERY_OWN**2 * np.eye(len(of))
+    log_y = np.log(truth(law, parameters, cells, CHANCE))[of] + off[of]
+    log_y += QUERY_SHARED * random.standard_normal() + SEED * random.standard_normal(seeds)[seed]
+    log_y += np.hypot(QUERY_OWN, RUN) * random.standard_normal(len(of))
+    fit = fitting.fit(LAWS[law].for_ceiling(CHANCE), cells[of[:n]], np.exp(log_y[:n]))
+    if not fit.converged:
+        return None
+    drawn = bootstrap.simulate(fit, covariance[:n, :n], draws, random)
+    holds = [
+        (low is None or low <= true) and (high is None or true <= high)
+        for true, (_, low, high) in zip(parameters, bootstrap.parameters(fit, drawn).values(), strict=True)
+    ]
+    low, high = bootstrap.band(fit, drawn, x)
+    curve = truth(law, parameters, x, CHANCE)
+    holds.append(float(np.mean((low <= curve) & (curve <= high))))
+    _, low, high = bootstrap.forecast(fit, new, covariance, draws, random)
+    return (*holds, float(np.mean((low <= np.exp(log_y[n:])) & (np.exp(log_y[n:]) <= high))))
+
+
+def several_bounded(name: str, misfit: float, seeds: int, numbers: range) -> list:
+    return [bounded_study(name, number, misfit=misfit, seeds=seeds) for number in numbers]
+
+
+def bounded_coverage(studies: int = 400) -> None:
+    rows = []
+    with ProcessPoolExecutor(2) as pool:
+        for name, (law, *_) in BOUNDED.items():
+            for misfit, seeds in ((0.0, 1), (0.0, 2), (0.004, 1), (0.004, 2), (0.01, 2)):
+                parts = [range(i, studies, 8) for i in range(8)]
+                arguments = ([name] * 8, [misfit] * 8, [seeds] * 8, parts)
+                results = [one for part in pool.map(several_bounded, *arguments) for one in part]
+                good = np.array([one for one in results if one is not None])
+                share = dict(zip((*LAWS[law].parameters, "curve", "forecast"), good.mean(0), strict=True))
+                rows.append({"law, points": name, "misfit": f"{misfit:.1%}", "seeds": seeds, **share})
+                rows[-1]["no fit"] = studies - len(good)
+                print(rows[-1], flush=True)
+    table(f"Coverage of 95 % intervals of laws that know chance, {studies} studies, {DRAWS} draws", rows)
 
 
 def several(name: str, noise: float, seeds: range) -> list:
@@ -170,6 +251,6 @@ def published_grid() -> None:
 
 
 if __name__ == "__main__":
-    parts = {"coverage": coverage, "peers": peers, "grid": published_grid}
+    parts = {"coverage": coverage, "bounded": bounded_coverage, "peers": peers, "grid": published_grid}
     for name in sys.argv[1:] or parts:
         parts[name]()

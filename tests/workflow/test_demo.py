@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rankscale.laws.forms.registry import LAWS
 from rankscale.storage import tables
 from tests.conftest import FIGURES, clone, run
 
@@ -93,7 +94,7 @@ def test_a_run_is_over_the_whole_collection_in_order(study):
 
 def test_laws_forecasts_and_what_they_leave_out_are_in_the_tables(study):
     fits = tables.read("fits", study / "fits.parquet").to_pandas()
-    assert set(fits.law) == {"line", "floor", "trend", "joint", "additive"}
+    assert set(fits.law) == set(LAWS)
     assert set(fits.axis) == {"model", "model_with_head", "data", "tokens", "compute", "compute_proxy", "grid"}
     assert set(fits.metric) == {
         *("cross_entropy", "rank_entropy", "rank_score_alignment", "score_uncertainty", "calibrated_cross_entropy"),

@@ -20,6 +20,8 @@ rule fit:
         curves=f"{LAYOUT.together}/curves.parquet",
         influence=f"{LAYOUT.together}/influence.parquet",
         ranking=f"{LAYOUT.together}/ranking.parquet",
+        verdicts=f"{LAYOUT.together}/verdicts.parquet",
+        contrasts=f"{LAYOUT.together}/contrasts.parquet",
     log:
         LAYOUT.together_log("fit"),
     conda:
@@ -32,12 +34,13 @@ rule fit:
         code=code_digest("stages.fit"),
         options=stage_arguments.fit(STUDY),
     message:
-        "Fitting laws and forecasting the sizes held out"
+        "Fitting laws, forecasting the sizes held out, judging the metrics"
     shell:
         "{resources.launcher} fit {params.options} --log {log} --workers {threads} "
         f"--study {LAYOUT.own} "
         "--metrics {input.metrics} --fits {output.fits} --forecasts {output.forecasts} --curves {output.curves} "
-        "--influence {output.influence} --ranking {output.ranking}"
+        "--influence {output.influence} --ranking {output.ranking} "
+        "--verdicts {output.verdicts} --contrasts {output.contrasts}"
 
 
 if PLAN:
@@ -45,6 +48,7 @@ if PLAN:
     rule plan:
         input:
             metrics=rules.gather.output.metrics,
+            forecasts=rules.fit.output.forecasts,
             per_query=PER_QUERY,
             times=[f"{LAYOUT.run(run)}/times.parquet" for run in ON_LARGEST],
         output:
@@ -64,7 +68,7 @@ if PLAN:
         shell:
             "{resources.launcher} plan {params.options} --log {log} "
             f"--study {LAYOUT.own} "
-            "--metrics {input.metrics} --plan {output.plan} --grid {output.grid}"
+            "--metrics {input.metrics} --forecasts {input.forecasts} --plan {output.plan} --grid {output.grid}"
 
 
 rule subsample:
@@ -97,6 +101,7 @@ rule plot:
         forecasts=rules.fit.output.forecasts,
         curves=rules.fit.output.curves,
         influence=rules.fit.output.influence,
+        verdicts=rules.fit.output.verdicts,
     output:
         [
             report(
@@ -122,12 +127,12 @@ rule plot:
         "Drawing {params.figures}"
     shell:
         "{resources.launcher} plot --log {log} --metrics {input.metrics} --left-out {input.left_out} --fits {input.fits} "
-        "--forecasts {input.forecasts} --curves {input.curves} --subsamples {input.subsamples} --influence {input.influence} {params.plan} "
+        "--forecasts {input.forecasts} --curves {input.curves} --subsamples {input.subsamples} --influence {input.influence} --verdicts {input.verdicts} {params.plan} "
         f"--output {LAYOUT.together}/figures "
         "--figures {params.figures}"
 
 
-TABLES = ("summary", "metrics", "fits", "forecasts", "ranking", *(("plan",) if PLAN else ()))
+TABLES = ("summary", "metrics", "verdicts", "contrasts", "fits", "forecasts", "ranking", *(("plan",) if PLAN else ()))
 
 
 rule summarize:
@@ -138,6 +143,8 @@ rule summarize:
         fits=rules.fit.output.fits,
         forecasts=rules.fit.output.forecasts,
         ranking=rules.fit.output.ranking,
+        verdicts=rules.fit.output.verdicts,
+        contrasts=rules.fit.output.contrasts,
         manifest=f"{LAYOUT.shared}/manifest.json",
     output:
         [
@@ -165,6 +172,7 @@ rule summarize:
         "Saying what the study shows, and what it was made with"
     shell:
         "{resources.launcher} summarize --log {log} {params.options} --metrics {input.metrics} --left-out {input.left_out} "
-        "--fits {input.fits} --forecasts {input.forecasts} --ranking {input.ranking} {params.plan} --manifest {input.manifest} "
+        "--fits {input.fits} --forecasts {input.forecasts} --ranking {input.ranking} "
+        "--verdicts {input.verdicts} --contrasts {input.contrasts} {params.plan} --manifest {input.manifest} "
         f"--tables {LAYOUT.together}/tables "
         "--summary {output.summary} --provenance {output.provenance}"

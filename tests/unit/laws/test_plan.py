@@ -1,6 +1,7 @@
 """The plan against costs and optima worked out by hand."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from rankscale.core.errors import StudyError
 from rankscale.laws import allocation, fitting, plan
 from rankscale.laws.forms.registry import LAWS
 from rankscale.laws.options import Prices
-from rankscale.storage import tables
+from rankscale.storage import schemas, tables
 from tests.conftest import stage
 from tests.unit.synthetic import write_study
 
@@ -80,6 +81,7 @@ def synthetic(tmp_path_factory):
     folder = tmp_path_factory.mktemp("planned")
     sizes, subsets = np.geomspace(1e4, 1e7, 6), (500, 1000, 2000, 4000)
     write_study(folder, sizes, subsets, queries=400)
+    write_forecasts(folder)
     for size in sizes:
         keys = {"variant": "base", "model": f"N{int(size)}", "train_queries": 4000, "seed": 42}
         steps = {"step": np.arange(1, 101), "seconds": [size / 1e7] * 100, "memory_mb": 100.0}
@@ -87,10 +89,28 @@ def synthetic(tmp_path_factory):
     return folder
 
 
+def write_forecasts(folder, **covered):
+    """A table of forecasts of two held-out cells; `covered` says of laws which of the two their intervals held."""
+    metrics = tables.read("metrics", folder / "metrics.parquet").to_pandas()
+    columns = dict.fromkeys(schemas.SCHEMAS["forecasts"].names)
+    columns |= {"metric": "rank_entropy", "axis": "grid", "fixed": "all cells", "held_out": True, "known": 9}
+    columns |= metrics.iloc[0][["collection", "variant", "split", "candidates", "train_queries", "seed"]].to_dict()
+    columns |= {"x": 1.0, "observed": 1.0}
+    models = list(metrics.model.unique()[-2:])
+    rows = [
+        {**columns, "law": law, "model": model, "covered": inside}
+        for law, insides in covered.items()
+        for model, inside in zip(models, insides, strict=True)
+    ]
+    table = {name: [row[name] for row in rows] for name in columns}
+    tables.write("forecasts", table, folder / "forecasts.parquet")
+
+
 def planned(folder, out, *asked, prices=None, check=True):
     prices = json.dumps(prices or {"device_hour": 3, "judged_query": 0.01})
     places = ("--plan", out / "plan.parquet", "--grid", out / "grid.parquet")
     where = ("--metrics", folder / "metrics.parquet", "--study", folder, "--bootstrap", 100)
+    where += ("--forecasts", folder / "forecasts.parquet")
     return stage("plan", *where, "--prices", prices, *asked, *places, check=check)
 
 
@@ -144,6 +164,12 @@ def test_a_plan_goes_no_further_than_it_is_told(synthetic, tmp_path):
         (("--budget", 5, "--target", 1), None, "give --budget or --target, one of them"),
         ((), None, "give --budget or --target, one of them"),
         (("--budget", 5, "--law", "line"), None, "plan.law: 'line' is no law of two variables"),
+        (
+            ("--budget", 5, "--law", "bounded", "--ties", "optimistic"),
+            None,
+            "bounded is for metrics with a known value",
+        ),
+        (("--budget", 5, "--law", "bounded", "--metric", "cross_entropy"), None, "cross_entropy has none here"),
     ],
 )
 def test_a_plan_that_cannot_be_made_is_refused(synthetic, tmp_path, asked, prices, said):
@@ -155,6 +181,7 @@ def test_a_plan_that_cannot_be_made_is_refused(synthetic, tmp_path, asked, price
 
 def test_too_small_a_study_gets_a_plan_that_says_why_there_is_none(tmp_path):
     write_study(tmp_path, (1e4, 1e5), (500, 1000), queries=100)
+    write_forecasts(tmp_path)
     for size in (10_000, 100_000):
         keys = {
             "variant": "base",
@@ -181,3 +208,25 @@ def test_a_study_without_the_first_test_sets_runs_is_refused(tmp_path):
 def _study(folder):
     write_study(folder, (1e4, 1e5), (500,), queries=50)
     return folder / "metrics.parquet"
+
+
+def test_a_law_whose_forecasts_failed_is_not_built_on(synthetic, tmp_path):
+    """AICc chooses among the laws that held-out cells did not refute; where they refuted all, there is no plan."""
+    names = [law.name for law in LAWS.values() if law.variables == 2]
+    folder = shutil.copytree(synthetic, tmp_path / "study")
+    planned(folder, tmp_path, "--budget", 100)
+    preferred = tables.read("plan", tmp_path / "plan.parquet").to_pandas().law.iloc[0]
+    write_forecasts(folder, **{name: (True, name != preferred) for name in names})
+    planned(folder, tmp_path, "--budget", 100)  # half of them is enough
+    assert tables.read("plan", tmp_path / "plan.parquet").to_pandas().law.iloc[0] == preferred
+    write_forecasts(folder, **{name: (name != preferred,) * 2 for name in names})
+    planned(folder, tmp_path, "--budget", 100)
+    row = tables.read("plan", tmp_path / "plan.parquet").to_pandas().iloc[0]
+    assert row.law != preferred
+    assert row.note.startswith(f"not by {preferred}, whose intervals held 0% of the held-out cells")
+    write_forecasts(folder, **{name: (False, False) for name in names})
+    for law in ("best", preferred):
+        planned(folder, tmp_path, "--budget", 100, "--law", law)
+        rows = tables.read("plan", tmp_path / "plan.parquet").to_pandas()
+        assert len(rows) == 1
+        assert rows.note[0].startswith(f"no law to plan by: none but {preferred}, whose intervals held 0%")

@@ -36,6 +36,7 @@ class Metric:
     the residuals of a law alone tell its noise. `value` is how the metric is computed where that is not the mean, and
     `bounds` its 95 % interval then; an interval that may be open has missing ends.
     `chance` is its value at random scores over n candidates, ties in expectation; None where it depends on the scores.
+    `origin` is what laws count it from, where the column counts from another number.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Metric:
     has_interval: bool = False  # the tables have its 95 % interval in `{name}_low` and `{name}_high`
     chance: Callable[[int], float] | None = None
     trec: TrecMeasure | None = None
+    origin: float = 0.0
     complement: bool = False  # what the column `column` lacks to 1
 
     def __post_init__(self) -> None:
@@ -66,7 +68,16 @@ class Metric:
 
     def of(self, values: Any) -> Any:
         """The metric of values of its column."""
-        return 1 - values if self.complement else values
+        return 1 - values if self.complement else values - self.origin
+
+    @property
+    def has_ceiling(self) -> bool:
+        """Whether it falls from a value at chance that is known. Quantiles have none: they take steps."""
+        return self.falls and self.chance is not None and self.per_query is not None
+
+    def ceiling(self, n_candidates: int) -> float:
+        """Its value at chance as laws count it, for metrics that have such a ceiling."""
+        return self.chance(n_candidates) - self.origin
 
     def interval(self, low: Any, high: Any) -> tuple[Any, Any]:
         """The ends of the metric's interval, from those of its column."""
@@ -185,8 +196,9 @@ METRICS: dict[str, Metric] = {
         Metric(
             "mean_rank",
             "mean rank",
-            unit="rank",
+            unit="rank from 0",
             falls=True,
+            origin=1,
             per_query=lambda queries: 1 + queries.above + queries.tied / 2,
             chance=lambda n: 1 + n / 2,
         ),

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+ENVELOPE = "lower envelope"  # what a fit holds whose points were chosen by their values
+
 
 class PointSet(NamedTuple):
     """The points of one fit: metrics rows, where each lies on the axis [n, v], and whether it is a headline."""
@@ -42,7 +44,7 @@ def headline_slice(axis: str, finals: pd.DataFrame) -> str:
         return f"train_queries={finals.train_queries.max()}"
     if axis in ("data", "tokens"):
         return f"model={finals.loc[finals.encoder_parameters.idxmax(), 'model']}"
-    return "all cells" if axis == "grid" else "lower envelope"
+    return "all cells" if axis == "grid" else ENVELOPE
 
 
 def point_sets(rows: pd.DataFrame) -> Iterator[PointSet]:
@@ -68,4 +70,4 @@ def envelope(points: PointSet, values: np.ndarray) -> PointSet:
     """The cells that no cheaper cell beats on a metric, `values` [n]: what the best use of each budget gives."""
     order = np.argsort(points.x[:, 0], kind="stable")
     kept = order[values[order] <= np.minimum.accumulate(values[order])]
-    return PointSet(points.axis, "lower envelope", points.rows.iloc[kept], points.x[kept])
+    return PointSet(points.axis, ENVELOPE, points.rows.iloc[kept], points.x[kept])

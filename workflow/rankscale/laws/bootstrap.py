@@ -9,11 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from rankscale.laws.fitting import LawFit, solve
+from rankscale.laws.forms.base import as_columns
 from rankscale.laws.least_squares import huber
 
 REPEATS = 3  # runs beyond one per size, from which run-to-run noise is judged within sizes
 QUANTILES_95 = (0.025, 0.975)
 FREE = 0.1  # share of studies with a floor above 0 that is enough to tell by
+LOCAL_EXPONENTS = ("exponent_first", "exponent_last")  # as rows of the fits
+STEP = 1e-3  # in logarithms: either side of a point, for the exponent there
 GRID = 60  # floors at which the profile is taken each way
 
 Interval = tuple[float | None, float | None]
@@ -28,22 +31,68 @@ class BootstrapDraws(NamedTuple):
 
 
 def simulate(
-    fit: LawFit, noise: np.ndarray | None, draws: int, random: np.random.Generator, others: int = 0
+    fit: LawFit,
+    noise: np.ndarray | None,
+    draws: int,
+    random: np.random.Generator,
+    others: np.ndarray | None = None,
 ) -> BootstrapDraws:
-    """Errors of the `n` fitted and `m` other points in `draws` studies, and the law fitted to each.
+    """Errors of the `n` fitted and the `others` [m, v] in `draws` studies, and the law fitted to each.
 
     `noise` [n + m, n + m] is the covariance that query sampling gives the points, in the law's space, None without any;
-    run-to-run noise comes on top of it.
+    run-to-run noise and what sizes are off the law by come on top of it.
     """
     n = len(fit.x)
-    run = run_noise(fit, None if noise is None else noise[:n, :n], draws, random)
-    errors = run[:, None] * random.standard_normal((draws, n + others))
+    points = fit.x if others is None else np.vstack([fit.x, others])
+    errors = own_errors(fit, None if noise is None else noise[:n, :n], points, draws, random)
     if noise is not None:
         values, vectors = np.linalg.eigh(noise)
-        errors += random.standard_normal((draws, n + others)) @ (vectors * np.sqrt(np.maximum(values, 0))).T
+        errors += random.standard_normal((draws, len(points))) @ (vectors * np.sqrt(np.maximum(values, 0))).T
     targets = fit.law.link(fit.predict(fit.x)) + errors[:, :n]
     theta, _ = solve(fit.law, fit.x, targets, fit.theta)
     return BootstrapDraws(theta, errors, targets)
+
+
+def own_errors(
+    fit: LawFit, noise: np.ndarray | None, points: np.ndarray, draws: int, random: np.random.Generator
+) -> np.ndarray:
+    """Errors [draws, k] at `points` [k, v] that queries do not explain: of each run, and of all runs of a size."""
+    run = run_noise(fit, noise, draws, random)
+    errors = run[:, None] * random.standard_normal((draws, len(points)))
+    if _repeats(fit) >= REPEATS:
+        cells = np.unique(points, axis=0, return_inverse=True)[1].reshape(-1)
+        misfit = size_noise(fit, noise, run, random)
+        errors += misfit[:, None] * random.standard_normal((draws, cells.max() + 1))[:, cells]
+    return errors
+
+
+def _repeats(fit: LawFit) -> int:
+    """Runs beyond one per size."""
+    return len(fit.x) - len(np.unique(fit.x, axis=0))
+
+
+def size_noise(fit: LawFit, noise: np.ndarray | None, run: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Standard deviations [draws] of what the runs of a size share: what the law is off by there.
+
+    It is what the means of sizes show about the law beyond `run`, the noise of runs, and that of queries. Repeats tell
+    the noise of runs well, and without this would make the law seem as sure as if it were exact. What the sizes of one
+    seed share is in the noise of runs: the runs ahead are of the same seeds, so of it only less is left.
+    """
+    jacobian = fit.slopes()
+    first, cells, counts = np.unique(fit.x, axis=0, return_index=True, return_inverse=True, return_counts=True)[1:]
+    cells = cells.reshape(-1)
+    mean = (cells == np.arange(len(first))[:, None]) / counts[:, None]
+    jacobian, residuals = jacobian[first], mean @ fit.residuals()
+    freedom = len(first) - np.linalg.matrix_rank(jacobian)
+    if freedom < 1:
+        return np.zeros(len(run))
+    explained = run**2 * (1 / counts).mean()
+    if noise is not None:
+        noise = mean @ noise @ mean.T
+        fitted = jacobian @ np.linalg.pinv(jacobian)
+        explained = explained + float(np.trace(noise) - np.sum(fitted * noise.T)) / freedom
+    spread = float((residuals**2).sum()) / random.chisquare(freedom, len(run))
+    return np.sqrt(np.maximum(spread - explained, 0))
 
 
 def run_noise(fit: LawFit, noise: np.ndarray | None, draws: int, random: np.random.Generator) -> np.ndarray:
@@ -53,10 +102,10 @@ def run_noise(fit: LawFit, noise: np.ndarray | None, draws: int, random: np.rand
     each draw takes another value for it (scaled inverse chi-squared).
     """
     jacobian, residuals = fit.slopes(), fit.residuals()
-    n, freedom = len(residuals), max(len(residuals) - np.linalg.matrix_rank(jacobian), 1)
+    freedom = max(len(residuals) - np.linalg.matrix_rank(jacobian), 1)
     fitted = jacobian @ np.linalg.pinv(jacobian) if noise is not None else None
     cells = np.unique(fit.x, axis=0, return_inverse=True)[1].reshape(-1)
-    repeats = n - int(cells.max()) - 1
+    repeats = _repeats(fit)
     within = residuals - (np.bincount(cells, residuals) / np.bincount(cells))[cells]
     if repeats >= REPEATS and within.any():
         # Several seeds at one size tell run-to-run noise from a law that does not fit.
@@ -88,6 +137,19 @@ def parameters(fit: LawFit, draws: BootstrapDraws) -> dict[str, tuple[float, flo
     return out
 
 
+def local_exponents(fit: LawFit, draws: BootstrapDraws) -> dict[str, tuple[float, float, float]]:
+    """How fast a law of one variable falls at the smallest and the largest point: -dlog y / dlog x and its interval."""
+    out = {}
+    for name, x in zip(LOCAL_EXPONENTS, (fit.x.min(), fit.x.max()), strict=True):
+        around = x * np.exp([-STEP, STEP])
+        theta = np.vstack([fit.theta, draws.theta])
+        logs = np.log(fit.law.evaluate(theta, around))
+        exponents = (logs[:, 0] - logs[:, 1]) / (2 * STEP)
+        low, high = np.quantile(exponents[1:], QUANTILES_95)
+        out[name] = (float(exponents[0]), float(low), float(high))
+    return out
+
+
 def floor_interval(fit: LawFit, draws: BootstrapDraws) -> Interval:
     """The floor's 95 % interval by its profile; an end is None where 0, or the largest value, does as well."""
     floor, log_y = fit.law.floor, fit.law.link(fit.y)
@@ -105,7 +167,7 @@ def floor_interval(fit: LawFit, draws: BootstrapDraws) -> Interval:
 
     # Each way from the estimate to the outermost floor there can be; fine near it, as floors that the data tell
     # well are told within a small part of the metric.
-    ways = [(estimate, 0.0), (estimate, float(fit.y.max()))]
+    ways = [(estimate, 0.0), (estimate, min(float(fit.y.max()), fit.law.ceiling))]
     steps = np.geomspace(1e-6, 1, GRID)
     bounds: list[float | None] = [None, None]
     for _ in range(2):
@@ -138,7 +200,7 @@ def forecast(
     queries, so they are drawn together. Its percentiles are taken about the prediction with the sign of the law's
     own error, as for any parameter: in simulations that covers where the mirrored one does not.
     """
-    drawn = simulate(fit, noise, draws, random, len(x))
+    drawn = simulate(fit, noise, draws, random, as_columns(x))
     law = fit.law
     centre = law.link(fit.predict(x))
     off = law.link(law.evaluate(drawn.theta, x)) - centre

@@ -28,7 +28,9 @@ Row = dict[str, object]
 class FitTask(NamedTuple):
     """Points `x` [n, v] with `y` [n], their covariance from queries [n, n] or None, and what is asked of them.
 
-    `key` are the columns that tell its rows from those of other tasks; `runs` names the run of each point.
+    `key` are the columns that tell its rows from those of other tasks; `runs` names the run of each point. Points that
+    were chosen by their values, as those of the lower envelope, get no `intervals`: on flat truth 63 % of the slopes of
+    envelopes lie beyond 0.
     """
 
     key: Row
@@ -41,6 +43,7 @@ class FitTask(NamedTuple):
     influence: bool
     draws: int
     seed: int
+    intervals: bool = True
 
 
 class FitRows(NamedTuple):
@@ -98,6 +101,9 @@ def run_fit_task(task: FitTask) -> FitRows:
             result.influence.extend(_influence(fit, drawn, task, key))
     for split in task.splits:
         result.forecasts.extend(_forecasts(task, split))
+    if not task.intervals:
+        for row in (*result.fits, *result.curves):
+            row |= {name: None for name in ("low", "high", "hc3_low", "hc3_high") if name in row}
     return result
 
 
@@ -106,6 +112,9 @@ def _fits(fit: fitting.LawFit, drawn: bootstrap.BootstrapDraws, key: Row) -> Ite
     note = "; ".join([*([fit.note] if fit.note else []), *fit_warnings(fit, parameters)])
     straight = hc3(fit) if fit.law.straight else {}
     row = {**key, "n_points": len(fit.x), "converged": True, "note": note, **fit.quality()}
+    if fit.law.bounded and fit.law.variables == 1:
+        # No one exponent says how fast a bounded law falls.
+        parameters |= bootstrap.local_exponents(fit, drawn)
     for name, (estimate, low, high) in parameters.items():
         hc3_low, hc3_high = straight.get(name, (None, None))
         named = {"parameter": name, "estimate": estimate, "low": low, "high": high}

@@ -1,7 +1,8 @@
 """A law fitted to points: ordinary least squares for the straight ones, a robust search for the others.
 
-A straight law is fitted by ordinary least squares in its own space; any other minimises the summed Huber loss of log
-residuals from many starts. Pure arrays in, named results out; docs/method.md says why each is fitted so.
+A straight law is fitted by ordinary least squares in its own space; any other is sought from many starts: one with a
+floor minimises the summed Huber loss of log residuals, one without their squares. Pure arrays in, named results out;
+docs/method.md says why each is fitted so.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rankscale.laws.forms.base import Law, as_columns
-from rankscale.laws.least_squares import levenberg_marquardt
+from rankscale.laws.least_squares import HUBER, levenberg_marquardt
 
 FLAT = 1e-6  # in logarithms: less than that is no change
 SHARES = (0.0, 0.3, 0.6, 0.8, 0.9, 0.97, 0.995)  # floors to start from, of the smallest value
@@ -19,7 +20,10 @@ NEAR = (0.0, 0.9)
 
 @dataclass
 class LawFit:
-    """A law fitted to points `x` [n, v], `y` [n]; `theta` are its working parameters [p]."""
+    """A law fitted to points `x` [n, v], `y` [n]; `theta` are its working parameters [p].
+
+    `least_squares` are those of least squares: another theta where the law is fitted by a robust loss.
+    """
 
     law: Law
     x: np.ndarray
@@ -27,6 +31,7 @@ class LawFit:
     converged: bool = False
     note: str = ""
     theta: np.ndarray = field(default_factory=lambda: np.empty(0))
+    least_squares: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """The law's values [m] at `x` [m] or [m, v]."""
@@ -47,9 +52,14 @@ class LawFit:
         return np.delete(linked, floor, axis=1) if floor is not None and self.theta[floor] <= 0 else linked
 
     def quality(self) -> dict[str, float | None]:
-        """R^2, RMSE and AICc in the space of the law; AICc is None where points are too few for it."""
+        """R^2, RMSE and AICc in the space of the law; AICc is None where points are too few for it.
+
+        All by least squares, whatever the law is fitted by, so that laws compare. A known ceiling is no parameter.
+        """
         n, k = len(self.x), len(self.theta) + 1
-        squares, target = float((self.residuals() ** 2).sum()), self.law.link(self.y)
+        target = self.law.link(self.y)
+        residuals = target - self.law.link(self.law.evaluate(self.least_squares[None], self.x)[0])
+        squares = float((residuals**2).sum())
         spread = float(((target - target.mean()) ** 2).sum())
         aicc = None
         if n > k + 1:
@@ -69,12 +79,15 @@ def fit(law: Law, x: np.ndarray, y: np.ndarray) -> LawFit:
         return result
     theta, converged = solve(law, result.x, law.link(result.y)[None])
     result.theta, result.converged = theta[0], bool(converged[0])
+    result.least_squares = least_squares_end(result) if law.robust and result.converged else result.theta
     if not result.converged:
         result.note = "the fit did not converge"
         return result
     values = result.named()
     exponents = [values[name] for name in law.exponents]
-    if law.straight:
+    if law.bounded and (1 - result.predict(result.x) / law.ceiling).max() < FLAT:
+        result.converged, result.note = False, "all points are at chance: there is no decay to tell"
+    elif law.may_rise:
         if exponents and min(exponents) < 0:
             result.note = "the metric rises with size"
     elif not np.isfinite(list(values.values())).all() or min(exponents, default=1) <= 0:
@@ -84,9 +97,33 @@ def fit(law: Law, x: np.ndarray, y: np.ndarray) -> LawFit:
     return result
 
 
+def least_squares_end(fit: LawFit) -> np.ndarray:
+    """Where least squares lead from the end of a robust fit, or from the law without its floor if that is better.
+
+    So a law with a floor never has a larger sum of squares than the same without.
+    """
+    target = fit.law.link(fit.y)[None]
+    bare, _ = solve(fit.law, fit.x, target, held_floor=0.0, huber_scale=np.inf)
+    centre = np.log(fit.x).mean(0)
+    theta, squares, _ = levenberg_marquardt(
+        fit.law.curve,
+        fit.law.recentre(np.stack([fit.theta, bare[0]]), -centre),
+        np.tile(target, (2, 1)),
+        np.log(fit.x) - centre,
+        floor=fit.law.floor,
+        floor_is_held=False,
+        weights=None,
+        tolerance=1e-9,
+        iterations=200,
+        huber_scale=np.inf,
+        highest_floor=fit.law.ceiling,
+    )
+    return fit.law.recentre(theta, centre)[squares.argmin()]
+
+
 def why_unfittable(law: Law, x: np.ndarray, y: np.ndarray) -> str:
     """Why these points cannot carry this law; empty if they can."""
-    needed = len(law.parameters) + (1 if law.straight else 3)
+    needed = len(law.parameters) + (3 if law.robust else 1)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         return "a value is not finite"
     if (x <= 0).any():
@@ -119,11 +156,13 @@ def solve(
     start: np.ndarray | None = None,
     weights: np.ndarray | None = None,
     held_floor: float | np.ndarray | None = None,
+    huber_scale: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit many data sets at once: `target` [b, n] in the law's space at `x` [n, v]; theta [b, p], converged [b].
 
     `weights` [b, n], 0 or 1, leave points out. With `start` [p] the search begins there and at few floors, without
-    it at many. `held_floor` fixes a law's floor at a value, or at one [b] for each data set.
+    it at many. `held_floor` fixes a law's floor at a value, or at one [b] for each data set. `huber_scale` is Huber's
+    for a law with a floor and infinite (least squares) for others, unless given.
     """
     log_x = np.log(x)
     if law.straight:
@@ -132,6 +171,8 @@ def solve(
             return np.linalg.lstsq(design, target.T, rcond=None)[0].T, np.ones(len(target), bool)
         theta = [np.linalg.lstsq(design[w > 0], t[w > 0], rcond=None)[0] for t, w in zip(target, weights, strict=True)]
         return np.array(theta), np.ones(len(target), bool)
+    if huber_scale is None:
+        huber_scale = HUBER if law.robust else np.inf
     centre = log_x.mean(0)
     u = log_x - centre
     starts = law.starts(u, target, SHARES if start is None else NEAR)
@@ -156,6 +197,8 @@ def solve(
             weights=None if weights is None else np.tile(weights, (times, 1)),
             tolerance=tolerance,
             iterations=iterations,
+            huber_scale=huber_scale,
+            highest_floor=law.ceiling,
         )
         theta, objective, converged = (a.reshape(times, len(target), *a.shape[1:]) for a in result)
         best = objective.argmin(0)

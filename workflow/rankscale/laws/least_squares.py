@@ -19,22 +19,24 @@ def levenberg_marquardt(
     weights: np.ndarray | None,
     tolerance: float,
     iterations: int,
+    huber_scale: float = HUBER,
+    highest_floor: float = np.inf,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Levenberg-Marquardt on reweighted residuals: minimises the summed Huber loss of log residuals.
 
     From starts `theta` [b, p] for `target` [b, n] = log y at `u` [n, v]: theta [b, p], objective [b], converged [b].
-    The parameter `floor`, if there is one, stays at 0 or above, or as it starts where it `is_held`. `weights` [b, n], 0
-    or 1, leave points out.
+    The parameter `floor`, if there is one, stays between 0 and `highest_floor`, or as it starts where it `is_held`.
+    `weights` [b, n], 0 or 1, leave points out. An infinite `huber_scale` makes it least squares.
     """
     theta, damping = theta.copy(), np.full(len(theta), 1e-3)
     residual, slopes = _residual(curve, theta, target, u, weights)
-    objective = huber(residual)
+    objective = huber(residual, huber_scale)
     converged = np.zeros(len(theta), bool)
     active = np.arange(len(theta))
     p = theta.shape[1]
     for _ in range(iterations):
         r, j, t = residual[active], slopes[active], theta[active]
-        weight = np.minimum(1, HUBER / np.maximum(np.abs(r), 1e-300))
+        weight = np.minimum(1, huber_scale / np.maximum(np.abs(r), 1e-300))
         gradient = np.einsum("bnp,bn->bp", j, weight * r)
         free = np.ones((len(active), p))
         if floor is not None:
@@ -50,11 +52,11 @@ def levenberg_marquardt(
         step = -np.linalg.solve(normal, (gradient / scale)[:, :, None])[:, :, 0] / scale
         tried = t + step
         if floor is not None:
-            tried[:, floor] = np.maximum(tried[:, floor], 0)
+            tried[:, floor] = np.clip(tried[:, floor], 0, highest_floor)
         new_residual, new_slopes = _residual(
             curve, tried, target[active], u, None if weights is None else weights[active]
         )
-        new_objective = huber(new_residual)
+        new_objective = huber(new_residual, huber_scale)
         better = new_objective <= objective[active]
         gain = objective[active] - new_objective
         small = np.abs(step * scale).max(1) < 1e-9
@@ -85,7 +87,8 @@ def _residual(
     return (residual, slopes) if points is None else (points * residual, points[:, :, None] * slopes)
 
 
-def huber(residual: np.ndarray) -> np.ndarray:
-    """The summed Huber loss [b] of log residuals [b, n]."""
+def huber(residual: np.ndarray, scale: float = HUBER) -> np.ndarray:
+    """The summed Huber loss [b] of log residuals [b, n]; half the sum of squares at an infinite scale."""
     size = np.abs(residual)
-    return np.where(size <= HUBER, size**2 / 2, HUBER * (size - HUBER / 2)).sum(1)
+    inside = np.minimum(size, scale)
+    return (inside * (size - inside / 2)).sum(1)

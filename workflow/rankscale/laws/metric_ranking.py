@@ -125,7 +125,7 @@ def _compare_with_reference(rows: list[Row], drawn: dict[str, SimulatedErrors], 
             row["significant"] = bool((low is not None and low > 0) or (high is not None and high < 0))
 
 
-def preferred(laws: tuple[Law, ...], x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> fitting.LawFit | None:
+def preferred(laws: tuple[Law, ...], x: np.ndarray, y: np.ndarray, noise: np.ndarray | None) -> fitting.LawFit | None:
     """The law that AICc prefers on the known points, a trend only where it is the only one; None if none fits."""
     fits = [fit for fit in (fit_with_query_noise(law, x, y, noise) for law in preferred_kind(laws)) if fit.converged]
     scores = [fit.quality()["aicc"] for fit in fits]

@@ -65,7 +65,7 @@ class PlanOptions(Resampling):
 
     metric: str = option("rank_entropy", help="what to plan for; 1-x is what x lacks to 1")
     candidates: str | None = option(None, choices=["hard", "random"], help="hard where there are any")
-    law: str = option("best", help="of the two variables; best: the one that AICc prefers")
+    law: str = option("best", help="of two variables; best: the one that AICc prefers")
     budget: float | None = option(None, help="what may be spent, in the prices' currency", read=at_least(0, float))
     target: float | None = option(None, help="the value of the metric to reach", read=at_least(-math.inf, float))
     prices: Prices = option(help=f"JSON with {', '.join(Prices._fields)}", read=read_prices)

@@ -1,5 +1,7 @@
 """What to train next: the choice, its alternatives, and how sure they are."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,11 +12,13 @@ from rankscale.core.metrics import metric_named
 from rankscale.laws import bootstrap, fitting
 from rankscale.laws.allocation import CostModel, best_data, optimal_allocation
 from rankscale.laws.fit_tasks import Row, fit_warnings, fit_with_query_noise, stream
-from rankscale.laws.forms.registry import LAWS
+from rankscale.laws.forms.base import Law
+from rankscale.laws.forms.registry import LAWS, laws_for
 from rankscale.laws.options import Resampling
 from rankscale.laws.query_covariance import values_of
 
 COARSE = 41
+LEAST_COVERAGE = 0.5  # of held-out cells; 95 % intervals that hold fewer are wrong
 
 
 class Question(NamedTuple):
@@ -44,17 +48,54 @@ def chosen_rows(metrics: pd.DataFrame, metric: str, candidates: str | None) -> p
     return finals
 
 
-def law_of(name: str, x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> fitting.LawFit:
-    """The law to plan by: the one named, or `best`, of those of two variables the one that AICc prefers.
+def candidate_laws(name: str, metric: str, ceiling: float | None) -> list[Law]:
+    """The laws of two variables to choose from: the one named, or for `best` all that the metric can have.
 
-    Its note says why there is none. Raises StudyError where the name is of no law of two variables.
+    Raises StudyError where the name is of no law of two variables, or of one for metrics that have a ceiling.
     """
-    laws = [law for law in LAWS.values() if law.variables == 2 and name in ("best", law.name)]
-    if not laws:
+    law = LAWS.get(name)
+    if name != "best" and (law is None or law.variables != 2):
         raise StudyError(f"plan.law: {name!r} is no law of two variables, nor best")
+    if law is not None and law.bounded and ceiling is None:
+        raise StudyError(f"plan.law: {name} is for metrics with a known value at chance; {metric} has none here")
+    return [law for law in laws_for(metric, 2, ceiling) if name in ("best", law.name)]
+
+
+def law_of(
+    laws: list[Law], x: np.ndarray, y: np.ndarray, noise: np.ndarray, coverage: Mapping[str, float]
+) -> tuple[fitting.LawFit, str]:
+    """The law to plan by: of `laws` the one that AICc prefers whose forecasts were not refuted; which were, in words.
+
+    `coverage` tells of laws which share of the held-out cells their intervals held: under half of them, a law is not
+    built on. Without a law the fit is not `converged`, and its note says why.
+    """
     fits = [fit_with_query_noise(law, x, y, noise) for law in laws]
-    good = [fit for fit in fits if fit.converged and fit.quality()["aicc"] is not None]
-    return min(good, key=lambda fit: fit.quality()["aicc"]) if good else fits[0]
+    scored = [(fit.quality()["aicc"], fit) for fit in fits if fit.converged]
+    good = [fit for score, fit in sorted(scored, key=lambda pair: pair[0] or 0.0) if score is not None]
+    if not good:
+        return fits[0], ""
+    refuted = []
+    for fit in good:
+        share = coverage.get(fit.law.name, 1.0)
+        if share >= LEAST_COVERAGE:
+            return fit, f"not by {', '.join(refuted)} of the held-out cells" if refuted else ""
+        refuted.append(f"{fit.law.name}, whose intervals held {share:.0%}")
+    note = f"none but {', '.join(refuted)} of the held-out cells"
+    return replace(good[0], converged=False, note=note), ""
+
+
+def held_out_coverage(forecasts: pd.DataFrame, finals: pd.DataFrame, metric: str) -> dict[str, float]:
+    """By law of two variables, the share of the held-out cells that its prediction intervals held.
+
+    `forecasts` are the study's, `finals` the rows to plan by. Laws without a forecast are not there.
+    """
+    first = finals.iloc[0]
+    rows = forecasts[(forecasts.axis == "grid") & forecasts.held_out & (forecasts.metric == metric)]
+    for name in ("collection", "variant", "split", "candidates"):
+        rows = rows[rows[name] == first[name]]
+    cells = rows.dropna(subset="covered").astype({"covered": float})
+    by_cell = cells.groupby(["law", "model", "train_queries"]).covered.mean()
+    return by_cell.groupby("law").mean().to_dict()
 
 
 def already_measured(fit: fitting.LawFit, costs: CostModel, n: float, d: float) -> list[str]:

@@ -18,9 +18,23 @@ CHUNK = 4096  # queries whose products are summed at a time, in double precision
 
 
 def values_of(rows: pd.DataFrame, metric: str) -> np.ndarray:
-    """The metric of each row [n], float64; NaN where it was not measured. Raises StudyError for an unknown one."""
+    """The metric of each row [n] as laws count it, float64; NaN where it was not measured.
+
+    Raises StudyError for an unknown one.
+    """
     known = metric_named(metric)
     return known.of(rows[known.column].to_numpy(float))
+
+
+def ceiling_of(rows: pd.DataFrame, metric: str, ties: str) -> float | None:
+    """The metric's value at chance over the candidates of `rows`, of one test set; None where it has none.
+
+    If ties count for the model, there is none: one that scores all alike is perfect then.
+    """
+    known, candidates = metric_named(metric), rows.n_candidates.unique()
+    if not known.has_ceiling or ties == "optimistic" or len(candidates) > 1:
+        return None
+    return known.ceiling(int(candidates[0]))
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,29 @@ from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.metrics import metric_named
 from rankscale.core.progress import progress
-from rankscale.laws.axes import PointSet, envelope, point_sets
+from rankscale.laws.axes import ENVELOPE, PointSet, envelope, point_sets
 from rankscale.laws.fit_tasks import FitRows, FitTask, Row, run_fit_task
 from rankscale.laws.forms.registry import laws_for
 from rankscale.laws.holdout import ForecastSplit, forecast_splits
 from rankscale.laws.metric_ranking import MetricComparison, rank_metrics
 from rankscale.laws.options import FitOptions
-from rankscale.laws.query_covariance import QueryCovariance, values_of
+from rankscale.laws.query_covariance import QueryCovariance, ceiling_of, values_of
+from rankscale.laws.verdicts.axis_verdicts import (
+    CELL,
+    AxisVerdicts,
+    JudgementTask,
+    cells_of,
+    judge_axis,
+    judged,
+)
+from rankscale.laws.verdicts.study_contrasts import study_contrasts
 
-OUTPUTS = ("fits", "forecasts", "curves", "influence", "ranking")
+OUTPUTS = ("fits", "forecasts", "curves", "influence", "ranking", "verdicts", "contrasts")
 RUN = ("model", "train_queries", "seed")
 # What is fitted apart: how it was trained, and on what it was evaluated.
 TEST_SET = ("collection", "variant", "split", "candidates")
 FORECAST_AXES = ("model", "data", "grid")
+Task = FitTask | MetricComparison | JudgementTask
 
 
 def available(finals: pd.DataFrame, requested: list[str]) -> list[str]:
@@ -40,13 +50,13 @@ def available(finals: pd.DataFrame, requested: list[str]) -> list[str]:
     return metrics
 
 
-def tasks(
-    finals: pd.DataFrame, metrics: list[str], study: Path, options: FitOptions
-) -> Iterator[FitTask | MetricComparison]:
-    """All that is to be fitted, one set of points of one metric each, and the comparisons between metrics."""
+def tasks(finals: pd.DataFrame, metrics: list[str], study: Path, options: FitOptions) -> Iterator[Task]:
+    """All that is to be fitted, one set of points of one metric each, the comparisons between metrics, and what is
+    judged."""
     hold = {"model": options.hold_out_models, "data": options.hold_out_train_queries}
     for group, rows in finals.groupby(list(TEST_SET)):
         noise = QueryCovariance.read(rows, metrics, study, options.ties)
+        ceilings = {metric: ceiling_of(rows, metric, options.ties) for metric in metrics}
         for points in point_sets(rows):
             key: Row = {**dict(zip(TEST_SET, group, strict=True)), "axis": points.axis}
             splits = forecast_splits(points, hold) if points.axis in FORECAST_AXES else []
@@ -61,14 +71,20 @@ def tasks(
                         values_of(one.rows, metric),
                         noise.of(one.rows, [metric]),
                         one.rows[list(RUN)].to_dict("records"),
-                        laws_for(metric, one.x.shape[1]),
+                        laws_for(metric, one.x.shape[1], ceilings[metric]),
                         splits,
                         points.headline,
                         options.bootstrap,
                         options.seed,
+                        one.fixed != ENVELOPE,
                     )
             if points.headline:
                 yield from comparisons(points, {**key, "fixed": points.fixed}, noise, metrics, splits, options)
+                if points.axis in CELL:
+                    laws = {metric: laws_for(metric, 1, ceilings[metric]) for metric in judged(metrics)}
+                    cells = cells_of(points, list(laws), hold[points.axis])
+                    own = {**key, "fixed": points.fixed}
+                    yield JudgementTask(own, cells, laws, options.bootstrap, options.seed)
 
 
 def comparisons(
@@ -80,7 +96,8 @@ def comparisons(
     options: FitOptions,
 ) -> Iterator[MetricComparison]:
     """The comparison of the metrics that have laws on a headline's points, by what the study itself holds out."""
-    laws = {metric: laws_for(metric, points.x.shape[1]) for metric in metrics}
+    ceilings = {metric: ceiling_of(points.rows, metric, options.ties) for metric in metrics}
+    laws = {metric: laws_for(metric, points.x.shape[1], ceilings[metric]) for metric in metrics}
     fitted = [metric for metric in metrics if laws[metric]]
     for split in splits if fitted else []:
         if split.held_out:
@@ -97,8 +114,10 @@ def comparisons(
             )
 
 
-def result_of(task: FitTask | MetricComparison) -> FitRows | list[Row]:
+def result_of(task: Task) -> FitRows | AxisVerdicts | list[Row]:
     """What one process makes of one task."""
+    if isinstance(task, JudgementTask):
+        return judge_axis(task)
     return run_fit_task(task) if isinstance(task, FitTask) else rank_metrics(task)
 
 
@@ -108,6 +127,7 @@ def fit_all(finals: pd.DataFrame, study: Path, options: FitOptions, workers: int
     if not metrics:
         raise StudyError("laws.metrics: none of them was measured of every run")
     rows: dict[str, list[Row]] = {name: [] for name in OUTPUTS}
+    axes: list[AxisVerdicts] = []
     # One thread of linear algebra in each process: its sums must not depend on how many there are.
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = "1"
@@ -118,6 +138,10 @@ def fit_all(finals: pd.DataFrame, study: Path, options: FitOptions, workers: int
             if isinstance(result, FitRows):
                 for name in FitRows._fields:
                     rows[name] += getattr(result, name)
+            elif isinstance(result, AxisVerdicts):
+                rows["verdicts"] += result.rows
+                axes.append(result)
             else:
                 rows["ranking"] += result
+    rows["contrasts"] += study_contrasts(axes)
     return rows

@@ -11,12 +11,12 @@ from rankscale.core.metrics import PARTS, metric_named
 from rankscale.laws.axes import headline_slice
 from rankscale.report.labels import error_text, name_of
 from rankscale.report.narrative import progress_phrase
-from rankscale.report.verdicts import headline_of, scaling_verdicts
+from rankscale.report.verdicts import headline_of, scaling_findings
 from rankscale.storage import tables
 
 AXES = ("model", "data")
 SHOWN = (*PARTS, "mrr", "ndcg_10")
-TABLES = ("metrics", "fits", "forecasts", "curves")
+TABLES = ("metrics", "fits", "forecasts", "verdicts", "curves")
 
 
 class ComparedStudy(NamedTuple):
@@ -87,8 +87,8 @@ def slopes(first: ComparedStudy, second: ComparedStudy, slices: list[dict[str, s
     """One row per axis and metric: both slopes with their intervals, the difference, laws, errors, verdicts."""
     rows = []
     sides = zip((first, second), slices, strict=True)
-    verdicts = [scaling_verdicts(*(one.tables[name] for name in TABLES[:3]), fixed) for one, fixed in sides]
-    for one, other in zip(*verdicts, strict=True):
+    findings = [scaling_findings(*(one.tables[name] for name in TABLES[:4]), fixed) for one, fixed in sides]
+    for one, other in zip(*findings, strict=True):
         if one.axis not in AXES:
             continue
         gap, low, high = difference_interval(one[4:7], other[4:7])
@@ -100,7 +100,7 @@ def slopes(first: ComparedStudy, second: ComparedStudy, slices: list[dict[str, s
                 f"{side}_law": None if f.slope is None else f.law,
                 f"{side}_r2": f.r2,
                 f"{side}_error": error,
-                f"{side}_scales": f.scales,
+                f"{side}_verdict": f.verdict,
             }
         rows.append(row | {"difference": gap, "low": low, "high": high})
     return rows

@@ -4,7 +4,8 @@ import pandas as pd
 
 from rankscale.evaluation.calibration import SURE
 from rankscale.evaluation.decomposition import ENOUGH
-from rankscale.laws.axes import headline_slice
+from rankscale.laws.verdicts.rule import CONFIRMED, NO_LONGER
+from rankscale.report.answer import answer_sentences, claim_sentence
 from rankscale.report.narrative import (
     describe_missing_runs,
     forecast_sentences,
@@ -12,8 +13,17 @@ from rankscale.report.narrative import (
     progress_phrase,
     scale_sentence,
 )
-from rankscale.report.text_tables import headline_table, plan_table, ranking_table, scaling_table
-from rankscale.report.verdicts import AXES, FOLLOWS, claim_sentence, headline_of, scaling_verdicts
+from rankscale.report.text_tables import (
+    contrast_table,
+    headline_table,
+    plan_table,
+    ranking_table,
+    scaling_table,
+    verdict_table,
+)
+from rankscale.report.verdicts import JUDGED, headline_of, scaling_findings
+
+FIGURE = "figures/model_scale.svg"  # beside the summary
 
 
 def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame, missing: list[dict]) -> list[str]:
@@ -52,12 +62,12 @@ def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame,
         cautions.append("Fits without a result: " + "; ".join(f"{n} {reason}" for reason, n in reasons.items()) + ".")
     covered = forecasts[forecasts.held_out].dropna(subset="covered")
     if len(covered):
-        parts = [
-            f"{part.covered.astype(bool).mean():.0%} of {len(part)} by the {law} law"
-            for law, part in covered.groupby("law", sort=False)
-        ]
+        # Metrics and seeds of a cell are no independent cases.
+        cells = covered.astype({"covered": float}).groupby(["law", "axis", "model", "train_queries"]).covered.mean()
+        parts = [f"{part.mean():.0%} by the {law} law" for law, part in cells.groupby("law", sort=False)]
+        count = len(cells.reset_index()[["axis", "model", "train_queries"]].drop_duplicates())
         cautions.append(
-            f"Of the held-out values of all metrics and candidates, 95 % prediction intervals hold {', '.join(parts)}; "
+            f"Of the values in {count} held-out cells, 95 % prediction intervals hold {', '.join(parts)}; "
             "a law whose intervals hold few is not to be built on."
         )
     if (metrics.retrieval == "pooled").any():
@@ -67,8 +77,8 @@ def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame,
         )
     if metrics.seed.nunique() == 1:
         cautions.append(
-            "One seed: run-to-run noise is judged from the residuals of the fits alone, and another seed may turn a "
-            "verdict."
+            "One seed: nothing tells the noise of the held-out cells, so all verdicts are provisional. Where runs of "
+            "larger models differ more, a metric that stopped is said to keep improving in up to 14 % of studies."
         )
     return cautions or ["None."]
 
@@ -78,18 +88,20 @@ def summary(
     fits: pd.DataFrame,
     forecasts: pd.DataFrame,
     ranking: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    contrasts: pd.DataFrame,
     plan: pd.DataFrame | None,
     missing: list[dict],
 ) -> str:
     """The study's findings as Markdown."""
-    verdicts = scaling_verdicts(metrics, fits, forecasts)
+    findings = scaling_findings(metrics, fits, forecasts, verdicts)
+    verdicts, contrasts = headline_of(verdicts, metrics), headline_of(contrasts, metrics)
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
     first = finals.iloc[0]
-    claims = "\n".join(
-        f"- {axis} axis ({headline_slice(axis, finals)}): {claim_sentence(verdicts, axis)}." for axis in AXES
-    )
+    answers = "\n".join(f"- {sentence}" for sentence in answer_sentences(verdicts, contrasts))
+    claims = "\n".join(f"- {axis} axis: {claim_sentence(verdicts, contrasts, axis)}." for axis in JUDGED)
     others = [name for name in metrics.split.unique() if name != first.split]
-    tables_too = "their rows stand in metrics.parquet, fits.parquet and forecasts.parquet"
+    tables_too = "their rows stand in the tables beside this page"
     also = f" Evaluated too: {', '.join(others)}; {tables_too}." if others else ""
     tested = "\n".join(f"- {line}" for line in forecast_sentences(ranking, metrics)) or "Nothing was held out."
     planned = ""
@@ -110,6 +122,34 @@ Models: {finals.model.nunique()}; subsets: {finals.train_queries.nunique()}; see
 {first.n_queries} {first.split} queries, each against {first.n_candidates} {first.candidates} candidates. \
 Losses in nats, 95 % intervals in brackets.{also}{chance}
 
+## The answer
+
+{answers}
+
+![The cross-entropy and its parts over model size, with their laws]({FIGURE})
+
+The claim "only Rank-Entropy scales":
+
+{claims}
+
+## Verdicts
+
+A law is fitted to the means over seeds of the cells that were not held out. The gain that it forecasts is its value \
+at the largest of these less its mean forecast of the held-out cells; the gain realised sets the means found there \
+in place of the forecast; the share is the second over the first. A metric *keeps improving* if the gain realised is \
+above 0 (one-sided, 5 %); *as forecast* if the 95 % interval of the share excludes 0 and holds 1, its *amount \
+uncertain* where the interval leaves {CONFIRMED[0]:g} to {CONFIRMED[1]:g}; *no longer* if the share is below \
+{NO_LONGER:g}. All else is undecided: that is no finding that it stopped, and no difference to a metric that goes \
+on. "Off its law" tests the misfit of cells against the spread between seeds. "The same": the verdict in studies \
+simulated around this one, on each seed alone, without each cell. Simulated error rates stand in docs/benchmarks.md.
+
+{verdict_table(verdicts).to_markdown(index=False, disable_numparse=True)}
+
+Rank-Entropy's share realised less another metric's, paired by cell and seed, with Holm's adjustment over an axis; \
+better: it realises more of its own forecast.
+
+{contrast_table(contrasts).to_markdown(index=False, disable_numparse=True)}
+
 ## On the largest subset ({finals.train_queries.max():,} training queries)
 
 {headline_table(metrics).to_markdown(index=False, disable_numparse=True)}
@@ -117,20 +157,15 @@ Losses in nats, 95 % intervals in brackets.{also}{chance}
 The calibrated cross-entropy takes each half of the queries at the inverse temperature that is best for the other \
 half, so it does not depend on the scale of scores. {scale_sentence(metrics)}
 
-## Which metric scales
+## The laws
 
-A metric scales here if its slope falls beyond the interval, the law that AICc prefers follows it (R² of {FOLLOWS} \
-or more), and that law, fitted to the smaller sizes, forecasts the held-out largest ones with less error than \
-assuming no change. Slopes: metric ~ size^-alpha; for Score-Uncertainty, which may be negative, b nats per e-fold of \
-size. Errors are means over the held-out points, relative; "covered" says how many of them the law's 95 % prediction \
-intervals hold. On the compute axis nothing is held out, and its lower envelope keeps each metric's best cells, so \
-it falls by construction: no claim rests on it.
+Slopes: metric ~ size^-alpha; for Score-Uncertainty, which may be negative, b nats per e-fold of size. Where the law \
+falls from chance (ceiling) the exponent changes along the axis: local exponents are those at its smallest and its \
+largest point. Errors are means over the held-out points, relative; "covered" says how many of these cells the law's \
+95 % prediction intervals hold. On the compute axis nothing is held out, and its lower envelope keeps each metric's \
+best cells, so it falls by construction: it is not judged, and no claim rests on it.
 
-{scaling_table(verdicts).to_markdown(index=False, disable_numparse=True)}
-
-The claim "only Rank-Entropy scales":
-
-{claims}
+{scaling_table(findings).to_markdown(index=False, disable_numparse=True)}
 
 ## Which metric is forecast best
 

@@ -6,7 +6,7 @@ from rankscale.core.metrics import CALIBRATED, PARTS, metric_named
 from rankscale.laws.axes import headline_slice
 from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
 from rankscale.report.labels import SEARCHED, error_text, name_of, share
-from rankscale.report.verdicts import AXES, ScalingVerdict, headline_of
+from rankscale.report.verdicts import AXES, ScalingFinding, headline_of, verdict_words, what_would_decide
 
 
 def _interval(
@@ -45,11 +45,11 @@ def headline_table(metrics: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def scaling_table(verdicts: list[ScalingVerdict]) -> pd.DataFrame:
+def scaling_table(findings: list[ScalingFinding]) -> pd.DataFrame:
     """One row per axis and metric: the slope, the law that AICc prefers, and what each law forecast."""
     rows = []
     names = [law.name for law in LAWS.values() if law.variables == 1]
-    for f in verdicts:
+    for f in findings:
         signed = metric_named(f.metric).signed
         errors = [
             f"{law} {error_text(signed, error)} (bias {error_text(signed, bias, '+')})"
@@ -62,11 +62,71 @@ def scaling_table(verdicts: list[ScalingVerdict]) -> pd.DataFrame:
                 "axis": f"{f.axis} ({f.fixed.replace('=', ' ')})",
                 "metric": name_of(f.metric),
                 "slope": f"{forecasting_laws(f.metric)[0].slope} {_interval(f.slope, f.low, f.high)}",
+                "local exponents": " to ".join(_interval(*exponent) for exponent in f.exponents) or "-",
                 "law": f.law if f.r2 is None else f"{f.law}, R² {f.r2:.3f}",
                 "floor": "-" if f.floor is None else _interval(*f.floor, digits=2, open_bounds=True),
                 "held-out error": ", ".join(errors) or "-",
-                "covered": f"{f.covered[0]} of {f.covered[1]}" if f.covered[1] else "-",
-                "verdict": f.verdict,
+                "covered": f"{f.covered[0]:g} of {f.covered[1]}" if f.covered[1] else "-",
+                "verdict": f.verdict or "not judged",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """One row per judged axis and metric of the headline: what was forecast, what came, and what would decide more."""
+    rows = []
+    for _, row in verdicts.iterrows():
+        told = pd.notna(row.realised_gain)
+        lack = "-" if pd.isna(row.lack_of_fit_p) else f"p {row.lack_of_fit_p:.2g}, {share(row.misfit)} a cell"
+        low, high = (None if pd.isna(bound) else bound for bound in (row.share_low, row.share_high))
+        rows.append(
+            {
+                "axis": row.axis,
+                "metric": name_of(row.metric),
+                "law": row.law or "none",
+                "gain forecast": f"{row.predicted_gain:.3g}" if told else "-",
+                "gain realised": f"{row.realised_gain:.3g} [{row.gain_low:.3g}, {row.gain_high:.3g}]" if told else "-",
+                "p": f"{row.p_improving:.2g}" if told else "-",
+                "share realised": "-"
+                if pd.isna(row.share)
+                else _interval(row.share, low, high, digits=2, open_bounds=True),
+                "verdict": verdict_words(row),
+                "off its law": "-" if metric_named(row.metric).signed else lack,
+                "the same": _stability(row),
+                "what would decide": what_would_decide(row) or "-",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _stability(row: pd.Series) -> str:
+    """In how many simulated studies, on which of the seeds, and without which of the cells a verdict is the same."""
+    if pd.isna(row.same):
+        return "-"
+    seeds = f", seeds {row.seeds_agreeing:.0f} of {row.seeds}" if pd.notna(row.seeds_agreeing) else ""
+    cells = f", cells {row.cells_left_out_agreeing:.0f} of {row.cells_left_out:.0f}"
+    return f"{row.same:.0%}{seeds}{cells}" + (f" (not without {row.turned_by})" if row.turned_by else "")
+
+
+def contrast_table(contrasts: pd.DataFrame) -> pd.DataFrame:
+    """One row per contrast of the headline between metrics."""
+    rows = []
+    for _, row in contrasts[contrasts.kind == "metric"].iterrows():
+        difference = "-"
+        if row.bounded:
+            difference = f"{row.difference:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"
+        rows.append(
+            {
+                "axis": row.axis,
+                "Rank-Entropy against": name_of(row.second),
+                "shares realised": " and ".join(
+                    "-" if pd.isna(value) else f"{value:.2f}" for value in (row.share_first, row.share_second)
+                ),
+                "difference": difference,
+                "adjusted p": "-" if pd.isna(row.p_holm) else f"{row.p_holm:.2g}",
+                "answer": row.answer + (" (provisional: one seed)" if row.provisional else ""),
+                "why": row.reason or "-",
             }
         )
     return pd.DataFrame(rows)

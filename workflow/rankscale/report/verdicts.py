@@ -1,4 +1,4 @@
-"""What a study shows: for each metric and axis whether it scales, by its laws and its held-out forecasts."""
+"""What a study shows of each metric on each axis: its slope, its laws, what they forecast, and its verdict in words."""
 
 from typing import NamedTuple
 
@@ -6,22 +6,24 @@ import pandas as pd
 
 from rankscale.core.metrics import PARTS
 from rankscale.laws.axes import headline_slice
-from rankscale.laws.forms.base import Law
+from rankscale.laws.bootstrap import LOCAL_EXPONENTS
 from rankscale.laws.forms.registry import NO_CHANGE, forecasting_laws
-from rankscale.report.labels import error_text, name_of
+from rankscale.laws.verdicts.rule import KEEPS_IMPROVING, POWER
 
 AXES = ("model", "data", "compute")
-FEW = 5  # points; with fewer nothing is claimed either way
-FOLLOWS = 0.9  # R^2 from which a metric is said to follow a law
+JUDGED = AXES[:2]  # the envelope over compute keeps each metric's best cells: nothing can be held out of it
 
 
-class ScalingVerdict(NamedTuple):
+class ScalingFinding(NamedTuple):
     """One metric on one axis, at the largest subset, model, or along the compute envelope.
 
     `slope` is the exponent of the line law (of the trend, in nats per e-fold, where a metric may be negative), with
-    its interval. `law` is the one that AICc prefers, on the points that were not held out where some were; `r2` and
-    `covered` (how many held-out points its intervals hold, of how many) are that law's. `errors` maps each law to the
+    its interval. `law` is the one that the metric is judged by, which AICc prefers on what was not held out; `r2` and
+    `covered` (how many held-out cells its intervals hold, of how many) are that law's. `errors` maps each law to the
     mean absolute and the mean signed error of its forecasts: relative, in nats for a metric that may be negative.
+    `floor` is that of the law with one that AICc prefers, with its interval.
+    `exponents`, where the law bends, are the local ones at the smallest and the largest point, with their intervals.
+    `verdict` is in words; empty where this slice is not judged.
     """
 
     metric: str
@@ -34,9 +36,9 @@ class ScalingVerdict(NamedTuple):
     r2: float | None
     floor: tuple[float, float | None, float | None] | None
     errors: dict[str, tuple[float, float]]
-    covered: tuple[int, int]
+    covered: tuple[float, int]
+    exponents: tuple[tuple[float, float, float], ...]
     verdict: str
-    scales: bool | None
 
 
 def headline_of(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -46,41 +48,49 @@ def headline_of(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     return table[(table.split == split) & (table.candidates == ("hard" if "hard" in kinds else kinds[0]))]
 
 
-def scaling_verdicts(
-    metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame, fixed: dict[str, str] | None = None
-) -> list[ScalingVerdict]:
+def scaling_findings(
+    metrics: pd.DataFrame,
+    fits: pd.DataFrame,
+    forecasts: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    fixed: dict[str, str] | None = None,
+) -> list[ScalingFinding]:
     """One finding per metric and axis of the headline; `fixed` says what another fit of an axis than its own holds."""
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
     fits, forecasts = headline_of(fits, metrics), headline_of(forecasts[forecasts.held_out], metrics)
     held = {axis: headline_slice(axis, finals) for axis in AXES} | (fixed or {})
-    return [_verdict_of(metric, axis, held[axis], fits, forecasts) for axis in AXES for metric in PARTS]
+    verdicts = headline_of(verdicts, metrics)
+    return [_finding(metric, axis, held[axis], fits, forecasts, verdicts) for axis in AXES for metric in PARTS]
 
 
-def _verdict_of(metric: str, axis: str, fixed: str, fits: pd.DataFrame, forecasts: pd.DataFrame) -> ScalingVerdict:
+def _finding(
+    metric: str, axis: str, fixed: str, fits: pd.DataFrame, forecasts: pd.DataFrame, verdicts: pd.DataFrame
+) -> ScalingFinding:
     laws = forecasting_laws(metric)
     straight = laws[0]
 
     def of(table: pd.DataFrame) -> pd.DataFrame:
         return table[(table.metric == metric) & (table.axis == axis) & (table.fixed == fixed)]
 
-    rows, ahead = of(fits), of(forecasts)
+    rows, ahead, judged = of(fits), of(forecasts), of(verdicts)
     line = rows[(rows.law == straight.name) & (rows.parameter == straight.slope)]
     slope, low, high = (_number(line[c]) for c in ("estimate", "low", "high"))
-    floors = {law.name: law.parameters[law.floor] for law in laws if law.floor is not None}
-    delta = rows[rows.law.map(floors) == rows.parameter]
     # The held-out points have no say in which law forecasts them.
     candidates = ahead[ahead.law != NO_CHANGE] if len(ahead) else rows[rows.law.isin([law.name for law in laws])]
     ranked = candidates.dropna(subset="aicc").sort_values("aicc", kind="stable")
     law = ranked.law.iloc[0] if len(ranked) else straight.name
-    covered = ahead[ahead.law == law].covered.dropna()
+    law = judged.law.iloc[0] if len(judged) and judged.law.iloc[0] else law
+    floors = {law.name: law.parameters[law.floor] for law in laws if law.floor is not None}
+    delta = rows[rows.law.map(floors) == rows.parameter].sort_values("aicc", kind="stable")
+    forecast = ahead[ahead.law == law].dropna(subset="covered").astype({"covered": float})
+    covered = forecast.groupby(["model", "train_queries"]).covered.mean()
     # Relative to a metric that crosses 0, an error says nothing.
     error = ahead.predicted - ahead.observed if straight.signed else ahead.relative_error
     errors = {
         name: (float(part.abs().mean()), float(part.mean())) for name, part in error.astype(float).groupby(ahead.law)
     }
     r2 = _number(rows[rows.law == law].r2)
-    verdict, scales = _verdict(straight, (slope, low, high), r2, law, errors, rows)
-    return ScalingVerdict(
+    return ScalingFinding(
         metric,
         axis,
         fixed,
@@ -91,56 +101,52 @@ def _verdict_of(metric: str, axis: str, fixed: str, fits: pd.DataFrame, forecast
         r2,
         None if delta.empty else tuple(_number(delta[c]) for c in ("estimate", "low", "high")),
         errors,
-        (int(covered.sum()), len(covered)),
-        verdict,
-        scales,
+        (float(covered.sum()), len(covered)),
+        _local_exponents(rows[rows.law == law]),
+        verdict_words(judged.iloc[0]) if len(judged) else "",
     )
 
 
-def _verdict(
-    straight: Law, slope: tuple, r2: float | None, law: str, errors: dict[str, tuple[float, float]], rows: pd.DataFrame
-) -> tuple[str, bool | None]:
-    """In words, and as yes, no, or None where it cannot be told."""
-    if slope[0] is None or slope[1] is None or slope[2] is None:
-        note = rows[rows.law == straight.name].note.iloc[0] if len(rows) else "no fit"
-        return f"cannot be told: {note or 'no interval'}", None
-    if rows.n_points.max() < FEW:
-        return f"cannot be told: {rows.n_points.max()} points are too few for a verdict", None
-    # In the line law a positive exponent falls; a trend falls with a negative slope.
-    falling = [end < 0 if straight.signed else end > 0 for end in slope[1:]]
-    if not any(falling):
-        return "does not scale: it rises", False
-    if not all(falling):
-        return "does not scale: no clear direction", False if errors else None
-    if r2 is None or r2 < FOLLOWS:
-        return f"falls, but follows no law ({law} R² {r2 or 0:.2f})", False if errors else None
-    if law not in errors:
-        return f"falls after a law ({law} R² {r2:.2f}); no forecast tests it", None
-    error, same = errors[law][0], errors[NO_CHANGE][0]
-    if error >= same:
-        worse = f"no better ({error_text(straight.signed, error)}) than no change ({error_text(straight.signed, same)})"
-        return f"falls, but the {law} forecasts what was held out {worse}", False
-    within = f"within {error_text(straight.signed, error)} (no change: {error_text(straight.signed, same)})"
-    return f"scales: the {law} forecasts what was held out {within}", True
+def _local_exponents(rows: pd.DataFrame) -> tuple[tuple[float, float, float], ...]:
+    """At the smallest and the largest point, where the rows of a law have them."""
+    ends = (rows[rows.parameter == name] for name in LOCAL_EXPONENTS)
+    return tuple(tuple(end[["estimate", "low", "high"]].iloc[0].astype(float)) for end in ends if len(end))
 
 
 def _number(column: pd.Series) -> float | None:
     return None if column.empty or pd.isna(column.iloc[0]) else float(column.iloc[0])
 
 
-def claim_sentence(verdicts: list[ScalingVerdict], axis: str) -> str:
-    """Whether "only Rank-Entropy scales" shows on one axis, in a sentence."""
-    of_axis = {f.metric: f for f in verdicts if f.axis == axis}
-    if not any(f.errors for f in of_axis.values()):
-        return "cannot be told: nothing was held out on this axis, or too little was left to forecast it from"
-    open_ = [m for m, f in of_axis.items() if f.scales is None]
-    scaling = [m for m, f in of_axis.items() if f.scales]
-    own = of_axis["rank_entropy"].scales
-    if own is False:
-        return "does not hold here: Rank-Entropy itself does not scale"
-    if open_:
-        return f"cannot be told: too little is known for a fit or a forecast of {', '.join(name_of(m) for m in open_)}"
-    if scaling == ["rank_entropy"]:
-        return "holds here: Rank-Entropy scales, the other two parts and the cross-entropy do not"
-    others = " and ".join(name_of(m) for m in scaling if m != "rank_entropy")
-    return f"does not hold here as stated: besides Rank-Entropy, {others} scales by the same checks"
+def slice_words(fixed: str) -> str:
+    """What a verdict's axis holds fixed, in words."""
+    name, _, value = fixed.partition("=")
+    return f"on {int(value):,} training queries" if name == "train_queries" else f"of {value}"
+
+
+def verdict_words(row: pd.Series) -> str:
+    """A row of the table of verdicts in words."""
+    words = [row.verdict]
+    if row.verdict == KEEPS_IMPROVING:
+        if row.as_forecast:
+            words += ["as forecast"] if row.forecast == "confirmed" else ["as forecast", "amount uncertain"]
+        elif row.forecast in ("less", "more"):
+            words.append(f"{row.forecast} than forecast")
+    return ", ".join(words) + (" (provisional: one seed)" if row.provisional else "")
+
+
+def what_would_decide(row: pd.Series) -> str:
+    """Why a row of the table of verdicts is undecided, the gain that would have been seen, and what would show more."""
+    parts = [row.reason] if row.reason else []
+    if pd.notna(row.predicted_gain) and row.predicted_gain > 0 and row.verdict != KEEPS_IMPROVING:
+        if row.forecast == "unbounded":
+            parts.append(
+                f"a gain of {row.smallest_gain:.3g} would have been seen in {POWER:.0%} of such studies, "
+                f"{row.predicted_gain:.3g} is forecast"
+            )
+        if row.seeds == 1:
+            parts.append("a second seed would tell how far runs differ")
+        elif pd.isna(row.seeds_needed):
+            parts.append("cells are further off the law than any number of seeds would mend: more cells are needed")
+        elif row.seeds_needed > row.seeds:
+            parts.append(f"{row.seeds_needed:,.0f} seeds would show the forecast gain in {POWER:.0%} of such studies")
+    return "; ".join(parts)

@@ -1,4 +1,4 @@
-"""Say what to train next: the size and the data for a budget or a target, from the joint law and a study's own logs."""
+"""Say what to train next: the size and the data for a budget or a target, from a study's laws and logs."""
 
 import argparse
 from pathlib import Path
@@ -12,8 +12,8 @@ from rankscale.laws.allocation import STEPS, cost_model_of_runs
 from rankscale.laws.axes import coordinates
 from rankscale.laws.fit_tasks import covariance_in_law_space
 from rankscale.laws.options import PlanOptions
-from rankscale.laws.plan import Question, answers, chosen_rows, law_of
-from rankscale.laws.query_covariance import QueryCovariance, values_of
+from rankscale.laws.plan import Question, answers, candidate_laws, chosen_rows, held_out_coverage, law_of
+from rankscale.laws.query_covariance import QueryCovariance, ceiling_of, values_of
 from rankscale.laws.study_fit import TEST_SET
 from rankscale.storage import schemas, tables
 
@@ -28,7 +28,9 @@ def main(args: argparse.Namespace) -> None:
     costs = cost_model_of_runs(finals, args.study, options.prices)
     x, y = coordinates(finals, "grid"), values_of(finals, metric)
     noise = QueryCovariance.read(finals, [metric], args.study, options.ties).of(finals, [metric])
-    fit = law_of(options.law, x, y, noise)
+    laws = candidate_laws(options.law, metric, ceiling_of(finals, metric, options.ties))
+    forecasts = tables.read("forecasts", args.forecasts).to_pandas()
+    fit, refuted = law_of(laws, x, y, noise, held_out_coverage(forecasts, finals, metric))
     key = {"metric": metric, **{name: finals[name].iloc[0] for name in TEST_SET}}
     key |= {"law": fit.law.name, "budget": options.budget, "target": options.target}
     grid: dict[str, list] = {name: [] for name in schemas.SCHEMAS["plan_grid"].names}
@@ -45,6 +47,7 @@ def main(args: argparse.Namespace) -> None:
         cells = np.array([(a, b) for a in np.geomspace(n[0], n[-1], LINES) for b in np.geomspace(d[0], d[-1], LINES)])
         grid |= {"encoder_parameters": cells[:, 0], "train_queries": cells[:, 1]}
         grid |= {"cost": costs.total(*cells.T), "predicted": fit.predict(cells)}
+        rows[0]["note"] = "; ".join(filter(None, (refuted, rows[0]["note"])))
     else:
         rows = [{"chosen": True, "note": f"no law to plan by: {fit.note}"}]
     if rows[0]["note"]:
@@ -58,6 +61,7 @@ def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
     parser = cli.command_parser("plan", __doc__)
     parser.add_argument("--metrics", type=Path, required=True, help="the study's metrics")
+    parser.add_argument("--forecasts", type=Path, required=True, help="the study's: a law that they refute is left out")
     parser.add_argument("--study", type=Path, required=True, help="the study's folder: observations, models' times")
     parser.add_argument("--plan", type=Path, required=True, help="output: the choice and its alternatives")
     parser.add_argument("--grid", type=Path, required=True, help="output: costs and predictions, for the figure")

@@ -27,7 +27,7 @@ from rankscale.report.options import PlotOptions
 from rankscale.storage import tables
 from rankscale.storage.schemas import UNFINISHED
 
-TABLES = ("metrics", "fits", "forecasts", "curves", "subsamples", "influence")
+TABLES = ("metrics", "fits", "forecasts", "curves", "subsamples", "influence", "verdicts")
 PLAN = ("plan", "plan_grid")
 
 

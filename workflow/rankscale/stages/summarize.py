@@ -15,7 +15,7 @@ from rankscale.report.summary import summary
 from rankscale.storage import tables
 from rankscale.study.provenance import provenance
 
-TABLES = ("metrics", "fits", "forecasts", "ranking", "plan")
+TABLES = ("metrics", "fits", "forecasts", "ranking", "verdicts", "contrasts", "plan")
 
 
 def main(args: argparse.Namespace) -> None:
@@ -26,8 +26,10 @@ def main(args: argparse.Namespace) -> None:
     read = {name: tables.read(name, getattr(args, name)).to_pandas() for name in given}
     missing = tables.read("left_out", args.left_out).to_pylist()
     text = summary(**{"plan": None, **read}, missing=missing)
+    # A page of the report is one file, and has the figures beside it.
+    shown = "\n".join(line for line in text.splitlines() if not line.startswith("!["))
     pages = {name: page(name.capitalize(), table) for name, table in read.items()}
-    pages["summary"] = PAGE.format(title="Summary", body=MarkdownIt("commonmark").enable("table").render(text))
+    pages["summary"] = PAGE.format(title="Summary", body=MarkdownIt("commonmark").enable("table").render(shown))
     texts = {args.tables / f"{name}.html": html for name, html in pages.items()}
     texts[args.summary] = text
     record = provenance(options.config, args.manifest, missing)

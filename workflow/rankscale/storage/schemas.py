@@ -36,10 +36,7 @@ measured = {
     **{metric.name: f64 for metric in first},
     **{f"{metric.name}_{bound}": f64 for metric in over_candidates if metric.has_interval for bound in BOUNDS},
     **{metric.name: f64 for metric in over_candidates if metric not in first},
-    "calibration_uncertain": flag,
-    "calibration_at_cap": flag,
-    "below_chance": flag,
-    "too_few_queries": flag,
+    **dict.fromkeys(("calibration_uncertain", "calibration_at_cap", "below_chance", "too_few_queries"), flag),
     "retrieval": text,
     **dict.fromkeys(RETRIEVAL, f64),
 }
@@ -48,14 +45,20 @@ trained = {
     "checkpoint": text,
     "layers": i32,
     "hidden": i32,
-    "encoder_parameters": i64,
-    "head_parameters": i64,
-    "embedding_parameters": i64,
+    **dict.fromkeys(("encoder_parameters", "head_parameters", "embedding_parameters"), i64),
     "epoch": f64,
     "train_tokens": i64,
     "train_flops": f64,
     "status": text,
 }
+# Of verdicts, null where nothing can be told: gains in the metric's unit, shares of the forecast gain, and the rest.
+VERDICT_NUMBERS = (
+    "freedom predicted_gain realised_gain gain_low gain_high share share_low share_high p_improving p_forecast "
+    "smallest_gain smallest_share lack_of_fit_f lack_of_fit_p misfit bend bend_low bend_high "
+    "same improving_if_law_holds improving_if_it_stopped"
+)
+VERDICT_COUNTS = "seeds_needed seeds_agreeing cells_left_out cells_left_out_agreeing"
+CONTRAST_NUMBERS = "share_first share_second difference low high p p_holm smallest_difference"
 ARCHITECTURE = "layers hidden"  # unknown for encoders that do not say
 SCHEMAS = {
     "documents": schema("doc_id", doc_id=text, title=text, text=text),
@@ -201,6 +204,26 @@ SCHEMAS = {
         **{f"{name}_{end}": f64 for name in ("error", "difference") for end in BOUNDS},
         significant=flag,
     ),
+    "verdicts": schema(
+        " ".join(FIT_KEY[:-1]),
+        f"law {VERDICT_NUMBERS} {VERDICT_COUNTS} turned_by",
+        **fitted,
+        **dict.fromkeys(("verdict", "forecast"), text),
+        **dict.fromkeys(("as_forecast", "bounded", "provisional"), flag),
+        reason=text,
+        **dict.fromkeys(("cells_known", "cells_held_out", "seeds", *VERDICT_COUNTS.split()), i64),
+        **dict.fromkeys(VERDICT_NUMBERS.split(), f64),
+        turned_by=text,
+    ),
+    "contrasts": schema(
+        "collection variant split candidates axis fixed kind metric first second",
+        CONTRAST_NUMBERS,
+        **dict.fromkeys(("collection", "variant", "split", "candidates", "axis", "fixed"), text),
+        **dict.fromkeys(("kind", "metric", "first", "second", "answer"), text),
+        **dict.fromkeys(("bounded", "provisional"), flag),
+        reason=text,
+        **dict.fromkeys(CONTRAST_NUMBERS.split(), f64),
+    ),
     "plan": schema(
         "chosen model",
         "model budget target encoder_parameters train_queries device_hours cost_training cost_judging cost_serving "
@@ -220,7 +243,7 @@ SCHEMAS = {
     "plan_grid": schema(
         "encoder_parameters train_queries", encoder_parameters=f64, train_queries=f64, cost=f64, predicted=f64
     ),
-    "curves": schema(" ".join((*FIT_KEY, "x")), **fitted, x=f64, y=f64, low=f64, high=f64),
+    "curves": schema(" ".join((*FIT_KEY, "x")), "low high", **fitted, x=f64, y=f64, low=f64, high=f64),
 }
 # The status of a run in `left_out` that is still to come.
 UNFINISHED = "unfinished"

@@ -1,6 +1,7 @@
 """Fit a law to runs that were made elsewhere: a CSV or Parquet table with a metric, sizes, numbers of data."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +35,12 @@ def main(args: argparse.Namespace) -> None:
     """Fit one law, print it with its intervals and held-out forecasts, and write it where asked."""
     points, y = points_of(args)
     name = args.law or ("joint" if points.axis == "grid" else "floor")
-    result = fit_points(points, y, LAWS[name], args)
+    law = LAWS[name]
+    if law.bounded:
+        if args.ceiling is None:
+            raise StudyError(f"--law {name} needs --ceiling: the metric of a model that has learnt nothing")
+        law = law.for_ceiling(args.ceiling)
+    result = fit_points(points, y, law, args)
     print(description(result))
     if args.output:
         names = schemas.SCHEMAS["fits"].names
@@ -67,8 +73,8 @@ def fit_points(points: PointSet, y: np.ndarray, law: Law, args: argparse.Namespa
     own = [split for split in forecast_splits(points, hold) if split.held_out] if any(hold.values()) else []
     if any(hold.values()) and not own:
         raise StudyError("--hold-out-size, --hold-out-data: too little would be left, or it names a column not given")
-    nowhere = dict.fromkeys(("collection", "variant", "split", "candidates"), "")
-    key = {"metric": args.metric, **nowhere, "axis": points.axis, "fixed": points.fixed}
+    key = dict.fromkeys(schemas.FIT_KEY[:-1], "")
+    key |= {"metric": args.metric, "axis": points.axis, "fixed": points.fixed}
     rows = run_fit_task(FitTask(key, points.x, y, None, runs, (law,), own, False, args.bootstrap, args.seed))
     first = rows.fits[0]
     if not first["converged"]:
@@ -115,6 +121,14 @@ def _held_out(rows: list[dict], points: PointSet, ahead: np.ndarray) -> list[dic
     return shown
 
 
+def positive(text: str) -> float:
+    """A number above 0, as an argument."""
+    value = cli.at_least(0, float)(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: takes a number above 0")
+    return value
+
+
 def _number(value: float | None) -> str:
     return "open" if value is None else f"{value:.4g}"
 
@@ -127,6 +141,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--size", help="its column with the size of the model")
     parser.add_argument("--data", help="its column with the number of training data")
     parser.add_argument("--law", choices=list(LAWS), help="floor, or joint where there are two columns")
+    parser.add_argument("--ceiling", type=positive, help="C, where the law has one: the metric at chance")
     parser.add_argument("--hold-out-size", type=count, default=0, help="so many of the largest sizes are forecast")
     parser.add_argument("--hold-out-data", type=count, default=0, help="so many of the largest numbers of data are")
     parser.add_argument("--bootstrap", type=cli.at_least(100), default=1000, help="draws behind each interval")

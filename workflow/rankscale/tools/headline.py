@@ -5,25 +5,28 @@ from pathlib import Path
 
 from rankscale.core import cli
 from rankscale.core.errors import StudyError
+from rankscale.report.answer import answer_sentences, claim_sentence
 from rankscale.report.narrative import describe_missing_runs, progress_phrase
 from rankscale.report.text_tables import headline_table
-from rankscale.report.verdicts import AXES, claim_sentence, scaling_verdicts
+from rankscale.report.verdicts import JUDGED, headline_of
 from rankscale.storage import tables
 
 
 def main(args: argparse.Namespace) -> None:
-    """Print the headline table and the claims of the study."""
+    """Print the headline table and the answer of the study."""
     folder = args.folder
-    read = {n: tables.read(n, folder / f"{n}.parquet").to_pandas() for n in ("metrics", "fits", "forecasts")}
+    read = {n: tables.read(n, folder / f"{n}.parquet").to_pandas() for n in ("metrics", "verdicts", "contrasts")}
     if read["metrics"].empty:
         raise StudyError(f"{folder}/metrics.parquet: holds no finished run")
-    verdicts = scaling_verdicts(**read)
+    judged = [headline_of(read[name], read["metrics"]) for name in ("verdicts", "contrasts")]
     missing = tables.read("left_out", folder / "left_out.parquet").to_pylist()
     for note in filter(None, (progress_phrase(read["metrics"], missing).capitalize(), describe_missing_runs(missing))):
         print(f"{note}.")
     print(f"\n{headline_table(read['metrics']).to_markdown(index=False, disable_numparse=True, tablefmt='simple')}\n")
-    for axis in AXES:
-        print(f"Only Rank-Entropy scales, {axis} axis: {claim_sentence(verdicts, axis)}.")
+    for sentence in answer_sentences(*judged):
+        print(f"{sentence}\n")
+    for axis in JUDGED:
+        print(f"Only Rank-Entropy scales, {axis} axis: {claim_sentence(*judged, axis)}.")
     print(f"\nIn words: {folder / 'summary.md'}")
     if (folder / "report.html").exists():
         print(f"Report:   {folder / 'report.html'}")

@@ -1,6 +1,6 @@
 """A power law of each of two variables above a floor (Hoffmann et al., 2022)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -25,14 +25,19 @@ def _starts(u: np.ndarray, target: np.ndarray, shares: Sequence[float]) -> list[
     starts = []
     for share in shares:
         floor, plane = planes_above(u, target, share)
-        level, alpha, beta = plane[:, 0], np.maximum(plane[:, 1], LEAST), np.maximum(plane[:, 2], LEAST)
-        for split in SPLITS:
-            first, second = (level + np.log(split), alpha / split), (level + np.log1p(-split), beta / (1 - split))
-            starts.append(np.column_stack([*first, *second, floor]))
+        starts += [np.column_stack([powers, floor]) for powers in split_starts(plane)]
     return starts
 
 
-def _recentre(theta: np.ndarray, centre: np.ndarray) -> np.ndarray:
+def split_starts(plane: np.ndarray) -> Iterator[np.ndarray]:
+    """Levels and exponents [b, 4] of two powers that are a plane [b, 3] together, at several splits between them."""
+    level, alpha, beta = plane[:, 0], np.maximum(plane[:, 1], LEAST), np.maximum(plane[:, 2], LEAST)
+    for split in SPLITS:
+        yield np.column_stack([level + np.log(split), alpha / split, level + np.log1p(-split), beta / (1 - split)])
+
+
+def recentre(theta: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Levels of two powers where sizes are not centred; what follows them stays."""
     theta = theta.copy()
     theta[:, 0] += theta[:, 1] * centre[0]
     theta[:, 2] += theta[:, 3] * centre[1]
@@ -48,7 +53,7 @@ ADDITIVE = Law(
     slope="alpha",
     named=_named,
     starts=_starts,
-    recentre=_recentre,
+    recentre=recentre,
     exponents=("alpha", "beta"),
     scales={"A": "alpha", "B": "beta"},
     floor=4,

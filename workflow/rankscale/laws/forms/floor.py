@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rankscale.laws.forms.base import Law, planes_above, power
+from rankscale.laws.forms.base import Law, planes_above, power, shift_level
 
 
 def _curve(theta: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -24,12 +24,6 @@ def _starts(u: np.ndarray, target: np.ndarray, shares: Sequence[float]) -> list[
     return starts
 
 
-def _recentre(theta: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    theta = theta.copy()
-    theta[:, 0] += theta[:, 1] * centre[0]
-    return theta
-
-
 FLOOR = Law(
     name="floor",
     formula="y = delta + (A/x)^alpha",
@@ -39,7 +33,7 @@ FLOOR = Law(
     slope="alpha",
     named=_named,
     starts=_starts,
-    recentre=_recentre,
+    recentre=shift_level,
     exponents=("alpha",),
     scales={"A": "alpha"},
     floor=2,

@@ -7,6 +7,7 @@ from rankscale.laws.axes import coordinates, headline_slice
 from rankscale.report.figures.style import (
     StudyTables,
     add_law_legend,
+    draw_chance,
     draw_curves,
     draw_points,
     empty_panel,
@@ -34,6 +35,7 @@ def other_metrics(study: StudyTables) -> plt.Figure:
         draw_points(ax, points, metric, coordinates(points, axis)[:, 0], "k", "o", "observed")
         drawn |= draw_curves(ax, headline, metric, axis, fixed)
         format_axis(ax, points, metric, axis)
+        draw_chance(ax, points, metric)
     if metrics:
         add_law_legend(figure, axes[0], drawn)
     else:

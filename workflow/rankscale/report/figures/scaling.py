@@ -14,6 +14,7 @@ from rankscale.report.figures.style import (
     StudyTables,
     add_law_legend,
     describe_slice,
+    draw_chance,
     draw_curves,
     draw_points,
     empty_panel,
@@ -23,10 +24,11 @@ from rankscale.report.figures.style import (
     subtitle,
 )
 from rankscale.report.labels import name_of
+from rankscale.report.verdicts import verdict_words
 
 
 def _scale(study: StudyTables, axis: str, by: str, label: Callable) -> plt.Figure:
-    """Four panels over one axis: points by `by`, and the laws of the headline's points."""
+    """Four panels over one axis: points by `by`, the laws of the headline's points, and the verdicts."""
     finals = study.finals()
     fixed = headline_slice(axis, finals)
     figure, axes = subplots()
@@ -40,6 +42,10 @@ def _scale(study: StudyTables, axis: str, by: str, label: Callable) -> plt.Figur
             draw_points(ax, rows, metric, coordinates(rows, axis)[:, 0], *style, label(rows.iloc[0]))
         drawn |= draw_curves(ax, study, metric, axis, fixed)
         format_axis(ax, finals, metric, axis)
+        draw_chance(ax, finals, metric)
+        of_panel = study.verdicts.query("axis == @axis and fixed == @fixed and metric == @metric")
+        if len(of_panel):
+            ax.set_title(f"{name_of(metric)}: {verdict_words(of_panel.iloc[0])}", fontsize=8.5)
     add_law_legend(figure, axes[0], drawn)
     figure.suptitle(f"{subtitle(study)}; laws of {describe_slice(fixed)}", fontsize=9)
     return figure
@@ -79,7 +85,7 @@ def forecast(study: StudyTables) -> plt.Figure:
             for n, (law, look) in enumerate(laws.items()):
                 for row in point[point.law == law].itertuples():
                     bounds = None if pd.isna(row.low) else [[row.predicted - row.low], [row.high - row.predicted]]
-                    x = i - 0.15 + 0.15 * n
+                    x = i - 0.15 + 0.6 * n / max(len(laws), 4)
                     style = {"color": look.colour, "fmt": look.marker, "ms": 5, "capsize": 2}
                     ax.errorbar(x, row.predicted, bounds, label=law if not i else None, **style)
         names = [

@@ -44,6 +44,9 @@ CANDIDATES = {"hard": "#0072B2", "random": "#E69F00"}
 MARKERS = "osD^vP*XhpdH<>8"
 
 
+ROOM_FOR_CHANCE = 0.35  # of a panel's height, that may be added for the line of chance
+
+
 class LawStyle(NamedTuple):
     """How a law looks in figures."""
 
@@ -67,6 +70,7 @@ class StudyTables(NamedTuple):
     curves: pd.DataFrame
     subsamples: pd.DataFrame
     influence: pd.DataFrame
+    verdicts: pd.DataFrame
     plan: pd.DataFrame | None = None
     plan_grid: pd.DataFrame | None = None
 
@@ -157,6 +161,24 @@ def draw_curves(ax: plt.Axes, study: StudyTables, metric: str, axis: str, fixed:
         ax.fill_between(curve.x, curve.low, curve.high, color=law.colour, alpha=0.12, lw=0, zorder=1)
     ax.text(0.02, 0.02, "\n".join(notes), transform=ax.transAxes, fontsize=7.5, va="bottom")
     return drawn
+
+
+def draw_chance(ax: plt.Axes, rows: pd.DataFrame, metric: str) -> None:
+    """Where a model stands that has learnt nothing: a dotted line, or an arrow that says how far off it is."""
+    known = metric_named(metric)
+    if not known.has_ceiling:
+        return
+    chance = known.ceiling(int(rows.n_candidates.iloc[0]))
+    height = ax.transAxes.inverted().transform(ax.transData.transform((ax.get_xlim()[0], chance)))[1]
+    style = {"ha": "right", "fontsize": 7}
+    if height > 1 + ROOM_FOR_CHANCE:
+        # Far above: room for the line would squeeze the data.
+        ax.annotate(f"chance {chance:.3g} \u2191", (0.98, 0.98), xycoords="axes fraction", va="top", **style)
+        return
+    ax.axhline(chance, color="k", ls=":", lw=0.8)
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, max(high, chance * (chance / low) ** 0.08 if ax.get_yscale() == "log" else chance))
+    ax.annotate(f"chance {chance:.3g}", (0.98, chance), xycoords=("axes fraction", "data"), va="bottom", **style)
 
 
 def add_law_legend(figure: plt.Figure, ax: plt.Axes, drawn: set[str]) -> None:

@@ -1,0 +1,102 @@
+"""The answer of a study in sentences to quote, from its verdicts and contrasts."""
+
+import pandas as pd
+
+from rankscale.core.metrics import CALIBRATED, PARTS
+from rankscale.laws.metric_ranking import REFERENCE
+from rankscale.laws.verdicts.rule import KEEPS_IMPROVING, UNDECIDED
+from rankscale.laws.verdicts.study_contrasts import BETTER
+from rankscale.report.labels import name_of
+from rankscale.report.verdicts import JUDGED, slice_words, verdict_words
+
+OVER = {"model": "model size", "data": "training queries"}
+RIVALS = (PARTS[0], CALIBRATED)  # whom the claim is tested against
+# What the claim says does not scale.
+OTHERS = (*RIVALS, *(part for part in PARTS[1:] if part != REFERENCE))
+
+
+def answer_sentences(verdicts: pd.DataFrame, contrasts: pd.DataFrame) -> list[str]:
+    """Three sentences on the headline's rows: one an axis, and Rank-Entropy against both cross-entropies."""
+    sentences = [_axis_sentence(verdicts[verdicts.axis == axis], OVER[axis]) for axis in JUDGED]
+    compared = [
+        f"over {OVER[axis]}, it {' and '.join(_contrast_words(row) for row in rows)}"
+        for axis in JUDGED
+        if (rows := _rival_rows(contrasts, axis))
+    ]
+    if compared:
+        sentences.append(f"How much of its own forecast Rank-Entropy realises: {'; '.join(compared)}.")
+    return sentences
+
+
+def _axis_sentence(rows: pd.DataFrame, over: str) -> str:
+    if rows.empty:
+        return f"Over {over} no metric was judged."
+    first = rows.iloc[0]
+    groups: dict[str, list[str]] = {}
+    for _, row in rows.iterrows():
+        groups.setdefault(verdict_words(row), []).append(name_of(row.metric))
+    ahead = "one held out" if first.cells_held_out == 1 else f"{first.cells_held_out} held out"
+    seeds = "one seed" if first.seeds == 1 else f"{first.seeds} seeds"
+    text = f"Over {over} ({slice_words(first.fixed)}; {first.cells_known} cells known, {ahead}, {seeds}): "
+    text += "; ".join(f"{words}: {', '.join(names)}" for words, names in groups.items())
+    own = rows[rows.metric == REFERENCE].dropna(subset="same")
+    if len(own):
+        text += f"; Rank-Entropy's verdict is {stability_words(own.iloc[0])}"
+    return text + "."
+
+
+def stability_words(row: pd.Series) -> str:
+    """How far a verdict would have come out otherwise; empty where nothing tells."""
+    if pd.isna(row.same):
+        return ""
+    text = f"the same in {row.same:.0%} of studies simulated around this one"
+    if pd.notna(row.seeds_agreeing):
+        text += f", on {row.seeds_agreeing:.0f} of {row.seeds} seeds alone"
+    text += f", without one cell in {row.cells_left_out_agreeing:.0f} of {row.cells_left_out:.0f} cases"
+    return text + (f" (another without {row.turned_by})" if row.turned_by else "")
+
+
+def _rival_rows(contrasts: pd.DataFrame, axis: str) -> list[pd.Series]:
+    rows = contrasts[(contrasts.axis == axis) & (contrasts["first"] == REFERENCE)]
+    return [rows[rows.second == rival].iloc[0] for rival in RIVALS if (rows.second == rival).any()]
+
+
+def _contrast_words(row: pd.Series) -> str:
+    other = name_of(row.second)
+    if not row.bounded:
+        return (
+            f"cannot be compared with {other} ({row.reason.replace(row.second, other).replace(REFERENCE, 'its own')})"
+        )
+    numbers = f"{row.difference:+.2f} [{row.low:+.2f}, {row.high:+.2f}], adjusted p {row.p_holm:.2g}"
+    if row.answer == UNDECIDED:
+        numbers += f"; {row.smallest_difference:.2f} would have been seen"
+        return f"is not told apart from {other} ({numbers})"
+    return f"realises {'more' if row.answer == BETTER else 'less'} of it than {other} does of its own ({numbers})"
+
+
+def claim_sentence(verdicts: pd.DataFrame, contrasts: pd.DataFrame, axis: str) -> str:
+    """Whether "only Rank-Entropy scales" shows on one axis of the headline, in a sentence.
+
+    It is refuted by another metric that keeps improving, and supported only by contrasts: that one verdict is a yes and
+    another undecided is no difference between the two.
+    """
+    rows = verdicts[verdicts.axis == axis].set_index("metric")
+    if REFERENCE not in rows.index:
+        return "undecided: Rank-Entropy was not judged"
+    own = rows.loc[REFERENCE]
+    if own.verdict != KEEPS_IMPROVING:
+        why = f": {own.reason}" if own.reason else ""
+        return (
+            f"{UNDECIDED}{why}" if own.verdict == UNDECIDED else "does not hold here: Rank-Entropy no longer improves"
+        )
+    provisional = " (provisional: one seed)" if own.provisional else ""
+    others = [metric for metric in OTHERS if metric in rows.index]
+    going = [name_of(metric) for metric in others if rows.verdict[metric] == KEEPS_IMPROVING]
+    if going:
+        keep = "keeps" if len(going) == 1 else "keep"
+        return f"does not hold here: {' and '.join(going)} {keep} improving too{provisional}"
+    answers = contrasts[(contrasts.axis == axis) & (contrasts["first"] == REFERENCE)].set_index("second").answer
+    alike = [name_of(metric) for metric in others if answers.get(metric) != BETTER]
+    if alike:
+        return f"undecided: Rank-Entropy keeps improving, but is not told apart from {', '.join(alike)}{provisional}"
+    return f"holds here: Rank-Entropy realises more of its forecast than all others{provisional}"
