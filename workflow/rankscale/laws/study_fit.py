@@ -29,15 +29,22 @@ FORECAST_AXES = ("model", "data", "grid")
 
 
 def available(finals: pd.DataFrame, requested: list[str]) -> list[str]:
-    """The metrics that were measured of every run. Raises StudyError for a name that is none."""
+    """The metrics that were measured of any run. Raises StudyError for a name that is none."""
     metrics = []
     for metric in dict.fromkeys(requested):
         metric_named(metric, "laws.metrics")
-        if np.isfinite(values_of(finals, metric)).all():
+        measured = np.isfinite(values_of(finals, metric))
+        if measured.any():
             metrics.append(metric)
-        else:
-            log.info("%s was not measured of every run, so nothing is fitted to it", metric)
+        if not measured.all():
+            fitted = "only points that have it are fitted" if measured.any() else "nothing is fitted to it"
+            log.info("%s was not measured of every run, so %s", metric, fitted)
     return metrics
+
+
+def measured_of(rows: pd.DataFrame, metrics: list[str]) -> list[str]:
+    """Those of the metrics that every one of these rows has."""
+    return [metric for metric in metrics if np.isfinite(values_of(rows, metric)).all()]
 
 
 def tasks(
@@ -50,7 +57,8 @@ def tasks(
         for points in point_sets(rows):
             key: Row = {**dict(zip(TEST_SET, group, strict=True)), "axis": points.axis}
             splits = forecast_splits(points, hold) if points.axis in FORECAST_AXES else []
-            for metric in metrics:
+            measured = measured_of(points.rows, metrics)
+            for metric in measured:
                 several = [points]
                 if "compute" in points.axis:
                     several.append(envelope(points, values_of(points.rows, metric)))
@@ -68,7 +76,7 @@ def tasks(
                         options.seed,
                     )
             if points.headline:
-                yield from comparisons(points, {**key, "fixed": points.fixed}, noise, metrics, splits, options)
+                yield from comparisons(points, {**key, "fixed": points.fixed}, noise, measured, splits, options)
 
 
 def comparisons(
@@ -106,7 +114,7 @@ def fit_all(finals: pd.DataFrame, study: Path, options: FitOptions, workers: int
     """Rows of each output table, in the order of the tasks, whatever the number of processes."""
     metrics = available(finals, options.columns)
     if not metrics:
-        raise StudyError("laws.metrics: none of them was measured of every run")
+        raise StudyError("laws.metrics: none of them was measured")
     rows: dict[str, list[Row]] = {name: [] for name in OUTPUTS}
     # One thread of linear algebra in each process: its sums must not depend on how many there are.
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):

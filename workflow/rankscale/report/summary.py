@@ -4,7 +4,7 @@ import pandas as pd
 
 from rankscale.evaluation.calibration import SURE
 from rankscale.evaluation.decomposition import ENOUGH
-from rankscale.laws.axes import headline_slice
+from rankscale.laws.axes import headline_slice, headline_subset, is_product
 from rankscale.report.narrative import (
     describe_missing_runs,
     forecast_sentences,
@@ -99,6 +99,9 @@ def summary(
         planned = f"\n## What to train next\n\n{plan_sentence(plan)}\n{rows}"
     cautions = "\n".join(f"- {line}" for line in warnings(metrics, fits, forecasts, missing))
     stands = progress_phrase(metrics, missing)
+    subset = headline_subset(finals)
+    which = "the largest subset" if subset == finals.train_queries.max() else "the subset with the most models"
+    cells = "" if is_product(finals) else f" (cells: {len(finals.groupby(['model', 'train_queries']))})"
     chance = (
         "\n\n**No run ranks above chance at its end: nothing below is worth much.**"
         if finals.below_chance.all()
@@ -106,11 +109,11 @@ def summary(
     )
     return f"""# Study {first.study}: {first.collection}{f", {stands}" if stands else ""}
 
-Models: {finals.model.nunique()}; subsets: {finals.train_queries.nunique()}; seeds: {finals.seed.nunique()}. \
+Models: {finals.model.nunique()}; subsets: {finals.train_queries.nunique()}{cells}; seeds: {finals.seed.nunique()}. \
 {first.n_queries} {first.split} queries, each against {first.n_candidates} {first.candidates} candidates. \
 Losses in nats, 95 % intervals in brackets.{also}{chance}
 
-## On the largest subset ({finals.train_queries.max():,} training queries)
+## On {which} ({subset:,} training queries)
 
 {headline_table(metrics).to_markdown(index=False, disable_numparse=True)}
 
