@@ -64,9 +64,9 @@ def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
     parser = cli.command_parser("score", __doc__)
     parser.add_argument("--observations", type=Path, required=True)
-    parser.add_argument("--run", type=Path, help="the full-collection run")
+    parser.add_argument("--run", type=Path, nargs="?", help="the full-collection run; without a value there is none")
     parser.add_argument("--qrels", type=Path, help="judgments, needed with --run")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--per-query", type=Path, help="output: the run's measures query by query")
+    parser.add_argument("--per-query", type=Path, nargs="?", help="output: the run's measures query by query")
     add_options(parser, ScoreOptions)
     return parser

@@ -45,7 +45,7 @@ def planned(arguments: list[str], layout: Layout) -> dict[str, Planned]:
     rows = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 5]
     files = {}
     for file, _, rule, _, _, plan in rows[1:]:
-        stage = rule.removesuffix("_with_snapshots")
+        stage = rule.removesuffix("_with_snapshots").removesuffix("_without_run")
         files[file] = Planned(stage, _job(stage, file, layout), plan != "no update")
     return files
 
