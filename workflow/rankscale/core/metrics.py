@@ -73,8 +73,15 @@ class Metric:
 
 def _part(name: str, label: str, index: int, **fields: Any) -> Metric:
     """A part of the cross-entropy: the mean of its pseudo-values, or as the chosen correction has it."""
-    values = {"per_query": lambda queries: queries.pseudo_values[:, index], "decomposed": True}
-    return Metric(name, label, unit="nats", falls=True, **values, **fields)
+    return Metric(
+        name,
+        label,
+        unit="nats",
+        falls=True,
+        per_query=lambda queries: queries.pseudo_values[:, index],
+        decomposed=True,
+        **fields,
+    )
 
 
 def _plugin(part: Metric) -> Metric:
