@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from rankscale.laws import study_fit
+from rankscale.laws import bootstrap, fitting, study_fit
 from rankscale.laws.fit_tasks import STREAM, FitTask, run_fit_task, stream
 from rankscale.laws.forms import registry
 from rankscale.laws.forms.base import Law
@@ -141,6 +142,28 @@ def test_a_new_law_is_one_entry_with_intervals_forecasts_and_a_curve(tmp_path, m
     figure = other_metrics.other_metrics(study)
     assert [line for line in figure.axes[0].lines if line.get_color() == "#123456" and line.get_linestyle() == ":"]
     assert "curved, 95 % band" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_a_law_may_be_sought_without_a_floor():
+    """The line again, but by the robust search: on points that lie on it the two agree, draws too."""
+
+    def starts(u, target, shares):
+        slope, level = np.polyfit(u[:, 0], target.T, 1)
+        return [np.column_stack([level + 0.1, 0.9 * -slope])]
+
+    def recentre(theta, centre):
+        return np.column_stack([theta[:, 0] + theta[:, 1] * centre[0], theta[:, 1]])
+
+    sought = replace(LINE, name="sought", design=None, starts=starts, recentre=recentre)
+    x = np.geomspace(1e4, 1e7, 9)
+    y = 3 * x**-0.2
+    fit = fitting.fit(sought, x, y)
+    assert fit.converged
+    assert fit.named() == pytest.approx(fitting.fit(LINE, x, y).named(), rel=1e-6)
+    noisy = fitting.fit(sought, x, y * np.exp(0.01 * np.random.default_rng(0).standard_normal(9)))
+    _, low, high = bootstrap.parameters(noisy, bootstrap.simulate(noisy, None, 200, np.random.default_rng(1)))["alpha"]
+    assert low < 0.2 < high
+    assert high - low < 0.02
 
 
 def test_draws_are_keyed_by_names_whatever_the_order_of_the_columns():
