@@ -47,7 +47,7 @@ def test_what_a_metric_lacks_to_1_turns_it_around():
 def test_chance_is_what_random_scores_give():
     """Ranks drawn evenly, 200,000 of them."""
     above = np.random.default_rng(0).integers(0, CANDIDATES + 1, 200_000)
-    queries = CheckpointQueries(np.full(len(above), 1.0), above, 0 * above, 0.0 * above, CANDIDATES)
+    queries = CheckpointQueries(np.full(len(above), 1.0), above, 0 * above, 0.0 * above, n_candidates=CANDIDATES)
     told = [metric for metric in metrics_of("candidates") if metric.chance]
     assert {"rank_entropy", "mrr", "auc", "mean_rank"} <= {metric.name for metric in told}
     for metric in told:

@@ -24,7 +24,7 @@ def contrast(queries, documents, positive, candidates):
 
 def measured(above, tied, margin, candidates):
     """Every metric over candidates."""
-    queries = CheckpointQueries(np.full(len(above), 1.0), above, tied, margin, candidates)
+    queries = CheckpointQueries(np.full(len(above), 1.0), above, tied, margin, n_candidates=candidates)
     return {name: value for m in metrics_of("candidates") for name, value in scoring.metric_values(m, queries).items()}
 
 

@@ -1,7 +1,7 @@
 """The queries of one checkpoint, as metrics are computed from them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +22,7 @@ class CheckpointQueries:
     above: np.ndarray
     tied: np.ndarray
     margin: np.ndarray
+    _: KW_ONLY
     n_candidates: int
     ties: str = "expected"
     correction: str = "jackknife"
@@ -37,8 +38,14 @@ class CheckpointQueries:
     @cached_property
     def decomposition(self) -> Decomposition:
         """The cross-entropy and its parts."""
-        options = {"n_candidates": self.n_candidates, "ties": self.ties, "correction": self.correction}
-        return decompose(self.loss, self.above, self.tied, **options)
+        return decompose(
+            self.loss,
+            self.above,
+            self.tied,
+            n_candidates=self.n_candidates,
+            ties=self.ties,
+            correction=self.correction,
+        )
 
     @cached_property
     def pseudo_values(self) -> np.ndarray:

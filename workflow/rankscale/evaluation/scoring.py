@@ -1,5 +1,7 @@
 """The metrics of one checkpoint from its observations."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,7 +13,7 @@ from rankscale.evaluation.query_values import CheckpointQueries
 from rankscale.storage.schemas import EVALUATED_KEY
 
 
-def score_observations(observations: pa.Table, ties: str, correction: str) -> list[dict[str, object]]:
+def score_observations(observations: pa.Table, ties: str, correction: str) -> list[dict[str, Any]]:
     """One row of the scores table, without the full-retrieval metrics, per split and kind of candidates."""
     rows = []
     for key, part in groups(observations, ["split", "candidates"]):
@@ -43,6 +45,7 @@ def metric_values(metric: Metric, queries: CheckpointQueries) -> dict[str, float
     elif metric.value is not None:
         value = low = high = float(metric.value(queries))
     else:
+        assert metric.per_query is not None, metric.not_a_mean
         values = np.asarray(metric.per_query(queries), np.float64)
         value = float(values.mean())
         error = NORMAL * float(values.std(ddof=1) / np.sqrt(len(values)))

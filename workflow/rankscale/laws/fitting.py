@@ -126,12 +126,13 @@ def solve(
     it at many. `held_floor` fixes a law's floor at a value, or at one [b] for each data set.
     """
     log_x = np.log(x)
-    if law.straight:
+    if law.design is not None:
         design = law.design(log_x)
         if weights is None:
             return np.linalg.lstsq(design, target.T, rcond=None)[0].T, np.ones(len(target), bool)
-        theta = [np.linalg.lstsq(design[w > 0], t[w > 0], rcond=None)[0] for t, w in zip(target, weights, strict=True)]
-        return np.array(theta), np.ones(len(target), bool)
+        lines = [np.linalg.lstsq(design[w > 0], t[w > 0], rcond=None)[0] for t, w in zip(target, weights, strict=True)]
+        return np.array(lines), np.ones(len(target), bool)
+    assert law.starts is not None and law.recentre is not None, "a law without a design has both"
     centre = log_x.mean(0)
     u = log_x - centre
     starts = law.starts(u, target, SHARES if start is None else NEAR)

@@ -53,8 +53,8 @@ def law_of(name: str, x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> fittin
     if not laws:
         raise StudyError(f"plan.law: {name!r} is no law of two variables, nor best")
     fits = [fit_with_query_noise(law, x, y, noise) for law in laws]
-    good = [fit for fit in fits if fit.converged and fit.quality()["aicc"] is not None]
-    return min(good, key=lambda fit: fit.quality()["aicc"]) if good else fits[0]
+    good = [(aicc, fit) for fit in fits if fit.converged and (aicc := fit.quality()["aicc"]) is not None]
+    return min(good, key=lambda scored: scored[0])[1] if good else fits[0]
 
 
 def already_measured(fit: fitting.LawFit, costs: CostModel, n: float, d: float) -> list[str]:

@@ -15,6 +15,9 @@ FEW = 5  # points; with fewer nothing is claimed either way
 FOLLOWS = 0.9  # R^2 from which a metric is said to follow a law
 
 
+Estimate = tuple[float | None, float | None, float | None]  # with the bounds of its interval
+
+
 class ScalingVerdict(NamedTuple):
     """One metric on one axis, at the largest subset, model, or along the compute envelope.
 
@@ -32,7 +35,7 @@ class ScalingVerdict(NamedTuple):
     low: float | None
     high: float | None
     r2: float | None
-    floor: tuple[float, float | None, float | None] | None
+    floor: Estimate | None
     errors: dict[str, tuple[float, float]]
     covered: tuple[int, int]
     verdict: str
@@ -65,7 +68,7 @@ def _verdict_of(metric: str, axis: str, fixed: str, fits: pd.DataFrame, forecast
 
     rows, ahead = of(fits), of(forecasts)
     line = rows[(rows.law == straight.name) & (rows.parameter == straight.slope)]
-    slope, low, high = (_number(line[c]) for c in ("estimate", "low", "high"))
+    slope, low, high = _estimate(line)
     floors = {law.name: law.parameters[law.floor] for law in laws if law.floor is not None}
     delta = rows[rows.law.map(floors) == rows.parameter]
     # The held-out points have no say in which law forecasts them.
@@ -89,7 +92,7 @@ def _verdict_of(metric: str, axis: str, fixed: str, fits: pd.DataFrame, forecast
         low,
         high,
         r2,
-        None if delta.empty else tuple(_number(delta[c]) for c in ("estimate", "low", "high")),
+        None if delta.empty else _estimate(delta),
         errors,
         (int(covered.sum()), len(covered)),
         verdict,
@@ -122,6 +125,10 @@ def _verdict(
         return f"falls, but the {law} forecasts what was held out {worse}", False
     within = f"within {error_text(straight.signed, error)} (no change: {error_text(straight.signed, same)})"
     return f"scales: the {law} forecasts what was held out {within}", True
+
+
+def _estimate(rows: pd.DataFrame) -> Estimate:
+    return _number(rows["estimate"]), _number(rows["low"]), _number(rows["high"])
 
 
 def _number(column: pd.Series) -> float | None:

@@ -39,9 +39,8 @@ def metric_vs_mrr(study: StudyTables) -> plt.Figure:
         if len(finals) > 2:
             rank = finals[metric].corr(finals[measure], method="spearman")
             ax.text(0.97, 0.97, f"Spearman {rank:.3f}", transform=ax.transAxes, fontsize=8, ha="right", va="top")
-        if measure == "mrr":
-            chance = metric_named(measure).chance(int(finals.n_candidates.iloc[0]))
-            ax.axhline(chance, color="k", ls=":", lw=0.8)
+        if measure == "mrr" and (chance := metric_named(measure).chance):
+            ax.axhline(chance(int(finals.n_candidates.iloc[0])), color="k", ls=":", lw=0.8)
         ax.set_xlabel(f"{name_of(metric)} (nats)")
         if metric == PARTS[0]:
             ax.set_ylabel(measures[measure])
