@@ -58,7 +58,8 @@ class QueryCovariance:
         Raises StudyError for an unknown metric, and where a checkpoint lacks observations or has other queries.
         """
         known = [metric_named(metric) for metric in metrics]
-        ids, values = None, np.empty(0, np.float32)
+        ids: np.ndarray | None = None
+        values: np.ndarray = np.empty(0, np.float32)
         label = f"read {rows.split.iloc[0]} {rows.candidates.iloc[0]}"
         for number, row in enumerate(progress(list(rows.itertuples()), label, "checkpoint")):
             checkpoint = row.collection, run_of(row), row.checkpoint

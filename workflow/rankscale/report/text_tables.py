@@ -54,8 +54,8 @@ def scaling_table(findings: list[ScalingFinding]) -> pd.DataFrame:
         errors = [
             f"{law} {error_text(signed, error)} (bias {error_text(signed, bias, '+')})"
             for law in (*names, NO_CHANGE)
-            for error, bias in [f.errors.get(law, (None, None))]
-            if error is not None
+            if law in f.errors
+            for error, bias in [f.errors[law]]
         ]
         rows.append(
             {

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -30,8 +31,8 @@ def main(args: argparse.Namespace) -> None:
     if args.run:
         parts = tables.scan("runs", args.run, retrieval_measures.COLUMNS)
         by_split = retrieval_measures.full_retrieval(parts, tables.read("qrels", args.qrels))
-    unmeasured: dict[str, object] = {"retrieval": "none", **dict.fromkeys(schemas.RETRIEVAL)}
-    measured = {
+    unmeasured: dict[str, Any] = {"retrieval": "none", **dict.fromkeys(schemas.RETRIEVAL)}
+    measured: dict[str, dict[str, Any]] = {
         split: {"retrieval": options.retrieval, **retrieval_measures.means(values)}
         for split, values in by_split.items()
     }

@@ -3,6 +3,7 @@
 from itertools import product
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pandas as pd
 
 from rankscale.core import atomic_files
@@ -39,7 +40,7 @@ def draw_two_studies(first: ComparedStudy, second: ComparedStudy, slices: list[d
         figure.savefig(beside, format=path.suffix[1:].lower())
 
 
-def _curve(ax: object, one: ComparedStudy, metric: str, axis: str, fixed: str, colour: str) -> None:
+def _curve(ax: plt.Axes, one: ComparedStudy, metric: str, axis: str, fixed: str, colour: str) -> None:
     """The law that AICc prefers on all points, with its band."""
     curves = one.tables["curves"]
     fits = headline_of(one.tables["fits"], one.tables["metrics"])
