@@ -207,8 +207,8 @@ def _forecasts(task: FitTask, split: ForecastSplit) -> Iterator[Row]:
         noise = covariance_in_law_space(law, task.y[both], shared)
         random = stream(task.seed, "forecast", {**task.key, "law": law.name}, len(known))
         predicted = bootstrap.forecast(fit, task.x[ahead], noise, task.draws, random)
-        yield from _rows_ahead(task, split, law.name, predicted, fit.quality()["aicc"])
-    yield from _rows_ahead(task, split, NO_CHANGE, (no_change_forecast(x, y, task.x[ahead]), None, None), None)
+        yield from _rows_ahead(task, split, law.name, predicted, fit.quality())
+    yield from _rows_ahead(task, split, NO_CHANGE, (no_change_forecast(x, y, task.x[ahead]), None, None), {})
 
 
 def _rows_ahead(
@@ -216,7 +216,7 @@ def _rows_ahead(
     split: ForecastSplit,
     law: str,
     predicted: tuple[np.ndarray, np.ndarray | None, np.ndarray | None],
-    aicc: float | None,
+    quality: Row,
 ) -> Iterator[Row]:
     """One row per point ahead: what was predicted, with the ends of its interval (or None), and what was observed."""
     sizes = len(np.unique(task.x[split.known], axis=0))
@@ -237,5 +237,6 @@ def _rows_ahead(
             "high": high,
             "relative_error": (values[i] - observed) / abs(observed) if observed else None,
             "covered": None if low is None else bool(low <= observed <= high),
-            "aicc": aicc,
+            "aicc": quality.get("aicc"),
+            "rmse": quality.get("rmse"),
         }

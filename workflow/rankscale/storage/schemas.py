@@ -159,7 +159,7 @@ SCHEMAS = {
     ),
     "forecasts": schema(
         " ".join((*FIT_KEY, "known", *cell)),
-        "predicted low high relative_error covered aicc",
+        "predicted low high relative_error covered aicc rmse",
         **fitted,
         known=i32,
         held_out=flag,
@@ -172,6 +172,7 @@ SCHEMAS = {
         relative_error=f64,
         covered=flag,
         aicc=f64,
+        rmse=f64,
     ),
     "influence": schema(
         " ".join((*FIT_KEY, *cell)),
