@@ -39,7 +39,7 @@ def checkpoint_of(size, data, seed):
         "model": f"N{int(size)}",
         "train_queries": int(data),
         "seed": seed,
-        "step": 100,
+        "step": int(data) // 5,
         "subset": str(int(data)),
         "checkpoint": "final",
         "layers": None,
@@ -79,7 +79,7 @@ def write_study(folder, sizes, subsets, queries=300, seeds=(42,), ties="expected
                     ndcg = 1 / np.log2(2 + seen["above"].to_numpy())
                     each = dict.fromkeys(schemas.RETRIEVAL, ndcg)
                     path = table_path(folder, "per_query", "synthetic", run, "final")
-                    tables.write("per_query", {**keys, "split": "test", "query_id": ids, **each}, path)
+                    tables.write("per_query", {**keys, "split": "test", "query_id": query_ids(queries), **each}, path)
                     retrieval = {"retrieval": "full", **dict.fromkeys(schemas.RETRIEVAL, float(ndcg.mean()))}
                 study = {"study": "synthetic", **row}
                 rows += [{**study, **scores, **retrieval} for scores in score_observations(seen, ties, "jackknife")]
