@@ -39,7 +39,7 @@ def checkpoint_of(size, data, seed):
         "model": f"N{int(size)}",
         "train_queries": int(data),
         "seed": seed,
-        "step": 100,
+        "step": int(data) // 5,
         "subset": str(int(data)),
         "checkpoint": "final",
         "layers": None,
