@@ -171,11 +171,28 @@ def test_run_noise_comes_from_repeats_where_seeds_repeat():
     random = np.random.default_rng(0)
     curved = 1 + (1e4 / x) ** 2  # no line, and only .1 % noise
     made = fitting.fit(LAWS["line"], x, curved * np.exp(0.001 * random.normal(size=15)))
-    errors = bootstrap.simulate(made, np.zeros((15, 15)), 500, random).errors
-    assert 0.0005 < errors.std() < 0.002
+    errors = bootstrap.simulate(made, np.zeros((15, 15)), 500, random).errors.reshape(500, 5, 3)
+    assert 0.0005 < (errors - errors.mean(2, keepdims=True)).std() < 0.002
+    # What the law is off by is what the runs of a size share.
+    off = made.residuals().reshape(5, 3).mean(1)
+    assert np.median(errors.mean(2).std(1)) == pytest.approx(np.sqrt((off**2).sum() / 3), rel=0.35)
     once = fitting.fit(LAWS["line"], x[::3], made.y[::3])
     errors = bootstrap.simulate(once, np.zeros((5, 5)), 500, random).errors
     assert errors.std() > 0.05
+
+
+@pytest.mark.parametrize("misfit", [0.0, 0.01])
+def test_forecasts_of_several_seeds_cover_sizes_that_are_off_the_law(misfit):
+    """300 drawn studies of 7 sizes and 3 seeds, each size off the line by a draw of its own: 95 % of new runs."""
+    x, ahead, told = np.geomspace(5e3, 4e5, 7), np.array([1.6e6]), 0
+    for seed in range(300):
+        random = np.random.default_rng(seed)
+        log_y = 1.5 - 0.1 * np.log(np.append(x, ahead)) + misfit * random.normal(size=8)
+        runs = log_y[:, None] + 0.005 * random.normal(size=(8, 3))
+        made = fitting.fit(LAWS["line"], np.repeat(x, 3), np.exp(runs[:7].ravel()))
+        _, low, high = bootstrap.forecast(made, ahead, None, 300, random)
+        told += low[0] <= np.exp(runs[7, 0]) <= high[0]
+    assert 0.92 <= told / 300 <= 0.985
 
 
 def test_equal_seeds_give_equal_draws():

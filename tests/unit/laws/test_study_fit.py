@@ -83,7 +83,8 @@ def test_a_known_law_is_forecast_well_and_ranked_above_no_change(found):
     assert row.beats_no_change > 0.5
     other = ranking[(ranking.axis == "model") & (ranking.metric == "1-mrr")].iloc[0]
     assert other.difference == pytest.approx(other.error - row.error)
-    assert other.difference_low < other.difference < other.difference_high
+    assert other.difference_low < other.difference_high
+    assert row.p_no_change < 0.05
     for _, part in ranking.groupby("axis"):
         assert list(part.sort_values("position").skill.dropna()) == sorted(part.skill.dropna(), reverse=True)
 
@@ -183,6 +184,8 @@ def test_a_metric_that_is_forecast_better_by_far_is_significantly_better():
     assert [row["metric"] for row in rows] == ["rank_entropy", "wild"]
     assert rows[1]["significant"]
     assert rows[0]["skill"] > 0.9
+    assert rows[0]["error_low"] < rows[0]["error"] < rows[0]["error_high"]
+    assert rows[0]["p_no_change"] < 0.01 < rows[1]["p_no_change"]
 
 
 @pytest.mark.parametrize(

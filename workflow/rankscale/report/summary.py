@@ -176,10 +176,11 @@ best cells, so it falls by construction: it is not judged, and no claim rests on
 {tested}
 
 Each metric by the law that AICc prefers on the points that are known, best skill first. Skill is the share of the \
-error of "no change" that the law saves: 1 is a perfect forecast, below 0 no change would have been better; in \
-brackets, in how many simulated studies the law was better. Errors are relative (of Score-Uncertainty, which may be \
-negative, in nats). Studies are simulated around the observed values, with the noise of queries, which all metrics \
-share, and of runs; they count that noise twice, so intervals are wider than need be.
+error of "no change" that the law saves: 1 is a perfect forecast, below 0 no change would have been better; p is how \
+often a metric that stopped would show as much. Errors are relative (of Score-Uncertainty, which may be negative, in \
+nats); in brackets, what 95 % of studies would show whose laws are true, with the noise of queries, which all \
+metrics share, and of runs. A difference is significant if it has one sign in these. A large skill is no verdict: \
+see above for that.
 
 {ranking_table(ranking, metrics).to_markdown(index=False, disable_numparse=True)}
 {planned}

@@ -154,7 +154,7 @@ def ranking_table(ranking: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
             plain = f"{row['no_change']:.3g}" if signed else share(row["no_change"])
             skill = "-"
             if ranked:
-                skill = f"{row['skill']:.2f} ({row['beats_no_change']:.0%})"
+                skill = f"{row['skill']:.2f} (p {row['p_no_change']:.2g})"
             difference = "-"
             if pd.notna(row["difference"]):
                 sure = "significant" if row["significant"] else "not significant"
@@ -167,7 +167,7 @@ def ranking_table(ranking: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
                     "law": row["law"],
                     "error": error if ranked else "-",
                     "no change": plain if ranked else "-",
-                    "skill (better than no change)": skill,
+                    "skill": skill,
                     "error less Rank-Entropy's": difference,
                 }
             )

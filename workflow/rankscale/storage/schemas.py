@@ -190,7 +190,7 @@ SCHEMAS = {
         " ".join(FIT_KEY[:-1]),
         " ".join(
             (
-                "error no_change skill beats_no_change difference significant",
+                "error no_change skill beats_no_change p_no_change difference significant",
                 *(f"{n}_{e}" for n in ("error", "difference") for e in BOUNDS),
             )
         ),
@@ -201,6 +201,7 @@ SCHEMAS = {
         no_change=f64,
         skill=f64,
         beats_no_change=f64,
+        p_no_change=f64,
         difference=f64,
         **{f"{name}_{end}": f64 for name in ("error", "difference") for end in BOUNDS},
         significant=flag,
