@@ -28,7 +28,8 @@ SIZES, SUBSETS = np.geomspace(1e4, 1e7, 6), (500, 1000, 2000)
 ADD_METRIC = """
 import json, sys
 from pathlib import Path
-from rankscale.core.metrics import METRICS, Metric
+from rankscale.core.metric import Metric
+from rankscale.core.metrics import METRICS
 
 METRICS["hits_3"] = Metric(
     "hits_3", "hits at 3", per_query=lambda queries: (queries.above + queries.tied < 3) * 1.0, has_interval=True

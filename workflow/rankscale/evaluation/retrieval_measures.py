@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
-from rankscale.core.metrics import TrecMeasure, metrics_of
+from rankscale.core.metric import TrecMeasure
+from rankscale.core.metrics import metrics_of
 
 COLUMNS = ["split", "query_id", "doc_id", "rank"]
 

@@ -6,7 +6,8 @@ Read by the Snakefile, which every cluster job parses: nothing heavy is imported
 from typing import Any
 
 from rankscale.core.errors import StudyError
-from rankscale.core.metrics import COMPLEMENT, METRICS
+from rankscale.core.metric import COMPLEMENT
+from rankscale.core.metrics import METRICS
 from rankscale.study import grid
 
 
