@@ -37,6 +37,7 @@ test: $(VENV)/.made-test
 lint: $(VENV)/.made-test
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
+	$(bin)/mypy
 	$(bin)/snakefmt --check Snakefile workflow
 	PATH="$(abspath $(bin)):$$PATH" snakemake --lint
 

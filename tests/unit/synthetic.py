@@ -39,7 +39,7 @@ def checkpoint_of(size, data, seed):
         "model": f"N{int(size)}",
         "train_queries": int(data),
         "seed": seed,
-        "step": 100,
+        "step": int(data) // 5,
         "subset": str(int(data)),
         "checkpoint": "final",
         "layers": None,
@@ -54,12 +54,15 @@ def checkpoint_of(size, data, seed):
     }
 
 
-def write_study(folder, sizes, subsets, queries=300, seeds=(42,), ties="expected"):
-    """metrics.parquet and observations of every size on every subset, in `folder`."""
+def write_study(folder, sizes, subsets, queries=300, seeds=(42,), ties="expected", cells=None, searching=()):
+    """metrics.parquet and observations of every size on every subset, in `folder`; or of the `cells` (size, subset).
+
+    The runs on the subsets `searching` have measures of retrieval too.
+    """
     rows = []
     for size in sizes:
         for data in subsets:
-            for seed in seeds:
+            for seed in seeds if cells is None or (size, data) in cells else ():
                 random = np.random.default_rng([int(size), int(data), seed])
                 row = checkpoint_of(size, data, seed)
                 keys = {"collection": "synthetic", **{name: row[name] for name in schemas.CHECKPOINT_KEY}}
@@ -72,6 +75,12 @@ def write_study(folder, sizes, subsets, queries=300, seeds=(42,), ties="expected
                 run = RunId(*(row[name] for name in RunId._fields))
                 tables.write("observations", seen, table_path(folder, "observations", "synthetic", run, "final"))
                 retrieval = {"retrieval": "none", **dict.fromkeys(schemas.RETRIEVAL)}
+                if data in searching:
+                    ndcg = 1 / np.log2(2 + seen["above"].to_numpy())
+                    each = dict.fromkeys(schemas.RETRIEVAL, ndcg)
+                    path = table_path(folder, "per_query", "synthetic", run, "final")
+                    tables.write("per_query", {**keys, "split": "test", "query_id": query_ids(queries), **each}, path)
+                    retrieval = {"retrieval": "full", **dict.fromkeys(schemas.RETRIEVAL, float(ndcg.mean()))}
                 study = {"study": "synthetic", **row}
                 rows += [{**study, **scores, **retrieval} for scores in score_observations(seen, ties, "jackknife")]
     tables.write("metrics", pa.Table.from_pylist(rows, schema=schemas.SCHEMAS["metrics"]), folder / "metrics.parquet")

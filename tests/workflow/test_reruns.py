@@ -94,6 +94,21 @@ def test_one_more_subset_trains_that_subset_alone(finished):
     assert jobs(finished) == {"train": 3, "retrieve": 3, "score": 3, "gather": 1, **LAST}
 
 
+def test_adding_a_cell_trains_that_cell_alone(finished):
+    """From a grid with cells missing; what was trained and is no cell any more stays where it is."""
+    cells = "\n  cells: [{train_queries: [1024]}, {models: [L1H16]}, {models: [L1H8], train_queries: [256]}]"
+    edit(finished, "[256, 512, 1024]", f"[256, 512, 1024]{cells}")
+    assert jobs(finished) == {"gather": 1, **LAST}
+    for kind in ("models", "observations/docstrings", "runs/docstrings", "per_query/docstrings", "scores/docstrings"):
+        shutil.rmtree(finished / f"results/demo/{kind}/base/L1H8/256")
+    assert jobs(finished) == {"train": 1, "retrieve": 1, "score": 1, "gather": 1, **LAST}
+
+
+def test_searching_with_the_runs_on_the_largest_subset_alone_retrieves_nothing_anew(finished):
+    edit(finished, "full_retrieval: {top_k: 200}", "full_retrieval: {top_k: 200, runs: largest}")
+    assert jobs(finished) == {"score_without_run": 6, "gather": 1, **LAST}
+
+
 def test_another_evaluation_seed_trains_nothing(finished):
     edit(finished, "evaluation: {", "evaluation: {seed: 8, ")
     assert jobs(finished) == {"sample": 1, "retrieve": 11, "score": 11, "gather": 1, **SUBSAMPLED}

@@ -9,7 +9,7 @@ from tests.conftest import ROOT, run
 
 @pytest.mark.parametrize(
     "command",
-    ["ruff check .", "ruff format --check .", "snakefmt --check Snakefile workflow", "snakemake --lint"],
+    ["ruff check .", "ruff format --check .", "mypy", "snakefmt --check Snakefile workflow", "snakemake --lint"],
 )
 def test_clean(command):
     run(command, ROOT)

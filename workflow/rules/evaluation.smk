@@ -4,6 +4,9 @@ EVALUATION = STUDY["evaluation"]
 SPLITS = STUDY["collection"]["splits"]["test"]
 RETRIEVAL = EVALUATION["full_retrieval"] or {}
 DEPTH = RETRIEVAL.get("top_k")
+# The runs that search the collection, and the subsets of those that do not.
+SEARCHING = set(grid.searching(STUDY))
+NOT_SEARCHING = sorted({run.subset for run in PLANNED if run not in SEARCHING}) if DEPTH else []
 # A pooled retrieval searches the judged and mined documents and a sample, fixed once like the candidates.
 POOLED = grid.pool_sample(STUDY)
 POOL = [] if POOLED is None else LAYOUT.pool("{collection}")
@@ -78,6 +81,19 @@ rule retrieve:
         + (" --pool {input.pool}" if POOL else "")
 
 
+# The same for the runs that are measured over the candidates alone.
+if NOT_SEARCHING:
+
+    use rule retrieve as retrieve_without_run with:
+        output:
+            run=[],
+            observations=evaluated("observations"),
+        wildcard_constraints:
+            train_queries="|".join(NOT_SEARCHING),
+
+    ruleorder: retrieve_without_run > retrieve
+
+
 rule score:
     input:
         **{k: v for k, v in rules.retrieve.output.items()},
@@ -102,6 +118,22 @@ rule score:
         "{resources.launcher} score {params.options} --log {log} "
         "--observations {input.observations} --qrels {input.qrels} --output {output.scores}"
         + (" --run {input.run} --per-query {output.per_query}" if DEPTH else "")
+
+
+if NOT_SEARCHING:
+
+    use rule score as score_without_run with:
+        input:
+            run=[],
+            observations=evaluated("observations"),
+            qrels=f"{LAYOUT.shared}/qrels.parquet",
+        output:
+            per_query=[],
+            scores=evaluated("scores"),
+        wildcard_constraints:
+            train_queries="|".join(NOT_SEARCHING),
+
+    ruleorder: score_without_run > score
 
 
 rule gather:

@@ -4,9 +4,8 @@ LAWS, PLAN = STUDY["laws"], STUDY["plan"]
 FIGURES = figures_of({"plan", "plan_grid"} if PLAN else set())
 FORMATS = ("svg", "pdf", "png")
 # What the noise of queries is told by.
-PER_QUERY = [
-    LAYOUT.table(kind, *final) for kind in ("observations", *(("per_query",) if DEPTH else ())) for final in FINALS
-]
+PER_QUERY = [LAYOUT.table("observations", *final) for final in FINALS]
+PER_QUERY += [LAYOUT.table("per_query", *final) for final in FINALS if final[0] in SEARCHING]
 ON_LARGEST = [run for run in RUNS if run.subset == grid.largest_subset(RUNS)]
 
 
@@ -50,7 +49,7 @@ if PLAN:
             metrics=rules.gather.output.metrics,
             forecasts=rules.fit.output.forecasts,
             per_query=PER_QUERY,
-            times=[f"{LAYOUT.run(run)}/times.parquet" for run in ON_LARGEST],
+            times=[f"{LAYOUT.run(run)}/times.parquet" for run in grid.on_own_largest(RUNS)],
         output:
             plan=f"{LAYOUT.together}/plan.parquet",
             grid=f"{LAYOUT.together}/plan_grid.parquet",

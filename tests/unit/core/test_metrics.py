@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rankscale.core.errors import StudyError
-from rankscale.core.metrics import METRICS, Metric, metric_named, metrics_of
+from rankscale.core.metric import Metric
+from rankscale.core.metrics import METRICS, metric_named, metrics_of
 from rankscale.evaluation.calibration import calibrate
 from rankscale.evaluation.query_values import CheckpointQueries, ScoreScale
 from rankscale.evaluation.rank_statistics import auc_global_values

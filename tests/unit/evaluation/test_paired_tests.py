@@ -86,7 +86,7 @@ def test_a_run_goes_to_trec_s_format_and_back(study, shared, tmp_path):
     path = study / "runs/docstrings/base/L1H32/1024/42/final.parquet"
     stage("trec", "--run", path, "--output", tmp_path / "run.txt")
     stage("trec", "--read", tmp_path / "run.txt", "--output", tmp_path / "back.parquet")
-    assert re.search(r" L1H32-1024-42-\d+$", (tmp_path / "run.txt").read_text().splitlines()[0])
+    assert re.search(r" base-L1H32-1024-42-\d+$", (tmp_path / "run.txt").read_text().splitlines()[0])
     columns = ["query_id", "doc_id", "rank", "score"]
     before, after = (tables.read("runs", p).select(columns) for p in (path, tmp_path / "back.parquet"))
     assert after.equals(before)

@@ -28,7 +28,8 @@ SIZES, SUBSETS = np.geomspace(1e4, 1e7, 6), (500, 1000, 2000)
 ADD_METRIC = """
 import json, sys
 from pathlib import Path
-from rankscale.core.metrics import METRICS, Metric
+from rankscale.core.metric import Metric
+from rankscale.core.metrics import METRICS
 
 METRICS["hits_3"] = Metric(
     "hits_3", "hits at 3", per_query=lambda queries: (queries.above + queries.tied < 3) * 1.0, has_interval=True
@@ -55,9 +56,9 @@ if __name__ == "__main__":
         for data in SUBSETS:
             runs.append(folder / f"models/N{int(size)}/{data}/42/checkpoints.parquet")
             tables.write("checkpoints", checkpoint_of(size, data, 42), runs[-1])
-    names = {"--output": "metrics", "--left-out": "left_out"}
-    paths = [word for option, name in names.items() for word in (option, folder / f"{name}.parquet")]
-    call(gather, "--study", folder, "--study-name", "s", "--collections", "synthetic", "--runs", *runs, *paths)
+    told = ("--study", folder, "--study-name", "s", "--collections", "synthetic")
+    outputs = ("--output", folder / "metrics.parquet", "--left-out", folder / "left_out.parquet")
+    call(gather, *told, "--runs", *runs, *outputs)
     fitted = ("fits", "forecasts", "curves", "influence", "ranking", "verdicts", "contrasts")
     outputs = [word for name in fitted for word in (f"--{name}", folder / f"{name}.parquet")]
     chosen = ["--columns", "rank_entropy", "hits_3", "1-hits_3", "--bootstrap", 100]

@@ -34,6 +34,12 @@ def test_a_cost_is_training_judging_and_serving():
     assert larger[0] == pytest.approx(600 * 1.2e9 / 4e6 / 3600)
 
 
+def test_runs_of_equal_steps_cost_the_same_whatever_their_data():
+    by_steps = allocation.CostModel(np.array([1e4, 1e6]), np.array([6e9, 6e11]), np.array([1e6, 4e6]), PRICES, True)
+    hours = by_steps.hours(np.array([1e6, 1e6]), np.array([600.0, 60_000.0]))
+    assert hours == pytest.approx([6e11 / 4e6 / 3600] * 2)
+
+
 def test_a_budget_and_a_target_are_met_where_all_cells_say_so():
     """The choice against the best cell of a fine grid."""
     theta = np.array([np.log(482), 0.348, np.log(2085), 0.366, 1.82])[None]

@@ -100,12 +100,15 @@ def test_the_published_study_is_the_published_recipe():
     assert (collection["source"], collection["splits"]["train"]) == ("msmarco-passage", "train")
     recipe = {
         "train_queries": [1000, 3000, 6000, 10000, 30000, 60000, 100000, None],
+        "cells": None,
         "seeds": [42],
         "negatives": "mined",  # only the query's own in its softmax
         "negatives_per_query": 16,
         "objective": {"name": "infonce"},
         "batch_size": 32,
         "epochs": 3,
+        "steps": None,
+        "average": None,
         "learning_rate": 3e-6,
         "schedule": "constant",
         "warmup": 0,

@@ -3,7 +3,7 @@
 Imported by the Snakefile, as are all sources: nothing heavy at the top of their modules.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ class Source(NamedTuple):
 
     documents: Iterable[readers.Text]
     queries: Iterable[readers.Text]
-    judgments: dict[str, Iterable[readers.Judgment]]
+    judgments: Mapping[str, Iterable[readers.Judgment]]
     facts: dict[str, object]
 
 

@@ -6,6 +6,7 @@ A query is a docstring's first sentence, its one relevant passage the name, sign
 import ast
 import importlib.metadata
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from rankscale.collection import readers
 from rankscale.collection.base import Source, SourceKind
 from rankscale.collection.options import CollectOptions
+from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
 
@@ -51,7 +53,8 @@ class Pair(NamedTuple):
 def read(options: CollectOptions, folder: Path) -> Source:
     """The embedded collection, its queries dealt by `seed` into test, dev and train.
 
-    Raises StudyError if there are too few pairs.
+    Pairs for dev and train that are too similar to one for test are left out, passage and all; the manifest says how
+    many. Raises StudyError if there are too few pairs.
     """
     from rankscale.core.seeding import generator  # numpy, which the Snakefile does without
 
@@ -70,6 +73,21 @@ def read(options: CollectOptions, folder: Path) -> Source:
     split_of = ["train"] * len(pairs)
     for rank, i in enumerate(generator(options.seed, "split").permutation(len(pairs))[: test + dev]):
         split_of[i] = "test" if rank < test else "dev"
+    facts: dict[str, object] = {"versions": versions()}
+    if options.max_test_similarity is not None:
+        is_kept = _unlike_test(pairs, split_of, options.max_test_similarity)
+        left_out = Counter(split for split, kept in zip(split_of, is_kept, strict=True) if not kept)
+        facts["left_out_as_similar"] = {split: left_out[split] for split in ("train", "dev")}
+        log.info(
+            "left out, as more similar than %g to a test pair: %d training and %d dev pairs",
+            *(options.max_test_similarity, left_out["train"], left_out["dev"]),
+        )
+        pairs = [pair for pair, kept in zip(pairs, is_kept, strict=True) if kept]
+        split_of = [split for split, kept in zip(split_of, is_kept, strict=True) if kept]
+        if "train" not in split_of:
+            raise StudyError(
+                f"collection.max_test_similarity: {options.max_test_similarity:g} leaves no training query"
+            )
     judged: dict[str, list[readers.Judgment]] = {"train": [], "dev": [], "test": []}
     for pair, split in zip(pairs, split_of, strict=True):
         judged[split].append(readers.Judgment(f"q:{pair.name}", pair.name, 1, pair.name))
@@ -77,8 +95,19 @@ def read(options: CollectOptions, folder: Path) -> Source:
         (readers.Text(pair.name, "", pair.passage, pair.name) for pair in pairs),
         (readers.Text(f"q:{pair.name}", "", pair.query, pair.name) for pair in pairs),
         judged,
-        {"versions": versions()},
+        facts,
     )
+
+
+def _unlike_test(pairs: list[Pair], split_of: list[str], limit: float) -> list[bool]:
+    """Whether each pair is for test, or no more similar than `limit` to any that is."""
+    from rankscale.collection.near_duplicates import largest_similarity  # scikit-learn, which nothing else here needs
+
+    texts = [f"{pair.query} {pair.passage}" for pair in pairs]
+    test = [text for text, split in zip(texts, split_of, strict=True) if split == "test"]
+    rest = [text for text, split in zip(texts, split_of, strict=True) if split != "test"]
+    similarity = iter(largest_similarity(rest, test).tolist())
+    return [split == "test" or next(similarity) <= limit for split in split_of]
 
 
 def splits(path: None) -> set[str]:
@@ -125,7 +154,7 @@ def _of_package(package: str) -> Iterator[Pair]:
         if file.suffix != ".py" or LEFT_OUT & set(file.parts):
             continue
         try:
-            source = file.locate().read_text(encoding="utf-8")
+            source = file.read_text(encoding="utf-8")
             # Most files without a docstring are found out faster by text than by parsing.
             if '"""' not in source and "'''" not in source:
                 continue
@@ -177,5 +206,5 @@ DOCSTRINGS = SourceKind(
     "null",
     read,
     splits,
-    option_names=("seed", "test_queries", "dev_queries", "sample"),
+    option_names=("seed", "test_queries", "dev_queries", "sample", "max_test_similarity"),
 )

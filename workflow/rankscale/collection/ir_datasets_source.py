@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from rankscale.collection import readers
 from rankscale.collection.base import Source, SourceKind
@@ -21,7 +22,7 @@ def read(options: CollectOptions, folder: Path) -> Source:
             "collection.source: ir_datasets is not installed; pip install ir_datasets, in the same environment"
         ) from None
 
-    def load(name: str):  # noqa: ANN202 (the library makes its classes as it goes)
+    def load(name: str) -> Any:  # the library makes its classes as it goes
         try:
             return ir_datasets.load(name)
         except KeyError:

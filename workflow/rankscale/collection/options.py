@@ -7,6 +7,7 @@ import argparse
 import json
 from dataclasses import dataclass
 
+from rankscale.core.cli import within
 from rankscale.core.options import option
 
 
@@ -34,6 +35,11 @@ class CollectOptions:
     test_queries: int = option(1500, help="of docstrings")
     dev_queries: int = option(500, help="of docstrings, kept apart for tuning")
     sample: int | None = option(None, help="of docstrings: keep a seeded sample of so many pairs")
+    max_test_similarity: float | None = option(
+        None,
+        read=within(0, 1, above=True),
+        help="of docstrings: leave out train and dev pairs with a TF-IDF cosine above this to a test pair",
+    )
     positive_grade: dict[str, int] = option(
         {"": 1}, read=read_thresholds, help="least of a relevant document, 1 unless given; or by split"
     )

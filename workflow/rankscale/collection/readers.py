@@ -9,9 +9,9 @@ import json
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from rankscale.core.errors import StudyError
 
@@ -81,7 +81,7 @@ def _refuse_outside(archive: Path, member: str) -> None:
 
 
 @contextlib.contextmanager
-def _open(path: Path) -> Iterator[IO[bytes]]:
+def _open(path: Path) -> Iterator[Iterable[bytes]]:
     archive, _, member = str(path).partition("!")
     if member and archive.endswith(".zip"):
         if member not in members(Path(archive)):
@@ -90,11 +90,13 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
             yield file
     elif member:
         # A stream: members are met in their order, and nothing is unpacked to disk.
-        with tarfile.open(archive, "r|*") as folder:
-            for entry in folder:
+        with tarfile.open(archive, "r|*") as tape:
+            for entry in tape:
                 _refuse_outside(Path(archive), entry.name)
                 if entry.name.removeprefix("./") == member and entry.isfile():
-                    yield folder.extractfile(entry)  # type: ignore[misc] (a plain file has content)
+                    content = tape.extractfile(entry)
+                    assert content is not None, "a plain file has content"
+                    yield content
                     return
             raise StudyError(f"{archive}: has no member {member}")
     else:

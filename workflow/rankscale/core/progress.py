@@ -1,7 +1,7 @@
 """Progress bars: rate and time left on a terminal, nothing in a log file."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -17,7 +17,7 @@ def progress_bar(total: int, doing: str, unit: str) -> "tqdm":
     return _bar(doing, unit, total=total)
 
 
-def _bar(doing: str, unit: str, **how: object) -> "tqdm":
+def _bar(doing: str, unit: str, **kwargs: Any) -> "tqdm":
     from tqdm import tqdm
 
-    return tqdm(desc=doing, unit=unit, disable=None, leave=False, mininterval=0.5, **how)
+    return tqdm(desc=doing, unit=unit, disable=None, leave=False, mininterval=0.5, **kwargs)

@@ -51,7 +51,8 @@ def total_usage(logs: Iterable[Path]) -> dict[str, object]:
     Counts the attempt that ended well and, of a training, those before it up to the states it went on from; what else
     a killed job took is written nowhere. Jobs that share a GPU each count it whole.
     """
-    hosts, devices, stages = set(), set(), {}
+    hosts, devices = set(), set()
+    stages: dict[str, dict[str, float]] = {}
     for log in logs:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
         found = LINE.match(lines[-1]) if lines else None

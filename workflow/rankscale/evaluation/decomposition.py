@@ -5,7 +5,7 @@ ties are spread over the ranks a query could hold, and the parts' sampling bias 
 jackknife, whose pseudo-values also give every standard error and covariance. docs/method.md derives it all.
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -42,6 +42,7 @@ class Decomposition:
     rank_score_alignment_se: float
     score_uncertainty_se: float
     mrr_se: float
+    _: KW_ONLY
     n_queries: int
     observed_ranks: int
     chance: float | None
@@ -98,10 +99,7 @@ def decompose(
     reciprocal = counts.reciprocal_ranks()
     errors = np.append(pseudo.std(0, ddof=1), reciprocal.std(ddof=1)) / np.sqrt(q)
     return Decomposition(
-        *map(float, corrected),
-        *map(float, plugin[1:]),
-        float(reciprocal.mean()),
-        *map(float, errors),
+        *map(float, [*corrected, *plugin[1:], reciprocal.mean(), *errors]),
         n_queries=q,
         observed_ranks=int((counts.weight > NOTHING).sum()),
         chance=None if n_candidates is None else float(harmonic(n_candidates + 1) / (n_candidates + 1)),

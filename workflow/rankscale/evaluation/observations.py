@@ -50,7 +50,7 @@ def calibration_columns(
     for split in np.unique(splits):
         rows = np.flatnonzero(splits == split)
         try:
-            calibration = calibrate(scores[rows], query_ids[rows])
+            calibration = calibrate(scores[rows], query_ids[rows].tolist())
         except StudyError as error:
             raise StudyError(f"{split}, {kind} candidates: {error}") from error
         values = (

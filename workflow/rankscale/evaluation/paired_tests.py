@@ -32,7 +32,7 @@ def values_per_query(path: Path, ties: str) -> pd.DataFrame:
         metrics = [metric for metric in metrics_of("candidates") if metric.has_interval and metric.per_query]
         for _, part in tables.read("observations", path).to_pandas().groupby(["split", "candidates"]):
             queries = CheckpointQueries.of_observations(part, ties)
-            values = {metric.name: metric.per_query(queries) for metric in metrics}
+            values = {metric.name: metric.per_query(queries) for metric in metrics if metric.per_query is not None}
             parts.append(part[["split", "candidates", "query_id"]].assign(**values))
     else:
         raise StudyError(f"{path}: is neither a table of observations nor of per-query values")

@@ -66,10 +66,10 @@ class CheckpointQueries:
     ) -> "CheckpointQueries":
         """Rows of an observations table, one test set and kind of candidates, with columns of the run's measures."""
         best, low, high, at_cap = (rows[name].iloc[0] for name in SCALE)
-        bounds = (None if pd.isna(bound) else float(bound) for bound in (low, high))
+        low, high = (None if pd.isna(bound) else float(bound) for bound in (low, high))
         return cls(
             *(rows[name].to_numpy() for name in VALUES),
-            scale=ScoreScale(float(best), *bounds, bool(at_cap)),
+            scale=ScoreScale(float(best), low, high, bool(at_cap)),
             n_candidates=int(rows.n_candidates.iloc[0]),
             ties=ties,
             correction=correction,

@@ -5,6 +5,7 @@ are kept, and pytrec_eval is given each document under its rank as a name.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,8 @@ import pyarrow.compute as pc
 
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
-from rankscale.core.metrics import Metric, metrics_of
+from rankscale.core.metric import TrecMeasure
+from rankscale.core.metrics import metrics_of
 
 COLUMNS = ["split", "query_id", "doc_id", "rank"]
 
@@ -56,11 +58,11 @@ def full_retrieval(parts: Iterable[pa.Table], qrels: pa.Table) -> dict[str, dict
     run = JudgedRanks(parts, qrels)
     splits = list(dict.fromkeys(split for split, _ in run.depth))
     judged: dict[Query, list[tuple[str, int, bool]]] = {}
-    for split, query, *judgment in zip(
+    for split, query, document, grade, positive in zip(
         *(qrels[c].to_pylist() for c in ("split", "query_id", "doc_id", "grade", "positive")), strict=True
     ):
         if split in splits:
-            judged.setdefault((split, query), []).append(judgment)
+            judged.setdefault((split, query), []).append((document, grade, positive))
     judged = {key: judgments for key, judgments in judged.items() if any(positive for *_, positive in judgments)}
     for split in splits:
         if not any(of == split for of, _ in judged):
@@ -101,21 +103,24 @@ def _measured(run: JudgedRanks, judged: dict[Query, list]) -> dict[Query, dict[s
 
     deepest = max(run.depth.values(), default=0)
     out: dict[Query, dict[str, float | None]] = {key: {} for key in numbers.values()}
-    alike: dict[tuple[bool, int | None], list[Metric]] = {}
+    alike: dict[tuple[bool, int | None], list[tuple[str, TrecMeasure]]] = {}
     for metric in metrics_of("retrieval"):
-        alike.setdefault((metric.trec.graded, metric.trec.cut), []).append(metric)
+        assert metric.trec is not None, f"{metric.name}: a metric of retrieval says how it is measured"
+        alike.setdefault((metric.trec.graded, metric.trec.cut), []).append((metric.name, metric.trec))
     for (graded, cut), metrics in alike.items():
-        measures = {metric.trec.measure for metric in metrics}
+        measures = {trec.measure for _, trec in metrics}
         cut_runs = {number: results(depth if cut is None else min(depth, cut)) for number, depth in reach.items()}
         values = pytrec_eval.RelevanceEvaluator(grades if graded else positives, measures).evaluate(cut_runs)
         for number, key in numbers.items():
-            for metric in metrics:
-                value = values.get(number, {}).get(metric.trec.measure, 0.0)
-                out[key][metric.name] = value if deepest >= metric.trec.depth else None
+            for name, trec in metrics:
+                value = values.get(number, {}).get(trec.measure, 0.0)
+                out[key][name] = value if deepest >= trec.depth else None
     return out
 
 
 def means(values: dict[str, dict[str, float | None]]) -> dict[str, float | None]:
     """The mean of each measure over the queries; None where it is."""
-    columns = {metric.name: [each[metric.name] for each in values.values()] for metric in metrics_of("retrieval")}
+    columns: dict[str, list[Any]] = {
+        metric.name: [each[metric.name] for each in values.values()] for metric in metrics_of("retrieval")
+    }
     return {name: None if None in column else float(np.mean(column)) for name, column in columns.items()}

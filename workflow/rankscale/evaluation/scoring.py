@@ -5,7 +5,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rankscale.core.errors import StudyError
-from rankscale.core.metrics import Metric, metrics_of
+from rankscale.core.metric import Metric
+from rankscale.core.metrics import metrics_of
 from rankscale.evaluation.decomposition import NORMAL
 from rankscale.evaluation.query_values import SCALE, VALUES, CheckpointQueries
 from rankscale.storage.schemas import EVALUATED_KEY

@@ -1,6 +1,7 @@
 """Runs in TREC's format: query, Q0, document, rank, score, tag."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,7 +31,7 @@ def write_trec(run: pa.Table, split: str | None, path: Path) -> None:
             out.write(f"{query} Q0 {document} {rank} {score!r} {tag}\n")
 
 
-def read_trec(path: Path, keys: dict[str, object]) -> dict[str, object]:
+def read_trec(path: Path, keys: dict[str, object]) -> dict[str, Any]:
     """Columns of the runs table from a file in TREC's format, each query's results ordered by score, then by rank.
 
     Raises StudyError, naming file and line, for what is none.

@@ -18,21 +18,25 @@ STEPS = 160  # sizes, and numbers of data, that are looked at
 class CostModel:
     """The cost of training and serving a model, from what a study's own runs took.
 
-    FLOPs a training query and FLOP/s are interpolated between the measured sizes [m] (in logarithms); beyond the
-    largest, FLOPs grow in proportion to size and FLOP/s stay.
+    FLOPs a training query (a run, where `by_steps`: all runs take as many steps, whatever their data) and FLOP/s are
+    interpolated between the measured sizes [m] (in logarithms); beyond the largest, FLOPs grow in proportion to size
+    and FLOP/s stay.
     """
 
-    def __init__(self, sizes: np.ndarray, flops: np.ndarray, rates: np.ndarray, prices: Prices) -> None:
+    def __init__(
+        self, sizes: np.ndarray, flops: np.ndarray, rates: np.ndarray, prices: Prices, by_steps: bool = False
+    ) -> None:
         order = np.argsort(sizes)
         self.sizes, self.flops, self.rates = sizes[order], flops[order], rates[order]
-        self.prices = prices
+        self.prices, self.by_steps = prices, by_steps
 
     def hours(self, n: np.ndarray, d: np.ndarray) -> np.ndarray:
         """Device hours to train size `n` on `d` queries."""
         log_n, measured = np.log(n), np.log(self.sizes)
         beyond = np.maximum(log_n - measured[-1], 0) + np.minimum(log_n - measured[0], 0)
         flops = np.exp(np.interp(log_n, measured, np.log(self.flops)) + beyond)
-        return d * flops / np.exp(np.interp(log_n, measured, np.log(self.rates))) / 3600
+        runs = np.ones_like(d, float) if self.by_steps else d
+        return runs * flops / np.exp(np.interp(log_n, measured, np.log(self.rates))) / 3600
 
     def parts(self, n: np.ndarray, d: np.ndarray) -> dict[str, np.ndarray]:
         """What training, judging and serving cost."""
@@ -44,23 +48,24 @@ class CostModel:
         }
 
     def total(self, n: np.ndarray, d: np.ndarray) -> np.ndarray:
-        """Their sum; it grows with both."""
+        """Their sum; it falls with neither."""
         return sum(self.parts(n, d).values())
 
 
 def cost_model_of_runs(finals: pd.DataFrame, study: Path, prices: Prices) -> CostModel:
-    """Costs by the FLOPs and seconds of the runs on the largest subset, of each size its fastest."""
+    """Costs by the FLOPs and seconds of each size's runs on the largest subset that it has, of these the fastest."""
     measured: dict[float, tuple[float, float]] = {}
-    largest = finals[finals.train_queries == finals.train_queries.max()]
-    for row in largest.itertuples():
+    by_steps = finals.step.nunique() == 1 < finals.train_queries.nunique()
+    largest = finals.groupby("encoder_parameters").train_queries.transform("max")
+    for row in finals[finals.train_queries == largest].itertuples():
         path = f"{run_folder(study, run_of(row))}/times.parquet"
         seconds = float(np.sum(tables.read("training_times", path)["seconds"].to_numpy()))
         if not seconds > 0:
             raise StudyError(f"{path}: no time was recorded")
-        run = (row.train_flops / row.train_queries, row.train_flops / seconds)
+        run = (row.train_flops / (1 if by_steps else row.train_queries), row.train_flops / seconds)
         measured[row.encoder_parameters] = max(run, measured.get(row.encoder_parameters, run), key=lambda r: r[1])
     flops, rates = np.array(list(measured.values())).T
-    return CostModel(np.array(list(measured), float), flops, rates, prices)
+    return CostModel(np.array(list(measured), float), flops, rates, prices, by_steps)
 
 
 class Choice(NamedTuple):

@@ -39,26 +39,52 @@ def coordinates(rows: pd.DataFrame, axis: str) -> np.ndarray:
 
 
 def headline_slice(axis: str, finals: pd.DataFrame) -> str:
-    """What the headline fit of an axis holds fixed."""
+    """What the headline fit of an axis holds fixed: that of which most was trained, of equals the largest.
+
+    Over model size the subset with the most sizes, over data the model with the most subsets.
+    """
     if axis in ("model", "model_with_head"):
-        return f"train_queries={finals.train_queries.max()}"
+        return f"train_queries={headline_subset(finals)}"
     if axis in ("data", "tokens"):
-        return f"model={finals.loc[finals.encoder_parameters.idxmax(), 'model']}"
+        models = finals.groupby("model", sort=False)
+        order = pd.DataFrame({"subsets": models.train_queries.nunique(), "size": models.encoder_parameters.max()})
+        return f"model={order.sort_values(['subsets', 'size'], ascending=False, kind='stable').index[0]}"
     return "all cells" if axis == "grid" else ENVELOPE
 
 
+def headline_subset(finals: pd.DataFrame) -> int:
+    """The training queries of the subset on which the most sizes were trained; of equals the largest."""
+    sizes = finals.groupby("train_queries").encoder_parameters.nunique()
+    return int(sizes[sizes == sizes.max()].index.max())
+
+
+def is_product(finals: pd.DataFrame) -> bool:
+    """Whether every model was trained on every subset."""
+    cells = finals[["model", "train_queries"]].drop_duplicates()
+    return len(cells) == finals.model.nunique() * finals.train_queries.nunique()
+
+
 def point_sets(rows: pd.DataFrame) -> Iterator[PointSet]:
-    """Every set of points that a law is fitted to but for the compute envelope."""
+    """Every set of points that a law is fitted to but for the compute envelope.
+
+    A subset with a single size (a model with a single subset) has no set of its own where another has more.
+    """
     top = {axis: headline_slice(axis, rows) for axis in ("model", "data")}
+    least = {
+        "model": min(2, rows.groupby("train_queries").encoder_parameters.nunique().max()),
+        "data": min(2, rows.groupby("model").train_queries.nunique().max()),
+    }
     for queries, of_subset in rows.groupby("train_queries"):
         fixed = f"train_queries={queries}"
-        yield PointSet("model", fixed, of_subset, coordinates(of_subset, "model"), fixed == top["model"])
-    largest = rows[rows.train_queries == rows.train_queries.max()]
+        if of_subset.encoder_parameters.nunique() >= least["model"]:
+            yield PointSet("model", fixed, of_subset, coordinates(of_subset, "model"), fixed == top["model"])
+    largest = rows[rows.train_queries == headline_subset(rows)]
     yield PointSet("model_with_head", top["model"], largest, coordinates(largest, "model_with_head"))
     for _, of_size in rows.groupby("encoder_parameters"):
         for model, of_model in of_size.groupby("model"):
             fixed = f"model={model}"
-            yield PointSet("data", fixed, of_model, coordinates(of_model, "data"), fixed == top["data"])
+            if of_model.train_queries.nunique() >= least["data"]:
+                yield PointSet("data", fixed, of_model, coordinates(of_model, "data"), fixed == top["data"])
     largest = rows["model=" + rows.model == top["data"]]
     yield PointSet("tokens", top["data"], largest, coordinates(largest, "tokens"))
     for axis in ("compute", "compute_proxy"):

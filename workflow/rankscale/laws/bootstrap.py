@@ -132,7 +132,8 @@ def parameters(fit: LawFit, draws: BootstrapDraws) -> dict[str, tuple[float, flo
             bounds = (None, None)
         else:
             quantiles = np.quantile(values[name], QUANTILES_95, method="nearest")
-            bounds = tuple(float(q) if np.isfinite(q) else None for q in quantiles)
+            low, high = (float(q) if np.isfinite(q) else None for q in quantiles)
+            bounds = (low, high)
         out[name] = (estimate, *bounds)
     return out
 

@@ -4,7 +4,7 @@ A task is plain data and its result depends on nothing else, so that any number 
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from statsmodels.regression.linear_model import OLS
@@ -22,7 +22,7 @@ OUTLYING = 12  # times the middle residual; Gaussian ones reach some 6 among 200
 # What random draws are keyed by, in this order and no other: it is part of every published interval.
 STREAM = ("metric", "split", "candidates", "axis", "fixed", "law")
 
-Row = dict[str, object]
+Row = dict[str, Any]
 
 
 class FitTask(NamedTuple):
@@ -74,6 +74,10 @@ def fit_with_query_noise(law: Law, x: np.ndarray, y: np.ndarray, noise: np.ndarr
     return fit
 
 
+@overload
+def covariance_in_law_space(law: Law, y: np.ndarray, noise: np.ndarray) -> np.ndarray: ...
+@overload
+def covariance_in_law_space(law: Law, y: np.ndarray, noise: None) -> None: ...
 def covariance_in_law_space(law: Law, y: np.ndarray, noise: np.ndarray | None) -> np.ndarray | None:
     """A covariance in the law's space: relative for a power law."""
     return noise if law.signed or noise is None else noise / np.outer(y, y)
@@ -144,6 +148,7 @@ def hc3(fit: fitting.LawFit) -> dict[str, tuple[float, float]]:
 
     Empty where a point lies on the line by its leverage alone.
     """
+    assert fit.law.design is not None, "the law is straight"
     design = fit.law.design(np.log(fit.x))
     leverage = np.einsum("np,np->n", design @ np.linalg.pinv(design.T @ design), design)
     if len(design) <= design.shape[1] or leverage.max() > 1 - 1e-9:
@@ -202,19 +207,23 @@ def _forecasts(task: FitTask, split: ForecastSplit) -> Iterator[Row]:
         noise = covariance_in_law_space(law, task.y[both], shared)
         random = stream(task.seed, "forecast", {**task.key, "law": law.name}, len(known))
         predicted = bootstrap.forecast(fit, task.x[ahead], noise, task.draws, random)
-        yield from _rows_ahead(task, split, law.name, predicted, fit.quality()["aicc"])
-    yield from _rows_ahead(task, split, NO_CHANGE, (no_change_forecast(x, y, task.x[ahead]), None, None), None)
+        yield from _rows_ahead(task, split, law.name, predicted, fit.quality())
+    yield from _rows_ahead(task, split, NO_CHANGE, (no_change_forecast(x, y, task.x[ahead]), None, None), {})
 
 
 def _rows_ahead(
-    task: FitTask, split: ForecastSplit, law: str, predicted: tuple[np.ndarray, ...], aicc: float | None
+    task: FitTask,
+    split: ForecastSplit,
+    law: str,
+    predicted: tuple[np.ndarray, np.ndarray | None, np.ndarray | None],
+    quality: Row,
 ) -> Iterator[Row]:
     """One row per point ahead: what was predicted, with the ends of its interval (or None), and what was observed."""
     sizes = len(np.unique(task.x[split.known], axis=0))
     values, lows, highs = predicted
     for i, point in enumerate(split.ahead):
         observed = task.y[point]
-        low, high = (None, None) if lows is None else (lows[i], highs[i])
+        low, high = (None, None) if lows is None or highs is None else (lows[i], highs[i])
         yield {
             **task.key,
             **task.runs[point],
@@ -228,5 +237,6 @@ def _rows_ahead(
             "high": high,
             "relative_error": (values[i] - observed) / abs(observed) if observed else None,
             "covered": None if low is None else bool(low <= observed <= high),
-            "aicc": aicc,
+            "aicc": quality.get("aicc"),
+            "rmse": quality.get("rmse"),
         }

@@ -5,6 +5,7 @@ floor minimises the summed Huber loss of log residuals, one without their square
 docs/method.md says why each is fitted so.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -95,6 +96,19 @@ def fit(law: Law, x: np.ndarray, y: np.ndarray) -> LawFit:
     elif law.floor is not None and result.theta[law.floor] == 0:
         result.note = "no floor above 0"
     return result
+
+
+def preferred(fits: Iterable[LawFit]) -> LawFit | None:
+    """Of fits to the same points the one that AICc prefers, None if none converged.
+
+    Where points are too few for any AICc, the least squares of those with the fewest parameters: the same order among
+    them. Of equals the first.
+    """
+    good = [fit for fit in fits if fit.converged]
+    scored = [fit for fit in good if fit.quality()["aicc"] is not None]
+    if scored:
+        return min(scored, key=lambda fit: fit.quality()["aicc"])
+    return min(good, key=lambda fit: (len(fit.theta), fit.quality()["rmse"]), default=None)
 
 
 def least_squares_end(fit: LawFit) -> np.ndarray:

@@ -139,10 +139,7 @@ def _compare_with_reference(rows: list[Row], drawn: dict[str, SimulatedErrors], 
 
 def preferred(laws: tuple[Law, ...], x: np.ndarray, y: np.ndarray, noise: np.ndarray | None) -> fitting.LawFit | None:
     """The law that AICc prefers on the known points, a trend only where it is the only one; None if none fits."""
-    fits = [fit for fit in (fit_with_query_noise(law, x, y, noise) for law in preferred_kind(laws)) if fit.converged]
-    scores = [fit.quality()["aicc"] for fit in fits]
-    order = [float("inf") if score is None else score for score in scores]
-    return fits[int(np.argmin(order))] if fits else None
+    return fitting.preferred(fit_with_query_noise(law, x, y, noise) for law in preferred_kind(laws))
 
 
 def _bounds(name: str, values: np.ndarray) -> Row:

@@ -44,6 +44,7 @@ class QueryCovariance:
     The parts' noise is that of their pseudo-values, all others' that of their values query by query. Metrics that are
     no means over queries (margins, the median rank) count as free of it: their residuals alone tell their noise.
     `matrix` is [m n, m n], the n checkpoints of the first metric first; `positions` are the checkpoints' by row label.
+    A measure of retrieval that a checkpoint does not have is 0 there, and nobody may ask for it.
     """
 
     metrics: list[str]
@@ -57,7 +58,8 @@ class QueryCovariance:
         Raises StudyError for an unknown metric, and where a checkpoint lacks observations or has other queries.
         """
         known = [metric_named(metric) for metric in metrics]
-        ids, values = None, np.empty(0, np.float32)
+        ids: np.ndarray | None = None
+        values: np.ndarray = np.empty(0, np.float32)
         label = f"read {rows.split.iloc[0]} {rows.candidates.iloc[0]}"
         for number, row in enumerate(progress(list(rows.itertuples()), label, "checkpoint")):
             checkpoint = row.collection, run_of(row), row.checkpoint
@@ -68,12 +70,13 @@ class QueryCovariance:
                 values = np.zeros((len(known), len(rows), len(ids)), np.float32)
             if not np.array_equal(ids, observed.query_id.to_numpy()):
                 raise StudyError(f"{path}: other queries than the first checkpoint's; evaluate the study again")
-            measures = [metric.column for metric in known if metric.source == "retrieval"]
+            retrieval = [metric.column for metric in known if metric.source == "retrieval"]
+            measures = [name for name in retrieval if np.isfinite(getattr(row, name))]
             if measures:
                 observed = _with_retrieval(observed, measures, table_path(study, "per_query", *checkpoint), row.split)
             queries = CheckpointQueries.of_observations(observed, ties, measures)
             for position, metric in enumerate(known):
-                if metric.per_query is not None:
+                if metric.per_query is not None and (metric.column in measures or metric.column not in retrieval):
                     # Centred before rounding to single precision: what matters is the spread.
                     of_metric = np.asarray(metric.per_query(queries), float)
                     values[position, number] = of_metric - of_metric.mean()

@@ -39,15 +39,22 @@ Task = FitTask | MetricComparison | JudgementTask
 
 
 def available(finals: pd.DataFrame, requested: list[str]) -> list[str]:
-    """The metrics that were measured of every run. Raises StudyError for a name that is none."""
+    """The metrics that were measured of any run. Raises StudyError for a name that is none."""
     metrics = []
     for metric in dict.fromkeys(requested):
         metric_named(metric, "laws.metrics")
-        if np.isfinite(values_of(finals, metric)).all():
+        measured = np.isfinite(values_of(finals, metric))
+        if measured.any():
             metrics.append(metric)
-        else:
-            log.info("%s was not measured of every run, so nothing is fitted to it", metric)
+        if not measured.all():
+            fitted = "only points that have it are fitted" if measured.any() else "nothing is fitted to it"
+            log.info("%s was not measured of every run, so %s", metric, fitted)
     return metrics
+
+
+def measured_of(rows: pd.DataFrame, metrics: list[str]) -> list[str]:
+    """Those of the metrics that every one of these rows has."""
+    return [metric for metric in metrics if np.isfinite(values_of(rows, metric)).all()]
 
 
 def tasks(finals: pd.DataFrame, metrics: list[str], study: Path, options: FitOptions) -> Iterator[Task]:
@@ -60,7 +67,8 @@ def tasks(finals: pd.DataFrame, metrics: list[str], study: Path, options: FitOpt
         for points in point_sets(rows):
             key: Row = {**dict(zip(TEST_SET, group, strict=True)), "axis": points.axis}
             splits = forecast_splits(points, hold) if points.axis in FORECAST_AXES else []
-            for metric in metrics:
+            measured = measured_of(points.rows, metrics)
+            for metric in measured:
                 several = [points]
                 if "compute" in points.axis:
                     several.append(envelope(points, values_of(points.rows, metric)))
@@ -79,9 +87,9 @@ def tasks(finals: pd.DataFrame, metrics: list[str], study: Path, options: FitOpt
                         one.fixed != ENVELOPE,
                     )
             if points.headline:
-                yield from comparisons(points, {**key, "fixed": points.fixed}, noise, metrics, splits, options)
-                if points.axis in CELL:
-                    laws = {metric: laws_for(metric, 1, ceilings[metric]) for metric in judged(metrics)}
+                yield from comparisons(points, {**key, "fixed": points.fixed}, noise, measured, splits, options)
+                if points.axis in CELL and judged(measured):
+                    laws = {metric: laws_for(metric, 1, ceilings[metric]) for metric in judged(measured)}
                     cells = cells_of(points, list(laws), hold[points.axis])
                     own = {**key, "fixed": points.fixed}
                     yield JudgementTask(own, cells, laws, options.bootstrap, options.seed)
@@ -125,7 +133,7 @@ def fit_all(finals: pd.DataFrame, study: Path, options: FitOptions, workers: int
     """Rows of each output table, in the order of the tasks, whatever the number of processes."""
     metrics = available(finals, options.columns)
     if not metrics:
-        raise StudyError("laws.metrics: none of them was measured of every run")
+        raise StudyError("laws.metrics: none of them was measured")
     rows: dict[str, list[Row]] = {name: [] for name in OUTPUTS}
     axes: list[AxisVerdicts] = []
     # One thread of linear algebra in each process: its sums must not depend on how many there are.

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from rankscale.models import model_size
+from rankscale.models.encoder import Encoder
 from rankscale.models.packing import Packed
 
 
@@ -19,7 +20,7 @@ class Ranker(nn.Module):
 
     kind: ClassVar[str]
 
-    def __init__(self, encoder: nn.Module, dimension: int | None, pooling: str = "mean") -> None:
+    def __init__(self, encoder: Encoder, dimension: int | None, pooling: str = "mean") -> None:
         super().__init__()
         self.encoder = encoder
         self.pooling = pooling

@@ -12,6 +12,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from rankscale.models.attention import attend
+from rankscale.models.encoder import Encoder
 from rankscale.models.packing import Packed
 
 STANDARD_DEVIATION = 0.02  # of a new weight, as in the BERT paper's code
@@ -48,6 +49,29 @@ class Embeddings(nn.Module):
         return self.LayerNorm(summed)
 
 
+class Output(nn.Module):
+    """A linear map, then the residual and the normalisation."""
+
+    def __init__(self, width: int, hidden: int, shape: BertShape) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, hidden)
+        self.LayerNorm = nn.LayerNorm(hidden, eps=shape.layer_norm_eps)
+
+    def forward(self, inside: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        """States [tokens, hidden] of what is computed inside [tokens, width] and the states before it."""
+        return self.LayerNorm(self.dense(inside) + states)
+
+
+class Attention(nn.Module):
+    """The weights of self-attention."""
+
+    def __init__(self, shape: BertShape) -> None:
+        super().__init__()
+        h = shape.hidden_size
+        self.self = nn.ModuleDict({name: nn.Linear(h, h) for name in ("query", "key", "value")})
+        self.output = Output(h, h, shape)
+
+
 class Layer(nn.Module):
     """Self-attention and feed-forward, each with a residual and a normalisation after it."""
 
@@ -55,10 +79,9 @@ class Layer(nn.Module):
         super().__init__()
         h, inner = shape.hidden_size, shape.intermediate_size
         self.heads = shape.num_attention_heads
-        linear = {name: nn.Linear(h, h) for name in ("query", "key", "value")}
-        self.attention = nn.ModuleDict({"self": nn.ModuleDict(linear), "output": _output(h, h, shape)})
+        self.attention = Attention(shape)
         self.intermediate = nn.ModuleDict({"dense": nn.Linear(h, inner)})
-        self.output = _output(inner, h, shape)
+        self.output = Output(inner, h, shape)
 
     def forward(self, states: torch.Tensor, texts: Packed, first: bool = False) -> torch.Tensor:
         """States [tokens, hidden] to the next layer's; with `first`, only to those of each text's first token."""
@@ -68,20 +91,28 @@ class Layer(nn.Module):
             (query,) = self._projected(states, "query")
             attended = attend(query, key, value, texts, first=True)
         else:
-            attended = attend(*self._projected(states, "query", "key", "value"), texts)
-        output = self.attention["output"]
-        states = output["LayerNorm"](output["dense"](attended.flatten(1)) + states)
+            query, key, value = self._projected(states, "query", "key", "value")
+            attended = attend(query, key, value, texts)
+        states = self.attention.output(attended.flatten(1), states)
         inner = functional.gelu(self.intermediate["dense"](states))
-        return self.output["LayerNorm"](self.output["dense"](inner) + states)
+        return self.output(inner, states)
 
     def _projected(self, states: torch.Tensor, *names: str) -> tuple[torch.Tensor, ...]:
         """Query, key or value [tokens, heads, hidden / heads] of states [tokens, hidden], in one product."""
-        parts = [self.attention["self"][name] for name in names]
+        parts = [self.attention.self[name] for name in names]
         weight, bias = (torch.cat([getattr(p, kind) for p in parts]) for kind in ("weight", "bias"))
         return functional.linear(states, weight, bias).view(len(states), len(names), self.heads, -1).unbind(1)
 
 
-class Bert(nn.Module):
+class Layers(nn.Module):
+    """All layers, the first one first."""
+
+    def __init__(self, shape: BertShape) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList(Layer(shape) for _ in range(shape.num_hidden_layers))
+
+
+class Bert(Encoder):
     """The encoder: packed texts to states [tokens, hidden]."""
 
     def __init__(self, shape: BertShape) -> None:
@@ -89,7 +120,7 @@ class Bert(nn.Module):
         self.config = shape
         self.checkpointing = False
         self.embeddings = Embeddings(shape)
-        self.encoder = nn.ModuleDict({"layer": nn.ModuleList(Layer(shape) for _ in range(shape.num_hidden_layers))})
+        self.encoder = Layers(shape)
         self.apply(_initialise)
 
     def checkpoint(self) -> None:
@@ -99,7 +130,7 @@ class Bert(nn.Module):
     def forward(self, texts: Packed) -> torch.Tensor:
         """States float [tokens, hidden]."""
         states = self.embeddings(texts.ids, texts.positions)
-        for layer in self.encoder["layer"]:
+        for layer in self.encoder.layer:
             if self.checkpointing:
                 states = checkpoint(layer, states, texts, use_reentrant=False)
             else:
@@ -109,15 +140,10 @@ class Bert(nn.Module):
     def first(self, texts: Packed) -> torch.Tensor:
         """States float [n, hidden] of the first tokens: the last layer computes no others."""
         states = self.embeddings(texts.ids, texts.positions)
-        *lower, last = self.encoder["layer"]
+        *lower, last = self.encoder.layer
         for layer in lower:
             states = layer(states, texts)
         return last(states, texts, first=True)
-
-
-def _output(width: int, hidden: int, shape: BertShape) -> nn.ModuleDict:
-    norm = nn.LayerNorm(hidden, eps=shape.layer_norm_eps)
-    return nn.ModuleDict({"dense": nn.Linear(width, hidden), "LayerNorm": norm})
 
 
 def _initialise(module: nn.Module) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import nn
 
 from rankscale.core import atomic_files
 from rankscale.core.errors import StudyError
 from rankscale.models.base import Ranker
 from rankscale.models.bert import Bert, BertShape
+from rankscale.models.encoder import Encoder
 from rankscale.models.pretrained import Pretrained
 from rankscale.models.rankers import RANKERS
 
@@ -57,7 +57,7 @@ def load_checkpoint(path: Path) -> tuple[Ranker, dict]:
     if kind not in RANKERS:
         raise StudyError(f"{path}: holds a ranker of kind {kind}; this version knows {', '.join(RANKERS)}")
     if set(config) == set(BertShape._fields):
-        encoder: nn.Module = Bert(BertShape(**config))
+        encoder: Encoder = Bert(BertShape(**config))
     else:
         from transformers import AutoConfig, AutoModel
 

@@ -1,12 +1,12 @@
 """The model of a run before its first step."""
 
 import torch
-from torch import nn
 
 from rankscale.core.errors import StudyError
 from rankscale.core.seeding import generator
 from rankscale.models.base import Ranker
 from rankscale.models.bert import Bert, BertShape
+from rankscale.models.encoder import Encoder
 from rankscale.models.options import ModelOptions
 from rankscale.models.pretrained import load_pretrained, position_limit
 from rankscale.models.rankers import RANKERS
@@ -25,18 +25,21 @@ def build_model(options: ModelOptions, vocabulary: int) -> Ranker:
     if options.ranker not in RANKERS:
         raise StudyError(f"--ranker: there is no kind {options.ranker}; there are {', '.join(RANKERS)}")
     torch.manual_seed(int(generator(options.seed, "weights").integers(2**62)))
+    encoder: Encoder
     if options.checkpoint:
         encoder = load_pretrained(options.checkpoint)
         _refuse_misfit(options, encoder, vocabulary)
-    else:
+    elif options.layers and options.hidden and options.heads:
         longest = max(options.query_length, options.passage_length)
         encoder = from_scratch(options.layers, options.hidden, options.heads, vocabulary, longest)
+    else:
+        raise StudyError("--layers, --hidden, --heads: one is missing; or give a --checkpoint")
     if options.gradient_checkpointing:
         encoder.checkpoint()
     return RANKERS[options.ranker](encoder, options.output_dim)
 
 
-def _refuse_misfit(options: ModelOptions, encoder: nn.Module, vocabulary: int) -> None:
+def _refuse_misfit(options: ModelOptions, encoder: Encoder, vocabulary: int) -> None:
     """Raise StudyError for an encoder that cannot read such long texts, or so many different tokens."""
     longest = position_limit(encoder)
     for key in ("query_length", "passage_length"):

@@ -10,11 +10,11 @@ def parameters_by_part(model: nn.Module) -> dict[str, int]:
     For BERT the encoder's are L (12 H^2 + 13 H), a linear head's H d + d. A pooler, which nothing here uses, counts
     nowhere.
     """
-    inside = {name: p.numel() for name, p in model.encoder.named_parameters() if "pooler" not in name}
+    inside = {name: p.numel() for name, p in model.get_submodule("encoder").named_parameters() if "pooler" not in name}
     embedding = sum(n for name, n in inside.items() if "embed" in name)
     return {
         "encoder_parameters": sum(inside.values()) - embedding,
-        "head_parameters": sum(p.numel() for p in model.head.parameters()),
+        "head_parameters": sum(p.numel() for p in model.get_submodule("head").parameters()),
         "embedding_parameters": embedding,
     }
 

@@ -1,22 +1,26 @@
 """Encoders that others trained: any that transformers loads, read side by side where that gives the same."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
 
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.models import attention
 from rankscale.models.bert import Bert, BertShape
+from rankscale.models.encoder import Encoder
 from rankscale.models.packing import Packed
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel  # it takes seconds to import
 
-class Pretrained(nn.Module):
+
+class Pretrained(Encoder):
     """Any transformers encoder, called as `Bert` is: on packed texts where its architecture allows, else padded."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: "PreTrainedModel") -> None:
         super().__init__()
         self.model, self.config = model, model.config
         self.packed = False
@@ -62,7 +66,7 @@ class Pretrained(nn.Module):
         return output.last_hidden_state[0]
 
 
-def load_pretrained(name: str) -> nn.Module:
+def load_pretrained(name: str) -> Encoder:
     """The encoder of a hub id or local folder, dropout switched off. Raises StudyError if it cannot be had."""
     from transformers import AutoConfig, AutoModel
     from transformers.utils import logging
@@ -103,7 +107,7 @@ def load_pretrained(name: str) -> nn.Module:
     return encoder
 
 
-def position_limit(encoder: nn.Module) -> int | None:
+def position_limit(encoder: Encoder) -> int | None:
     """How many tokens of a text the encoder has positions for; None if it does not say."""
     limit = getattr(encoder.config, "max_position_embeddings", None)
     tables = [m for name, m in encoder.named_modules() if name.endswith("position_embeddings")]
@@ -121,7 +125,7 @@ def describe_load_failure(kind: str, name: str, error: Exception) -> str:
     return f"{kind}: cannot be loaded ({first}){hint}"
 
 
-def as_bert(model: nn.Module) -> Bert | None:
+def as_bert(model: "PreTrainedModel") -> Bert | None:
     """The same encoder without padding, if it is a BERT of the usual kind."""
     config = model.config.to_dict()
     if config["model_type"] != "bert" or config["hidden_act"] != "gelu" or config.get("is_decoder"):

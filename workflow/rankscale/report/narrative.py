@@ -3,6 +3,7 @@
 import pandas as pd
 
 from rankscale.core.metrics import CALIBRATED
+from rankscale.laws.axes import is_product
 from rankscale.report.labels import name_of, share
 from rankscale.report.text_tables import BOTH, headline_ranking
 from rankscale.report.verdicts import headline_of
@@ -17,7 +18,9 @@ def forecast_sentences(ranking: pd.DataFrame, metrics: pd.DataFrame) -> list[str
     words = {
         "model": "the largest models",
         "data": "the largest subset",
-        BOTH: "the largest models on the largest subset from smaller ones on less",
+        BOTH: "the largest models on the largest subset from smaller ones on less"
+        if is_product(metrics[metrics.checkpoint == "final"])
+        else "the largest cells of the grid from the others",
     }
     for axis, target in words.items():
         rows = headline_ranking(ranking, metrics, axis).set_index("metric")

@@ -66,16 +66,16 @@ def difference_interval(first: tuple, second: tuple) -> tuple[float, float, floa
 
 
 def common_slices(first: ComparedStudy, second: ComparedStudy) -> tuple[list[dict[str, str]], str]:
-    """What each one's fits hold, by axis: the largest subset and model that both have; else its own, and a warning."""
+    """What each one's fits hold, by axis: the headline of the cells that both have; else its own, and a warning."""
     slices: list[dict[str, str]] = [{}, {}]
     warnings = []
     finals = first.finals, second.finals
-    for axis, column, by in (("model", "train_queries", "train_queries"), ("data", "model", "encoder_parameters")):
+    cells = [pd.MultiIndex.from_frame(rows[["model", "train_queries"]]) for rows in finals]
+    both = finals[0][cells[0].isin(cells[1])]
+    for axis, column in (("model", "train_queries"), ("data", "model")):
         common = finals[0][finals[0][column].isin(finals[1][column])]
         for one, rows in zip(slices, finals, strict=True):
-            one[axis] = (
-                headline_slice(axis, rows) if common.empty else f"{column}={common.loc[common[by].idxmax(), column]}"
-            )
+            one[axis] = headline_slice(axis, rows if common.empty else common if both.empty else both)
         if common.empty:
             warnings.append(
                 f"No {column} is in both: over {axis} size, {slices[0][axis]} and {slices[1][axis]} are compared."

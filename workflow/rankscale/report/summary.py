@@ -4,6 +4,7 @@ import pandas as pd
 
 from rankscale.evaluation.calibration import SURE
 from rankscale.evaluation.decomposition import ENOUGH
+from rankscale.laws.axes import headline_subset, is_product
 from rankscale.laws.verdicts.rule import CONFIRMED, NO_LONGER
 from rankscale.report.answer import answer_sentences, claim_sentence
 from rankscale.report.narrative import (
@@ -111,6 +112,9 @@ def summary(
         planned = f"\n## What to train next\n\n{plan_sentence(plan)}\n{rows}"
     cautions = "\n".join(f"- {line}" for line in warnings(metrics, fits, forecasts, missing))
     stands = progress_phrase(metrics, missing)
+    subset = headline_subset(finals)
+    which = "the largest subset" if subset == finals.train_queries.max() else "the subset with the most models"
+    cells = "" if is_product(finals) else f" (cells: {len(finals.groupby(['model', 'train_queries']))})"
     chance = (
         "\n\n**No run ranks above chance at its end: nothing below is worth much.**"
         if finals.below_chance.all()
@@ -118,7 +122,7 @@ def summary(
     )
     return f"""# Study {first.study}: {first.collection}{f", {stands}" if stands else ""}
 
-Models: {finals.model.nunique()}; subsets: {finals.train_queries.nunique()}; seeds: {finals.seed.nunique()}. \
+Models: {finals.model.nunique()}; subsets: {finals.train_queries.nunique()}{cells}; seeds: {finals.seed.nunique()}. \
 {first.n_queries} {first.split} queries, each against {first.n_candidates} {first.candidates} candidates. \
 Losses in nats, 95 % intervals in brackets.{also}{chance}
 
@@ -150,7 +154,7 @@ better: it realises more of its own forecast.
 
 {contrast_table(contrasts).to_markdown(index=False, disable_numparse=True)}
 
-## On the largest subset ({finals.train_queries.max():,} training queries)
+## On {which} ({subset:,} training queries)
 
 {headline_table(metrics).to_markdown(index=False, disable_numparse=True)}
 

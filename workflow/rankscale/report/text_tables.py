@@ -3,7 +3,7 @@
 import pandas as pd
 
 from rankscale.core.metrics import CALIBRATED, PARTS, metric_named
-from rankscale.laws.axes import headline_slice
+from rankscale.laws.axes import headline_slice, headline_subset
 from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
 from rankscale.report.labels import SEARCHED, error_text, name_of, share
 from rankscale.report.verdicts import AXES, ScalingFinding, headline_of, verdict_words, what_would_decide
@@ -28,9 +28,9 @@ def _inverse_temperature(row: dict) -> str:
 
 
 def headline_table(metrics: pd.DataFrame) -> pd.DataFrame:
-    """The end of training of each model on the largest subset: the four, calibrated too, and ranks, with intervals."""
+    """The end of training of each model on the headline's subset: the four, also calibrated, ranks, intervals."""
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
-    finals = finals[finals.train_queries == finals.train_queries.max()].sort_values(["encoder_parameters", "seed"])
+    finals = finals[finals.train_queries == headline_subset(finals)].sort_values(["encoder_parameters", "seed"])
     rows = []
     for row in finals.to_dict("records"):
         cells = {"model": row["model"], "N": f"{row['encoder_parameters']:,}", "seed": row["seed"]}
@@ -54,8 +54,8 @@ def scaling_table(findings: list[ScalingFinding]) -> pd.DataFrame:
         errors = [
             f"{law} {error_text(signed, error)} (bias {error_text(signed, bias, '+')})"
             for law in (*names, NO_CHANGE)
-            for error, bias in [f.errors.get(law, (None, None))]
-            if error is not None
+            if law in f.errors
+            for error, bias in [f.errors[law]]
         ]
         rows.append(
             {

@@ -7,6 +7,7 @@ import pandas as pd
 from rankscale.core.metrics import PARTS
 from rankscale.laws.axes import headline_slice
 from rankscale.laws.bootstrap import LOCAL_EXPONENTS
+from rankscale.laws.forms.base import Law
 from rankscale.laws.forms.registry import NO_CHANGE, forecasting_laws
 from rankscale.laws.verdicts.rule import KEEPS_IMPROVING, POWER
 
@@ -77,8 +78,7 @@ def _finding(
     slope, low, high = (_number(line[c]) for c in ("estimate", "low", "high"))
     # The held-out points have no say in which law forecasts them.
     candidates = ahead[ahead.law != NO_CHANGE] if len(ahead) else rows[rows.law.isin([law.name for law in laws])]
-    ranked = candidates.dropna(subset="aicc").sort_values("aicc", kind="stable")
-    law = ranked.law.iloc[0] if len(ranked) else straight.name
+    law = preferred_law(candidates, laws) or straight.name
     law = judged.law.iloc[0] if len(judged) and judged.law.iloc[0] else law
     floors = {law.name: law.parameters[law.floor] for law in laws if law.floor is not None}
     delta = rows[rows.law.map(floors) == rows.parameter].sort_values("aicc", kind="stable")
@@ -105,6 +105,20 @@ def _finding(
         _local_exponents(rows[rows.law == law]),
         verdict_words(judged.iloc[0]) if len(judged) else "",
     )
+
+
+def preferred_law(rows: pd.DataFrame, laws: tuple[Law, ...]) -> str | None:
+    """Of rows of fits or forecasts from the same points, the law of `laws` that AICc prefers; None if there is none.
+
+    Where points are too few for any AICc, the one of least squares among those with the fewest parameters.
+    """
+    parameters = {law.name: len(law.parameters) for law in laws}
+    rows = rows[rows.law.isin(parameters)].dropna(subset="rmse")
+    scored = rows.dropna(subset="aicc")
+    if len(scored):
+        return scored.sort_values("aicc", kind="stable").law.iloc[0]
+    rows = rows.assign(parameters=rows.law.map(parameters)).sort_values(["parameters", "rmse"], kind="stable")
+    return rows.law.iloc[0] if len(rows) else None
 
 
 def _local_exponents(rows: pd.DataFrame) -> tuple[tuple[float, float, float], ...]:

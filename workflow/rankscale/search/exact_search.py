@@ -191,11 +191,13 @@ def _scan_gpu(documents: np.ndarray, queries: np.ndarray, depth: int, device: st
         block = torch.from_numpy(queries[start : start + GPU_BLOCK]).to(device)
         lengths = torch.linalg.vector_norm(block, dim=1, keepdim=True).clamp_min(2.0**-60)
         scale = torch.exp2(-torch.ceil(torch.log2(lengths)))
-        rough, indices = torch.topk((block * scale).half() @ half.T, most, dim=1)
-        exact = torch.stack([full[i].float() @ q for q, i in zip(block, indices, strict=True)])
+        rough, nearest = torch.topk((block * scale).half() @ half.T, most, dim=1)
+        exact = torch.stack([full[i].float() @ q for q, i in zip(block, nearest, strict=True)])
         worst = exact.topk(min(depth, n), dim=1).values[:, -1:] * scale * shrink
-        unsure = (worst <= rough[:, -1:].float() + doubt)[:, 0] if most < n else torch.zeros(len(block), dtype=bool)
-        scores, indices = exact.cpu().numpy(), indices.cpu().numpy()
+        unsure = (
+            (worst <= rough[:, -1:].float() + doubt)[:, 0] if most < n else torch.zeros(len(block), dtype=torch.bool)
+        )
+        scores, indices = exact.cpu().numpy(), nearest.cpu().numpy()
         for i in unsure.nonzero()[:, 0].tolist():
             every = pack((full.float() @ block[i]).cpu().numpy(), np.arange(n))
             scores[i], indices[i] = unpack(np.sort(every)[:most])

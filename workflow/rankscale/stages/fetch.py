@@ -3,6 +3,7 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
@@ -20,7 +21,7 @@ def wanted(files: list[str]) -> list[str]:
     return sorted([*(name for name in top if name.endswith(READ)), *weights])
 
 
-def fetch(model: str) -> dict[str, object]:
+def fetch(model: str) -> dict[str, Any]:
     """Download what is read of `model`; its revision and files. Raises StudyError where the hub has no such model."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled

@@ -33,7 +33,7 @@ def main(args: argparse.Namespace) -> None:
     fit, refuted = law_of(laws, x, y, noise, held_out_coverage(forecasts, finals, metric))
     key = {"metric": metric, **{name: finals[name].iloc[0] for name in TEST_SET}}
     key |= {"law": fit.law.name, "budget": options.budget, "target": options.target}
-    grid: dict[str, list] = {name: [] for name in schemas.SCHEMAS["plan_grid"].names}
+    grid: dict[str, list | np.ndarray] = {name: [] for name in schemas.SCHEMAS["plan_grid"].names}
     if fit.converged:
         low, high = x.min(0), x.max(0) * options.extrapolate
         n, d = (np.geomspace(a, b, STEPS) for a, b in zip(low, high, strict=True))

@@ -76,5 +76,5 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--pool", type=Path, help="rows that the run searches; without it the whole collection")
     add_options(parser, RetrieveOptions)
     parser.add_argument("--observations", type=Path, required=True, help="output")
-    parser.add_argument("--run", type=Path, help="output: the full-collection run")
+    parser.add_argument("--run", type=Path, nargs="?", help="output: the full-collection run; without a value none")
     return parser

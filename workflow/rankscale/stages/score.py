@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -30,8 +31,8 @@ def main(args: argparse.Namespace) -> None:
     if args.run:
         parts = tables.scan("runs", args.run, retrieval_measures.COLUMNS)
         by_split = retrieval_measures.full_retrieval(parts, tables.read("qrels", args.qrels))
-    unmeasured: dict[str, object] = {"retrieval": "none", **dict.fromkeys(schemas.RETRIEVAL)}
-    measured = {
+    unmeasured: dict[str, Any] = {"retrieval": "none", **dict.fromkeys(schemas.RETRIEVAL)}
+    measured: dict[str, dict[str, Any]] = {
         split: {"retrieval": options.retrieval, **retrieval_measures.means(values)}
         for split, values in by_split.items()
     }
@@ -64,9 +65,9 @@ def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
     parser = cli.command_parser("score", __doc__)
     parser.add_argument("--observations", type=Path, required=True)
-    parser.add_argument("--run", type=Path, help="the full-collection run")
+    parser.add_argument("--run", type=Path, nargs="?", help="the full-collection run; without a value there is none")
     parser.add_argument("--qrels", type=Path, help="judgments, needed with --run")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--per-query", type=Path, help="output: the run's measures query by query")
+    parser.add_argument("--per-query", type=Path, nargs="?", help="output: the run's measures query by query")
     add_options(parser, ScoreOptions)
     return parser

@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +17,9 @@ from rankscale.storage import manifests, schemas, tables
 from rankscale.text.options import TokenizeOptions
 from rankscale.text.text_batches import KEYS, batches
 from rankscale.text.tokenizers import ids_of, load, special_tokens_of, train_wordpiece
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 BATCH = 10_000  # texts tokenized together, by all cores
 
@@ -30,7 +34,7 @@ def main(args: argparse.Namespace) -> None:
     manifests.write_manifest(args, args.output / "manifest.json")
 
 
-def prepare_tokenizer(options: TokenizeOptions, collection: Path, folder: Path):  # noqa: ANN201 (transformers' own)
+def prepare_tokenizer(options: TokenizeOptions, collection: Path, folder: Path) -> "PreTrainedTokenizerFast":
     """The tokenizer that is named, or one trained on the collection; its files are left in `folder`."""
     if options.tokenizer:
         log.info("tokenizing with %s: every text once, for all models that share it", options.tokenizer)
@@ -55,7 +59,7 @@ def vocabulary_texts(collection: Path, split: str) -> Iterator[str]:
         yield from pa.array(texts).filter(pc.is_in(ids, trained)).to_pylist()
 
 
-def tokenize_texts(tokenizer, collection: Path, unit: str, path: Path) -> None:  # noqa: ANN001
+def tokenize_texts(tokenizer: "PreTrainedTokenizerFast", collection: Path, unit: str, path: Path) -> None:
     """Write the token ids of the documents or queries to `path`."""
     n, tokens = tables.count(collection / f"{unit}.parquet"), 0
     with (

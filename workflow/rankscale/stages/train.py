@@ -68,7 +68,7 @@ def refuse_unfit(options: TrainOptions) -> None:
         raise StudyError("--checkpoint: has a shape of its own; leave out --layers, --hidden and --heads")
     if not options.checkpoint and not all(shape.values()):
         raise StudyError(f"--{next(k for k, v in shape.items() if not v)}: is missing; or give a --checkpoint")
-    if not options.checkpoint and options.hidden % options.heads:
+    if options.hidden and options.heads and options.hidden % options.heads:
         raise StudyError(f"--heads: {options.heads} heads do not divide hidden {options.hidden}")
     output, scratch = options.output.resolve(), options.scratch.resolve()
     if output == scratch or scratch in output.parents or output in scratch.parents:

@@ -80,7 +80,9 @@ def _statements(name: str) -> list[ast.AST]:
 def _without_comments(name: str) -> str:
     # Text, not syntax trees or tokens: those are printed differently by each version of Python.
     source = _source(name)
-    lines, inside, opened = source.splitlines(), set(), []
+    lines = source.splitlines()
+    inside: set[int] = set()
+    opened: list[int] = []
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             row, column = token.start

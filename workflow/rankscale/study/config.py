@@ -17,7 +17,7 @@ from jsonschema.exceptions import best_match
 from rankscale.collection.sources import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.paths import PACKAGE, WORKFLOW
-from rankscale.study.grid import snapshot_sizes
+from rankscale.study.grid_checks import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
 
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 
@@ -69,7 +69,7 @@ def _refuse_models(study: dict[str, Any]) -> None:
 
 def _refuse_training(study: dict[str, Any]) -> None:
     """The loss must be there; subsets, batches and snapshots must fit each other."""
-    training, snapshots = study["training"], study["training"]["snapshots"]
+    training = study["training"]
     if training["objective"]["name"] not in objectives():
         raise StudyError(
             f"training.objective.name: there is no loss {training['objective']['name']}; there are "
@@ -82,15 +82,8 @@ def _refuse_training(study: dict[str, Any]) -> None:
     for size in training["train_queries"]:
         if size and size < training["batch_size"]:
             raise StudyError(f"training.train_queries: {size} is less than one batch of {training['batch_size']}")
-    for size in snapshot_sizes(training) if snapshots["models"] else []:
-        if size not in training["train_queries"]:
-            raise StudyError(f"training.snapshots.train_queries: {size} is none of training.train_queries")
-        end = size and size // training["batch_size"] * training["epochs"]
-        late = [s for s in snapshots["steps"] if end and s >= end]
-        if late:
-            raise StudyError(
-                f"training.snapshots.steps: {late[0]} is not before the end of the run on {size} queries, step {end}"
-            )
+    refuse_cells(study)
+    refuse_snapshots(study)
     if training["negatives"] != "random" and training["negatives_per_query"] > study["miner"]["top_k"]:
         raise StudyError("training.negatives_per_query: more than miner.top_k keeps")
 
@@ -102,6 +95,7 @@ def _refuse_evaluation(study: dict[str, Any]) -> None:
         raise StudyError(f"evaluation.candidates.hard: {hard} is more than the {kept} negatives that miner.top_k keeps")
     if study["plan"] and (study["plan"]["budget"] is None) == (study["plan"]["target"] is None):
         raise StudyError("plan: give a budget or a target, one of the two")
+    refuse_unmeasured_plan(study)
 
 
 def _refuse_miner(study: dict[str, Any]) -> None:

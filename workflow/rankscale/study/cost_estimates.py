@@ -117,16 +117,18 @@ def job_work(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
     layout, training = Layout.of(study), study["training"]
     models = {model["name"]: model for model in study["models"]}
     jobs = mining(study, size) if grid.needs_miner(study) else []
+    searching = set(grid.searching(study))
     for run, checkpoints in grid.checkpoints(study).items():
         known = shape(models[run.model])
         if known is None:
             continue
         parameters = bert_layer_parameters(*known)
-        queries = (size["train"] if run.subset == "all" else int(run.subset)) * training["epochs"]
+        subset = size["train"] if run.subset == "all" else int(run.subset)
+        queries = training["steps"] * training["batch_size"] if training["steps"] else subset * training["epochs"]
         texts = {"query": queries, "passage": queries * (1 + training["negatives_per_query"])}
         target = f"{layout.run(run)}/{PUBLISHED[-1]}"
         jobs.append(JobWork("train", parameters, 3 * _forward_flops(known, texts, size), target))
-        encoded = {"passage": _evaluated_passages(study, size), "query": size["test"]}
+        encoded = {"passage": _evaluated_passages(study, size, run in searching), "query": size["test"]}
         scored = 2 * size["test"] * encoded["passage"] * (training["output_dim"] or known[1])
         flops = _forward_flops(known, encoded, size) + scored
         jobs += [JobWork("retrieve", parameters, flops, layout.table("observations", run, c)) for c in checkpoints]
@@ -142,10 +144,10 @@ def _forward_flops(known: tuple[int, int], texts: dict[str, float], size: dict[s
     )
 
 
-def _evaluated_passages(study: dict[str, Any], size: dict[str, float]) -> float:
-    """How many passages a checkpoint encodes: the candidates, or what its run searches."""
+def _evaluated_passages(study: dict[str, Any], size: dict[str, float], searches: bool) -> float:
+    """How many passages a checkpoint encodes: the candidates, or what it searches."""
     evaluation = study["evaluation"]
-    if not evaluation["full_retrieval"]:
+    if not searches:
         return min(size["documents"], size["test"] * (1 + sum(evaluation["candidates"].values())))
     pool = grid.pool_sample(study)
     mined = size["test"] * study["miner"]["top_k"]
@@ -192,6 +194,7 @@ def disk(study: dict[str, Any], size: dict[str, float], at_once: int) -> tuple[d
     models = {model["name"]: model for model in study["models"]}
     names = grid.checkpoints(study)
     checkpoints = sum(map(len, names.values()))
+    searched = sum(len(names[run]) for run in grid.searching(study))
     each = {run: weights(study, models[run.model]) for run in names}
     finals = sum(each.values())
     between = {run: value * (len(names[run]) - 1) for run, value in each.items()}
@@ -205,7 +208,7 @@ def disk(study: dict[str, Any], size: dict[str, float], at_once: int) -> tuple[d
         "negatives": study["miner"]["top_k"] * 8.0 * queries if grid.needs_miner(study) else 0.0,
         "checkpoints": finals + (sum(between.values()) if keeps else 0),
         # Scores and ids of strings, as zstd leaves them.
-        "runs": checkpoints * size["test"] * (retrieval["top_k"] if retrieval else 0) * 9,
+        "runs": searched * size["test"] * (retrieval["top_k"] if retrieval else 0) * 9,
         "observations": checkpoints * size["test"] * len(study["evaluation"]["candidates"]) * 40,
     }
     running = sorted((STATES * 3 * each[run] + (0 if keeps else between[run]) for run in each), reverse=True)

@@ -4,20 +4,34 @@ Read by the Snakefile, which every cluster job parses: nothing heavy is imported
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from rankscale.collection.sources import source_kind
 from rankscale.core.layout import BASE, FINAL, Layout, RunId
 
+EVERYTHING = {"models": "every", "train_queries": "every"}  # a block of cells: all models on all subsets
+
 
 def runs(study: dict[str, Any]) -> Iterator[RunId]:
-    """Every run of the grid."""
+    """Every run of the grid, once, in the order of the config: by model, subset, seed."""
+    training, chosen = study["training"], cells(study)
     for model in study["models"]:
-        for size in study["training"]["train_queries"]:
-            for seed in study["training"]["seeds"]:
+        for size in training["train_queries"]:
+            for seed in training["seeds"] if (model["name"], size) in chosen else ():
                 yield RunId(BASE, model["name"], subset_name(size), seed)
+
+
+def cells(study: dict[str, Any]) -> set[tuple[str, int | None]]:
+    """The models and subsets that are trained together: the union of the blocks of `training.cells`, or all."""
+    models, sizes = [model["name"] for model in study["models"]], study["training"]["train_queries"]
+    return {
+        (model, size)
+        for block in study["training"]["cells"] or [EVERYTHING]
+        for model in (models if block["models"] == "every" else block["models"])
+        for size in (sizes if block["train_queries"] == "every" else block["train_queries"])
+    }
 
 
 def snapshots(study: dict[str, Any]) -> dict[RunId, list[str]]:
@@ -110,9 +124,25 @@ def snapshot_sizes(training: dict[str, Any]) -> list[int | None]:
     return [largest_size(training) if wanted == "largest" else wanted]
 
 
-def largest_subset(chosen: list[RunId]) -> str:
+def largest_subset(chosen: Iterable[RunId]) -> str:
     """The name of the largest subset that any of the runs has; all is larger than any number."""
     return max((run.subset for run in chosen), key=lambda name: float("inf") if name == "all" else int(name))
+
+
+def on_own_largest(chosen: list[RunId]) -> list[RunId]:
+    """Of each model the runs on the largest subset that it has."""
+    largest = {
+        model: largest_subset(run for run in chosen if run.model == model) for model in {r.model for r in chosen}
+    }
+    return [run for run in chosen if run.subset == largest[run.model]]
+
+
+def searching(study: dict[str, Any]) -> list[RunId]:
+    """The runs whose checkpoints search the whole collection: all, those on the largest subset, or none."""
+    retrieval = study["evaluation"]["full_retrieval"]
+    largest = subset_name(largest_size(study["training"]))
+    every = retrieval and retrieval.get("runs", "all") == "all"
+    return [run for run in runs(study) if every or run.subset == largest] if retrieval else []
 
 
 def largest_size(training: dict[str, Any]) -> int | None:

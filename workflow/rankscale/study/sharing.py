@@ -51,8 +51,10 @@ def refuse_clashes(study: dict[str, Any], layout: Layout) -> None:
             settings.get("")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StudyError(f"{path}: cannot be read ({error!r}); delete this file and run again") from error
-        if other != study["study"] and settings != wanted:
-            key = sorted(k for k in {*settings, *wanted} if settings.get(k) != wanted.get(k))[0]
+        # A key that the other's version did not have is one at its default of null.
+        clashing = sorted(k for k in {*settings, *wanted} if settings.get(k) != wanted.get(k))
+        if other != study["study"] and clashing:
+            key = clashing[0]
             raise StudyError(
                 f"{Path(path).parent}: study {other} made it with {key}={settings.get(key)}, study {study['study']} "
                 f"wants {key}={wanted.get(key)}; give yours another name, or make it anew for both with --config "

@@ -26,8 +26,8 @@ from rankscale.text.options import TokenizeOptions
 from rankscale.training.options import TrainOptions
 
 # The keys of the config's `training` that span the grid of runs and choose what is kept of it. The rule says them run
-# by run (train_queries, seeds, snapshots) or uses them itself (keep).
-GRID_KEYS = {"train_queries", "seeds", "snapshots", "keep"}
+# by run (train_queries, cells, seeds, snapshots) or uses them itself (keep).
+GRID_KEYS = {"train_queries", "cells", "seeds", "snapshots", "keep"}
 # What the rule `train` says of each run.
 RUN_OPTIONS = {"variant", "model", "train_queries", "seed", "snapshots"}
 RUN_PATHS = {"collection", "tokens", "mined", "scratch", "output"}
@@ -88,6 +88,7 @@ def train(study: Study, model_name: str) -> str:
     values = {
         **_fitting(model, TrainOptions),
         **training,
+        "epochs": None if training["steps"] else training["epochs"],  # what is not counted must not tell runs apart
         "learning_rate": rate[model_name] if isinstance(rate, dict) else rate,
         "objective": name,
         "objective_parameters": json.dumps(objective, sort_keys=True) if objective else None,

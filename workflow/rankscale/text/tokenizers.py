@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,9 @@ from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
 from rankscale.storage import schemas
 from rankscale.text.token_store import SpecialTokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast  # it takes seconds to import
 
 # No model here reads more; what is longer is cut when it is read, at each model's own length.
 LONGEST = 512
@@ -63,7 +67,7 @@ def _outward(character: str, position: int) -> str:
     return ("" if position else "##") + chr(ord(character) - INNER)
 
 
-def load(name: str | Path):  # noqa: ANN201 (a class of transformers, imported late)
+def load(name: str | Path) -> "PreTrainedTokenizerFast":
     """The fast tokenizer of a hub id or folder. Raises StudyError if it cannot be had."""
     from transformers import AutoTokenizer
 
@@ -79,10 +83,10 @@ def load(name: str | Path):  # noqa: ANN201 (a class of transformers, imported l
         raise StudyError(
             f"tokenizer {name}: knows no words; bring its files there, or name another as the model's tokenizer"
         )
-    return loaded
+    return cast("PreTrainedTokenizerFast", loaded)  # what is_fast says, without the import
 
 
-def ids_of(tokenizer, texts: list[str]) -> pa.ListArray:  # noqa: ANN001
+def ids_of(tokenizer: "PreTrainedTokenizerFast", texts: list[str]) -> pa.ListArray:
     """Token ids of each text without special tokens, at most LONGEST: a list of int32 per text."""
     fast = tokenizer.backend_tokenizer
     fast.enable_truncation(LONGEST)
@@ -95,7 +99,7 @@ def ids_of(tokenizer, texts: list[str]) -> pa.ListArray:  # noqa: ANN001
     return pa.ListArray.from_arrays(offsets.astype(np.int32), flat, type=kind)
 
 
-def special_tokens_of(tokenizer) -> SpecialTokens:  # noqa: ANN001
+def special_tokens_of(tokenizer: "PreTrainedTokenizerFast") -> SpecialTokens:
     """What the tokenizer puts around a text, seen by tokenizing one with and without."""
     around, inside = (tokenizer("a", add_special_tokens=s)["input_ids"] for s in (True, False))
     start = next((i for i in range(len(around)) if around[i : i + len(inside)] == inside), 0)

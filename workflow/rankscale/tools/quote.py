@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tabulate import tabulate
@@ -45,7 +45,7 @@ def planned(arguments: list[str], layout: Layout) -> dict[str, Planned]:
     rows = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 5]
     files = {}
     for file, _, rule, _, _, plan in rows[1:]:
-        stage = rule.removesuffix("_with_snapshots")
+        stage = rule.removesuffix("_with_snapshots").removesuffix("_without_run")
         files[file] = Planned(stage, _job(stage, file, layout), plan != "no update")
     return files
 
@@ -96,7 +96,7 @@ def timed(work: list[cost_estimates.JobWork], rate: Rate | None, like: Path | No
     """The jobs whose device hours can be told, with them."""
     # A study's training tells how fast its models are, not how fast texts are encoded and searched.
     known = [job for job in work if rate and not (like and job.stage in ("encode", "mine"))]
-    speeds = rate(np.array([job.parameters for job in known], float)) if rate and known else []
+    speeds: Iterable[float] = rate(np.array([job.parameters for job in known], float)) if rate and known else []
     return [(job, job.flops / speed / 3600) for job, speed in zip(known, speeds, strict=True)]
 
 
@@ -105,14 +105,14 @@ def to_come(hours: Hours, files: dict[str, Planned]) -> float:
     return sum(span for job, span in hours if files[job.target].pending)
 
 
-def table(files: dict[str, Planned], work: list[cost_estimates.JobWork], hours: Hours) -> list[dict[str, object]]:
+def table(files: dict[str, Planned], work: list[cost_estimates.JobWork], hours: Hours) -> list[dict[str, Any]]:
     """One row a stage: its jobs, those to run, FLOPs and hours."""
     whole, left = jobs(files.values()), jobs(file for file in files.values() if file.pending)
     rows = []
     for stage in sorted(whole, key=lambda name: STAGES.index(name) if name in STAGES else len(STAGES)):
         counted = [job.flops for job in work if job.stage == stage]
         taken = [(job, span) for job, span in hours if job.stage == stage]
-        row = {"stage": stage, "jobs": whole[stage], "to run": left.get(stage, 0)}
+        row: dict[str, Any] = {"stage": stage, "jobs": whole[stage], "to run": left.get(stage, 0)}
         row["FLOPs"] = f"{sum(counted):.2g}" if counted else ""
         row["device hours"] = f"{sum(span for _, span in taken):.3g}" if taken else ""
         row["of them left"] = f"{to_come(taken, files):.3g}" if taken else ""

@@ -22,7 +22,7 @@ def content_hash(*parts: object) -> str:
         if isinstance(part, torch.Tensor | np.ndarray):
             array = part.detach().cpu().numpy() if isinstance(part, torch.Tensor) else part
             total.update(f"{array.dtype} {array.shape}".encode())
-            total.update(memoryview(np.ascontiguousarray(array)).cast("B") if array.size else b"")
+            total.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
         else:
             total.update(json.dumps(part, sort_keys=True, default=str).encode())
     return total.hexdigest()

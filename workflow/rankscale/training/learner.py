@@ -113,6 +113,7 @@ class Learner:
         losses = self.objective(scores.float() * self.inverse_temperature, targets)  # [q] or [b]
         loss = _mean(losses) * (len(queries) / b)
         self.scaler.scale(loss).backward()
+        assert queries.grad is not None and passages.grad is not None, "backward() has set them"
         by_query = queries.grad[first:last].split(sizes)  # [n, d] a part
         by_passage = passages.grad[first * k : last * k].split([n * k for n in sizes])  # [n k, d] a part
         return loss.detach(), [torch.cat(pair) for pair in zip(by_query, by_passage, strict=True)]

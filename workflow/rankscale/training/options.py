@@ -35,7 +35,11 @@ class TrainOptions(ModelOptions):
     objective_parameters: str | None = option(None, help="the loss's own parameters, a JSON object")
     batch_size: int = option(32, read=count, help="queries a step")
     micro_batch: int | None = option(None, read=count, help="queries a forward pass; fewer need less memory")
-    epochs: int = option(3, read=count)
+    epochs: int = option(3, read=count, help="passes over the subset, unless --steps is given")
+    steps: int | None = option(None, read=count, help="so many steps, in as many passes as they take")
+    average: float | None = option(
+        None, read=within(0, 1, above=True), help="publish the mean of the weights over this last share of the steps"
+    )
     learning_rate: float = option(read=positive)
     schedule: str = option("constant", choices=["constant", "linear", "cosine"])
     warmup: float = option(0.0, read=within(0, 1), help="share of the steps")

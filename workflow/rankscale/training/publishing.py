@@ -4,15 +4,54 @@ import os
 import shutil
 
 import numpy as np
+import torch
 
 from rankscale.core import atomic_files
 from rankscale.core.layout import FINAL, PUBLISHED
 from rankscale.models import checkpoints
+from rankscale.models.base import Ranker
 from rankscale.training.fingerprint import content_hash
 from rankscale.training.setup import TrainingRun
 
 # Settings without which a checkpoint cannot be used.
 USED_WITH = ("output_dim", "inverse_temperature", "query_length", "passage_length")
+
+
+class WeightAverage:
+    """The mean of a model's weights after each of a run's last steps; over the share `share` of all `steps`.
+
+    Kept as sums in float64, which a state on disk holds as they are: a killed run ends with the same bytes. Without a
+    share there is nothing to do.
+    """
+
+    def __init__(self, share: float | None, steps: int) -> None:
+        self.count = 0 if share is None else max(round(share * steps), 1)
+        self.first = steps - self.count + 1
+        self.sums: dict[str, torch.Tensor] = {}
+
+    def add(self, model: Ranker, step: int) -> None:
+        """Take in the weights as they are after `step`, if that is one of the last ones."""
+        if not self.count or step < self.first:
+            return
+        for name, weight in model.named_parameters():
+            if name not in self.sums:
+                self.sums[name] = torch.zeros_like(weight, dtype=torch.float64, requires_grad=False)
+            self.sums[name] += weight.detach()
+
+    def apply(self, model: Ranker) -> None:
+        """Give the model the mean in the place of its weights; all of the last steps have been taken in."""
+        with torch.no_grad():
+            for name, weight in model.named_parameters() if self.count else ():
+                weight.copy_(self.sums[name] / self.count)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The sums so far, for the state on disk; how many steps they are of follows from the state's own."""
+        return {f"average/{name}": total for name, total in self.sums.items()}
+
+    def restore(self, tensors: dict[str, torch.Tensor], device: torch.device) -> None:
+        """Go on from what `tensors` gave."""
+        prefix = "average/"
+        self.sums = {k.removeprefix(prefix): v.to(device) for k, v in tensors.items() if k.startswith(prefix)}
 
 
 class CheckpointWriter:

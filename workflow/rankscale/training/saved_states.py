@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -101,7 +101,7 @@ class SavedStates:
         self.last_save_seconds = self.last_save - start
         return saved
 
-    def newest(self) -> tuple[dict[str, torch.Tensor], dict[str, object]] | None:
+    def newest(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
         """Tensors and facts of the newest state that is whole; damaged ones are named and passed over."""
         for path in self._files():
             try:

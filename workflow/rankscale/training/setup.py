@@ -71,10 +71,10 @@ def set_up(options: TrainOptions, processes: ProcessGroup) -> TrainingRun:
     refuse_other_ids(options.collection, queries.ids, documents.ids)
     sizes = options.batch_size, options.micro_batch or 0
     loader = BatchLoader(sampler, queries, documents, objective.in_batch, *sizes, device, processes)
-    steps = loader.per_epoch * options.epochs
+    steps = loader.per_epoch and (options.steps or loader.per_epoch * options.epochs)
     _refuse_steps(options, steps, len(sampler))
     model = build_model(options, documents.special.vocabulary)
-    record = TrainingLog(processes.is_main and progress.progress_bar(steps, f"train {options.model}", "step"))
+    record = TrainingLog(progress.progress_bar(steps, f"train {options.model}", "step") if processes.is_main else None)
     fingerprint = run_fingerprint(options, model, sampler, (queries, documents), device, processes.count)
     states = SavedStates(options.scratch, fingerprint, options.save_seconds, options.save_steps)
     optimisation = options.precision, options.weight_decay, options.clip, options.inverse_temperature

@@ -5,7 +5,7 @@ import numpy as np
 from rankscale.core.cli import log
 from rankscale.core.interrupts import Stop
 from rankscale.training.divergence import DivergenceMonitor
-from rankscale.training.publishing import CheckpointWriter, publish
+from rankscale.training.publishing import CheckpointWriter, WeightAverage, publish
 from rankscale.training.schedules import learning_rate
 from rankscale.training.setup import TrainingRun
 
@@ -15,6 +15,7 @@ class Trainer:
 
     def __init__(self, run: TrainingRun) -> None:
         self.run, self.checkpoints = run, CheckpointWriter(run)
+        self.average = WeightAverage(run.options.average, run.steps)
         options, objective = run.options, run.learner.objective
         columns = (1 + options.negatives_per_query) * (options.batch_size if objective.in_batch else 1)
         skips_steps = run.learner.scaler.is_enabled()
@@ -31,6 +32,8 @@ class Trainer:
             flops = run.learner.model.training_flops(batch.lengths)
             record.begin(step / run.loader.per_epoch, rate, int(batch.lengths.sum()), flops)
             record.end(*run.learner.step(batch, rate), run.device)
+            if run.processes.is_main:
+                self.average.add(run.learner.model, step)
             if (step % lag == 0 or step in options.snapshots or step == run.steps) and self.has_diverged():
                 return
             if step in options.snapshots and run.processes.is_main:
@@ -54,6 +57,7 @@ class Trainer:
         tensors, facts = state
         run.learner.restore(tensors)
         run.record.restore(tensors, facts)
+        self.average.restore(tensors, run.device)
         self.checkpoints.hashes = facts["checkpoints"]
         log.info("going on from the state at step %d of %d", run.record.step, run.steps)
         return run.record.step
@@ -65,7 +69,8 @@ class Trainer:
             return
         record.sync()
         facts = {**record.facts(), "checkpoints": self.checkpoints.hashes}
-        run.states.save(record.step, {**run.learner.tensors(), **record.tensors()}, facts)
+        tensors = {**run.learner.tensors(), **record.tensors(), **self.average.tensors()}
+        run.states.save(record.step, tensors, facts)
 
     def has_diverged(self) -> bool:
         """Whether the run has diverged; if so, says it and forgets the steps from there on."""
@@ -82,6 +87,7 @@ class Trainer:
         """The last checkpoint, then all that was declared."""
         if self.divergent_step is None:
             self.save()  # should publishing fail, nothing is trained again
+            self.average.apply(self.run.learner.model)
             self.checkpoints.final()
             last = self.run.record.columns["loss"][-50:]
             log.info("loss %.3f over the last %d steps", np.mean(last), len(last))

@@ -3,7 +3,7 @@
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import torch
@@ -24,9 +24,9 @@ TIMED = ("step", "seconds", "memory_mb")
 class TrainingLog:
     """The log of a run so far. Losses are left on the device until `sync`, so that no step waits for them."""
 
-    def __init__(self, bar: "tqdm | bool") -> None:
+    def __init__(self, bar: "tqdm | None") -> None:
         self.columns: dict[str, list] = {name: [] for name in (*LOGGED, "flops", "seconds", "memory_mb")}
-        self.checkpoints: list[dict[str, object]] = []
+        self.checkpoints: list[dict[str, Any]] = []
         self.waiting: list[torch.Tensor] = []
         self.bar, self.process = bar, psutil.Process()
         self.last_end = self.last_progress_at = time.monotonic()
@@ -67,7 +67,7 @@ class TrainingLog:
         last = self.columns["loss"][-50:]
         if self.bar:
             self.bar.set_postfix_str(f"loss {sum(last) / len(last):.3f}", refresh=False)
-        if self.bar and time.monotonic() - self.last_progress_at > MINUTE:  # a log file has no bar
+        if self.bar and self.bar.total and time.monotonic() - self.last_progress_at > MINUTE:  # a log file has no bar
             self.last_progress_at = time.monotonic()
             seconds = self.columns["seconds"][-50:]
             minutes_left = (self.bar.total - self.step) * sum(seconds) / len(seconds) / 60
@@ -92,7 +92,7 @@ class TrainingLog:
         """The checkpoints so far and the time they took, for the state on disk."""
         return {"rows": self.checkpoints, "spent": resource_usage.elapsed()}
 
-    def restore(self, tensors: dict[str, torch.Tensor], facts: dict[str, object]) -> None:
+    def restore(self, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
         """Go on from what `tensors` and `facts` gave."""
         self.columns = {name: tensors[f"log/{name}"].tolist() for name in self.columns}
         self.checkpoints = facts["rows"]

@@ -137,7 +137,9 @@ def planes_between(
     Only to start from: values count as `cap` of the way up at most, for at chance they lie beyond the ceiling too.
     """
     design = np.column_stack([np.ones(len(u)), -u])
-    floor = share * np.minimum(np.exp(target.min(1)), ceiling)
-    up = (np.exp(target) - (floor * (1 - 1e-9))[:, None]) / (ceiling - floor * (1 - 1e-9))[:, None]
+    value = np.exp(np.minimum(target, np.log(ceiling)))
+    floor = share * value.min(1)
+    below = (floor * (1 - 1e-9))[:, None]
+    up = (value - below) / (ceiling - below)
     odds = np.log(np.minimum(up, cap)) - np.log1p(-np.minimum(up, cap))
     return floor, np.linalg.lstsq(design, odds.T, rcond=None)[0].T

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from rankscale.core.metrics import CALIBRATED, PARTS, metric_named
+from rankscale.laws.axes import headline_subset
 from rankscale.report.figures.style import (
     CANDIDATES,
     MARKERS,
@@ -25,8 +26,9 @@ def metric_vs_mrr(study: StudyTables) -> plt.Figure:
     headline = study.headline()
     finals = headline.finals()
     measures = {"mrr": MRR}
-    if finals.ndcg_10.notna().any():
-        measures["ndcg_10"] = f"nDCG@10, {SEARCHED[finals.retrieval.iloc[0]]}"
+    retrieved = finals[finals.ndcg_10.notna()]
+    if len(retrieved):
+        measures["ndcg_10"] = f"nDCG@10, {SEARCHED[retrieved.retrieval.iloc[0]]}"
     shown = (PARTS[0], CALIBRATED, *PARTS[1:])
     figure, axes = subplots(len(shown), len(measures), 13.5, 2.9 * len(measures))
     models = finals.sort_values("encoder_parameters").model.unique()
@@ -37,7 +39,7 @@ def metric_vs_mrr(study: StudyTables) -> plt.Figure:
             ax.scatter(
                 rows[metric], rows[measure], color=colours[i], marker=MARKERS[i % len(MARKERS)], s=22, label=model
             )
-        if len(finals) > 2:
+        if finals[measure].notna().sum() > 2:
             rank = finals[metric].corr(finals[measure], method="spearman")
             note = f"Spearman {rank:.3f}"
             if metric in shown[:2]:
@@ -96,10 +98,10 @@ def training(study: StudyTables) -> plt.Figure:
 
 
 def shares(study: StudyTables) -> plt.Figure:
-    """The parts as signed shares of the cross-entropy, by model, on the largest subset."""
-    split = study.metrics.split.iloc[0]
+    """The parts as signed shares of the cross-entropy, by model, on the headline's subset."""
     finals = study.finals()
-    finals = finals[(finals.split == split) & (finals.train_queries == finals.train_queries.max())]
+    subset = headline_subset(study.headline().finals())
+    finals = finals[(finals.split == study.metrics.split.iloc[0]) & (finals.train_queries == subset)]
     kinds = sorted(finals.candidates.unique())
     figure, axes = subplots(len(kinds), 1, 4.2 * len(kinds), 3.6)
     for ax, kind in zip(axes, kinds, strict=True):
@@ -119,7 +121,7 @@ def shares(study: StudyTables) -> plt.Figure:
         ax.axhline(1, color="k", lw=0.8, ls=":")
         ax.tick_params(axis="x", rotation=60)
         ax.set_ylabel("Signed share of the cross-entropy")
-        ax.set_title(f"{kind} candidates, D = {finals.train_queries.max():,}", fontsize=9.5)
+        ax.set_title(f"{kind} candidates, D = {subset:,}", fontsize=9.5)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    figure.suptitle(f"{finals.study.iloc[0]}: {finals.n_queries.iloc[0]} {split} queries", fontsize=9)
+    figure.suptitle(f"{finals.study.iloc[0]}: {finals.n_queries.iloc[0]} {finals.split.iloc[0]} queries", fontsize=9)
     return figure

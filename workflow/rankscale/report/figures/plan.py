@@ -13,6 +13,7 @@ def plan(study: StudyTables) -> plt.Figure:
     """Lines of equal cost and of equal quality over size and data, and the choice."""
     figure, (ax,) = subplots(1, 1, 7.5, 5.2)
     rows, grid = study.plan, study.plan_grid
+    assert rows is not None and grid is not None, "the figure is of a study that was planned"
     choice: pd.Series = rows[rows.chosen].iloc[0]
     figure.suptitle(subtitle(study.headline()), fontsize=9)
     if grid.empty:

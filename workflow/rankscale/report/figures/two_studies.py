@@ -3,6 +3,7 @@
 from itertools import product
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pandas as pd
 
 from rankscale.core import atomic_files
@@ -11,7 +12,7 @@ from rankscale.laws.axes import coordinates
 from rankscale.laws.forms.registry import forecasting_laws
 from rankscale.report.figures import style
 from rankscale.report.study_comparison import AXES, ComparedStudy
-from rankscale.report.verdicts import headline_of
+from rankscale.report.verdicts import headline_of, preferred_law
 
 
 def draw_two_studies(first: ComparedStudy, second: ComparedStudy, slices: list[dict[str, str]], path: Path) -> None:
@@ -39,20 +40,16 @@ def draw_two_studies(first: ComparedStudy, second: ComparedStudy, slices: list[d
         figure.savefig(beside, format=path.suffix[1:].lower())
 
 
-def _curve(ax: object, one: ComparedStudy, metric: str, axis: str, fixed: str, colour: str) -> None:
-    """The law that AICc prefers on all points, with its band."""
+def _curve(ax: plt.Axes, one: ComparedStudy, metric: str, axis: str, fixed: str, colour: str) -> None:
+    """The law that is preferred on all points, with its band."""
     curves = one.tables["curves"]
     fits = headline_of(one.tables["fits"], one.tables["metrics"])
     fits = fits[(fits.metric == metric) & (fits.axis == axis) & (fits.fixed == fixed) & fits.converged]
-    laws = [law.name for law in forecasting_laws(metric)]
-    # Few points have no AICc: then the straight law, as in the table.
-    fits = fits[fits.law.isin(laws)].sort_values("aicc", kind="stable", na_position="last")
-    if fits.aicc.isna().all():
-        fits = fits[fits.law == laws[0]]
-    if fits.empty:
+    law = preferred_law(fits, forecasting_laws(metric))
+    if law is None:
         return
     curves = headline_of(curves, one.tables["metrics"])
-    key = (curves.metric == metric) & (curves.axis == axis) & (curves.fixed == fixed) & (curves.law == fits.law.iloc[0])
+    key = (curves.metric == metric) & (curves.axis == axis) & (curves.fixed == fixed) & (curves.law == law)
     curve = curves[key].sort_values("x")
     ax.plot(curve.x, curve.y, color=colour, lw=1.2)
     ax.fill_between(

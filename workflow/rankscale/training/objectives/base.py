@@ -20,7 +20,7 @@ class Targets(NamedTuple):
 
     def rows(self, start: int, stop: int) -> "Targets":
         """The targets of the queries from `start` to `stop`."""
-        return Targets(*(None if value is None else value[start:stop] for value in self))
+        return Targets(self.positive[start:stop], *(None if value is None else value[start:stop] for value in self[1:]))
 
 
 class Objective(Protocol):
@@ -30,8 +30,15 @@ class Objective(Protocol):
     of the batch, else those of the query alone. `needs` names the fields of `Targets` without which it cannot do.
     """
 
-    in_batch: bool
-    needs: frozenset[str]
+    @property
+    def in_batch(self) -> bool:
+        """Whether a query's columns are the passages of the whole batch."""
+        ...
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The fields of `Targets` that it cannot do without."""
+        ...
 
     def __call__(self, scores: torch.Tensor, targets: Targets) -> torch.Tensor:
         """The loss float32 [b] of each query, of its scores float32 [b, c]: -inf in the columns to `ignore`."""
