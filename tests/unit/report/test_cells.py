@@ -62,10 +62,11 @@ def test_a_measure_of_retrieval_is_fitted_where_it_was_measured(read):
 
 
 def test_the_summary_speaks_of_the_slices_with_the_most_cells(read):
-    text = summary(*(read[name] for name in ("metrics", "fits", "forecasts", "ranking")), None, [])
+    names = ("metrics", "fits", "forecasts", "ranking", "verdicts", "contrasts")
+    text = summary(*(read[name] for name in names), None, [])
     assert f"Models: 6; subsets: 4 (cells: {len(PLUS)}); seeds: 1." in text
     assert "## On the largest subset (4,000 training queries)" in text
-    assert f"data axis (model=N{MIDDLE})" in text
+    assert f"Over training queries (of N{MIDDLE}; 3 cells known, one held out, one seed)" in text
     assert "the largest cells of the grid from the others" in text
     assert "nan" not in text.lower()
 

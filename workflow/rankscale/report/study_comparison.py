@@ -87,7 +87,8 @@ def slopes(first: ComparedStudy, second: ComparedStudy, slices: list[dict[str, s
     """One row per axis and metric: both slopes with their intervals, the difference, laws, errors, verdicts."""
     rows = []
     sides = zip((first, second), slices, strict=True)
-    findings = [scaling_findings(*(one.tables[name] for name in TABLES[:4]), fixed) for one, fixed in sides]
+    used = ("metrics", "fits", "forecasts", "verdicts")
+    findings = [scaling_findings(**{name: one.tables[name] for name in used}, fixed=fixed) for one, fixed in sides]
     for one, other in zip(*findings, strict=True):
         if one.axis not in AXES:
             continue

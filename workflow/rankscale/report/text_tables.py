@@ -3,7 +3,7 @@
 import pandas as pd
 
 from rankscale.core.metrics import CALIBRATED, PARTS, metric_named
-from rankscale.laws.axes import headline_slice, headline_subset
+from rankscale.laws.axes import ENVELOPE, headline_slice, headline_subset
 from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
 from rankscale.report.labels import SEARCHED, error_text, name_of, share
 from rankscale.report.verdicts import AXES, ScalingFinding, headline_of, verdict_words, what_would_decide
@@ -14,6 +14,7 @@ def _interval(
 ) -> str:
     if value is None:
         return "-"
+    low, high = (None if pd.isna(bound) else bound for bound in (low, high))
     if low is None and high is None and not open_bounds:
         return f"{value:.{digits}f}"
     bounds = ["open" if bound is None else f"{bound:.{digits}f}" for bound in (low, high)]
@@ -64,7 +65,7 @@ def scaling_table(findings: list[ScalingFinding]) -> pd.DataFrame:
                 "slope": f"{forecasting_laws(f.metric)[0].slope} {_interval(f.slope, f.low, f.high)}",
                 "local exponents": " to ".join(_interval(*exponent) for exponent in f.exponents) or "-",
                 "law": f.law if f.r2 is None else f"{f.law}, R² {f.r2:.3f}",
-                "floor": "-" if f.floor is None else _interval(*f.floor, digits=2, open_bounds=True),
+                "floor": "-" if f.floor is None else _interval(*f.floor, digits=2, open_bounds=f.fixed != ENVELOPE),
                 "held-out error": ", ".join(errors) or "-",
                 "covered": f"{f.covered[0]:g} of {f.covered[1]}" if f.covered[1] else "-",
                 "verdict": f.verdict or "not judged",

@@ -44,9 +44,9 @@ def _between_metrics(axis: AxisVerdicts) -> Iterator[Row]:
 def _between_variants(first: AxisVerdicts, others: list[AxisVerdicts], metric: str) -> Iterator[Row]:
     """Of one metric; `variant` is empty, as two are compared. Only where both have the same cells and seeds."""
     for other in others:
-        gains = first.gains[metric], other.gains.get(metric)
-        if gains[1] is None or other.task.cells.names != first.task.cells.names:
+        if metric not in other.gains or other.task.cells.names != first.task.cells.names:
             continue
+        gains = first.gains[metric], other.gains[metric]
         if gains[0].deviations.shape == gains[1].deviations.shape:
             names = {"kind": "variant", "variant": "", "metric": metric}
             names |= {"first": first.task.key["variant"], "second": other.task.key["variant"]}
@@ -81,7 +81,7 @@ def _why_unbounded(key: Row, *pair: Verdicts) -> str:
 def _family(rows: Iterator[Row]) -> list[Row]:
     """The contrasts of one family, with Holm's adjusted p and the answer that it gives."""
     family = list(rows)
-    adjusted = holm([np.nan if row["p"] is None else row["p"] for row in family]) if family else []
+    adjusted = holm(np.array([row["p"] for row in family], float))
     for row, p in zip(family, adjusted, strict=True):
         row["p_holm"], row["answer"] = number(p), UNDECIDED
         if p <= LEVEL:
