@@ -16,7 +16,8 @@ KEYS = ["model", "train_queries", "seed", "step", "split", "candidates"]
 def test_the_second_run_says_what_it_cleared_and_goes_on(project):
     said = (project / "killed.txt").read_text()
     assert "a killed run left its lock; clearing it" in said
-    assert "Only Rank-Entropy scales, model axis:" in said
+    assert "Over model size (on 1,024 training queries; 2 cells known, one held out, one seed): undecided" in said
+    assert "Only Rank-Entropy scales, model axis: undecided" in said
     assert "results/demo/report.html" in said
     first = (project / "first.txt").read_text()
     trained = [line for line in first.splitlines() if line.startswith("train: done")]
@@ -115,6 +116,14 @@ def test_laws_forecasts_and_what_they_leave_out_are_in_the_tables(study):
 def test_the_summary_says_which_metric_is_forecast_best_and_what_to_train_next(study):
     text = (study / "summary.md").read_text()
     # Two sizes are left when one of three is held out.
+    assert "no law for the known cells: too few points: 2 at 2 sizes" in text
+    assert "](figures/model_scale.svg)" in text
+    verdicts = tables.read("verdicts", study / "verdicts.parquet").to_pandas()
+    assert set(verdicts.axis) == {"model", "data"}
+    assert set(verdicts.verdict) == {"undecided"}
+    contrasts = tables.read("contrasts", study / "contrasts.parquet").to_pandas()
+    assert set(contrasts[contrasts.kind == "metric"]["first"]) == {"rank_entropy"}
+    assert not contrasts.bounded.any()
     assert "Rank-Entropy: no law can be fitted to forecast the largest models." in text
     assert "For a budget of 100" in text
     ranking = tables.read("ranking", study / "ranking.parquet").to_pandas()

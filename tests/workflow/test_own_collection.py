@@ -63,7 +63,11 @@ def test_a_whole_study_of_one_model_on_one_subset(folder, name, collection):
     # One point carries no law, and the study says so instead of failing.
     fits = tables.read("fits", folder / f"results/{name}/fits.parquet").to_pylist()
     assert not any(row["converged"] for row in fits)
-    assert "cannot be told" in (folder / f"results/{name}/summary.md").read_text()
+    verdicts = tables.read("verdicts", folder / f"results/{name}/verdicts.parquet").to_pylist()
+    assert {row["verdict"] for row in verdicts} == {"undecided"}
+    text = (folder / f"results/{name}/summary.md").read_text()
+    assert "no law for the known cells: all points are at one size" in text
+    assert "model axis: undecided" in text
 
 
 def test_both_formats_and_the_embedded_source_give_the_same_observations(folder):

@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import FIGURES, ROOT
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-TABLES = ("summary", "metrics", "fits", "forecasts", "ranking", "plan")
+TABLES = ("summary", "metrics", "verdicts", "contrasts", "fits", "forecasts", "ranking", "plan")
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--virtual-time-budget=60000"),
@@ -115,6 +115,6 @@ def test_every_figure_and_table_is_inside(study):
         assert f"results/demo/tables/{name}.html" in text
     embedded = re.findall(r'data:text/html;[^",]*?base64,([\w+/=]+)', text)
     pages = [base64.b64decode(page).decode() for page in embedded]
-    assert len(pages) == 6
-    assert any("Which metric scales" in page for page in pages)
+    assert len(pages) == 8
+    assert any("what would decide" in page for page in pages)
     assert "http://" not in "".join(re.findall(r'<(?:script|link)[^>]+(?:src|href)="([^"]+)"', text))

@@ -59,11 +59,12 @@ if __name__ == "__main__":
     told = ("--study", folder, "--study-name", "s", "--collections", "synthetic")
     outputs = ("--output", folder / "metrics.parquet", "--left-out", folder / "left_out.parquet")
     call(gather, *told, "--runs", *runs, *outputs)
-    fitted = ("fits", "forecasts", "curves", "influence", "ranking")
+    fitted = ("fits", "forecasts", "curves", "influence", "ranking", "verdicts", "contrasts")
     outputs = [word for name in fitted for word in (f"--{name}", folder / f"{name}.parquet")]
     chosen = ["--columns", "rank_entropy", "hits_3", "1-hits_3", "--bootstrap", 100]
     call(fit, "--metrics", folder / "metrics.parquet", "--study", folder, *chosen, *outputs)
-    read = {n: tables.read(n, folder / f"{n}.parquet").to_pandas() for n in ("metrics", "fits", "forecasts", "curves")}
+    shown = ("metrics", "fits", "forecasts", "curves", "verdicts")
+    read = {n: tables.read(n, folder / f"{n}.parquet").to_pandas() for n in shown}
     noise = QueryCovariance.read(read["metrics"].iloc[:2], ["1-hits_3"], folder, "expected").matrix
     study = StudyTables(**read, subsamples=read["fits"], influence=read["fits"])
     titles = [ax.get_title() for ax in other_metrics(study).axes]
@@ -139,7 +140,7 @@ def test_a_new_law_is_one_entry_with_intervals_forecasts_and_a_curve(tmp_path, m
     ahead = ahead[(ahead.law == "curved") & ahead.held_out & (ahead.axis == "model") & (ahead.metric == "1-mrr")]
     assert (ahead.low < ahead.predicted).all()
     assert len(ahead)
-    study = style.StudyTables(metrics, fits, results["forecasts"], results["curves"], *[results["influence"]] * 2)
+    study = style.StudyTables(metrics, fits, results["forecasts"], results["curves"], *[results["influence"]] * 3)
     figure = other_metrics.other_metrics(study)
     assert [line for line in figure.axes[0].lines if line.get_color() == "#123456" and line.get_linestyle() == ":"]
     assert "curved, 95 % band" in [text.get_text() for text in figure.legends[0].get_texts()]

@@ -64,9 +64,8 @@ def _rival_rows(contrasts: pd.DataFrame, axis: str) -> list[pd.Series]:
 def _contrast_words(row: pd.Series) -> str:
     other = name_of(row.second)
     if not row.bounded:
-        return (
-            f"cannot be compared with {other} ({row.reason.replace(row.second, other).replace(REFERENCE, 'its own')})"
-        )
+        why = row.reason.rpartition("; ")[2].replace(row.second, other).replace(REFERENCE, name_of(REFERENCE))
+        return f"cannot be compared with {other} ({why})"
     numbers = f"{row.difference:+.2f} [{row.low:+.2f}, {row.high:+.2f}], adjusted p {row.p_holm:.2g}"
     if row.answer == UNDECIDED:
         numbers += f"; {row.smallest_difference:.2f} would have been seen"
