@@ -20,6 +20,7 @@ KEYS = {"model": "m", "train_queries": 1, "seed": 1, "step": 1, "split": "dev"}
 
 def generate(folder: Path, queries: int) -> None:
     """Observations of made-up scores, a run, and MS MARCO's one judgment a query."""
+    from rankscale.evaluation.observations import calibration_columns
     from rankscale.storage import tables
 
     random = np.random.default_rng(0)
@@ -32,6 +33,7 @@ def generate(folder: Path, queries: int) -> None:
         "above": (scores[:, 1:] > scores[:, :1]).sum(1),
         "tied": 0,
         "margin": (scores[:, 0] - scores[:, 1:].max(1)).astype(float),
+        **calibration_columns(scores, np.full(queries, "dev"), np.array(ids), "hard"),
     }
     tables.write("observations", {**KEYS, "query_id": ids, "candidates": "hard", **seen}, folder / "o.parquet")
     starts, stride = random.integers(DOCUMENTS, size=queries), 7919

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from rankscale.core.layout import RunId, table_path
+from rankscale.evaluation.observations import calibration_columns
 from rankscale.evaluation.scoring import score_observations
 from rankscale.storage import schemas, tables
 
@@ -16,12 +17,19 @@ def observed(size: float, data: float, queries: int, random: np.random.Generator
     length = np.exp(0.2 * random.standard_normal((queries, 1)))
     others = random.standard_normal((queries, CANDIDATES))
     own = known + random.standard_normal((queries, 1)) * np.sqrt(2)
+    scores = np.hstack([own, others]) * length
     return {
         "loss": np.log1p(np.exp(length * (others - own)).sum(1)),
         "above": (others > own).sum(1),
         "tied": np.zeros(queries, int),
         "margin": (own - others.max(1, keepdims=True))[:, 0],
+        **calibration_columns(scores, np.full(queries, "test"), query_ids(queries), "hard"),
     }
+
+
+def query_ids(queries: int) -> np.ndarray:
+    """Of a test set."""
+    return np.array([f"q{i:05}" for i in range(queries)])
 
 
 def checkpoint_of(size, data, seed):
@@ -49,7 +57,6 @@ def checkpoint_of(size, data, seed):
 def write_study(folder, sizes, subsets, queries=300, seeds=(42,), ties="expected"):
     """metrics.parquet and observations of every size on every subset, in `folder`."""
     rows = []
-    ids = [f"q{i:05}" for i in range(queries)]
     for size in sizes:
         for data in subsets:
             for seed in seeds:
@@ -59,7 +66,7 @@ def write_study(folder, sizes, subsets, queries=300, seeds=(42,), ties="expected
                 fixed = {"split": "test", "candidates": "hard", "n_candidates": CANDIDATES}
                 seen = tables.checked(
                     "observations",
-                    {**keys, **fixed, "query_id": ids, **observed(size, data, queries, random)},
+                    {**keys, **fixed, "query_id": query_ids(queries), **observed(size, data, queries, random)},
                     "synthetic",
                 )
                 run = RunId(*(row[name] for name in RunId._fields))

@@ -97,8 +97,8 @@ def test_laws_forecasts_and_what_they_leave_out_are_in_the_tables(study):
     assert set(fits.law) == set(LAWS)
     assert set(fits.axis) == {"model", "model_with_head", "data", "tokens", "compute", "compute_proxy", "grid"}
     assert set(fits.metric) == {
-        *("cross_entropy", "rank_entropy", "rank_score_alignment", "score_uncertainty"),
-        *("1-mrr", "1-auc", "mean_rank", "1-ndcg_10"),
+        *("cross_entropy", "rank_entropy", "rank_score_alignment", "score_uncertainty", "calibrated_cross_entropy"),
+        *("mean_log_rank", "1-mrr", "1-auc", "1-auc_global", "mean_rank", "1-ndcg_10"),
     }
     failed = fits[~fits.converged]
     assert (failed[failed.law == "floor"].note.str.contains("too few|rises|one size|positive values|flat")).all()

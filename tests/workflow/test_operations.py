@@ -33,7 +33,7 @@ def test_a_study_is_reported_as_it_stands_and_marked(folder):
     """The largest models are not there yet, one of them half: trained, not yet evaluated."""
     demo = folder / "results/demo"
     shutil.rmtree(demo / "models/base/L1H32/256")
-    shutil.rmtree(demo / "scores/L1H32")
+    shutil.rmtree(demo / "scores/docstrings/base/L1H32")
     (demo / "metrics.parquet").unlink()
     before = {path: path.read_bytes() for path in demo.glob("*.parquet")}
     done = run("snakemake --cores 2 --config partial=True", folder)
@@ -81,7 +81,7 @@ def test_a_training_keeps_its_state_on_the_node_where_told_to(folder, tmp_path, 
     text = SMALL.replace("study: demo", "study: two") + "machine: {scratch: $NODE_DISK/rankscale, save_seconds: 0}\n"
     (folder / "two.yaml").write_text(text)
     run("snakemake --cores 1 results/two/models/base/L1H8/256/42/final.safetensors --configfile two.yaml", folder)
-    assert (tmp_path / "node/rankscale/two/L1H8/256").is_dir()
+    assert (tmp_path / "node/rankscale/two/base/L1H8/256").is_dir()
     assert not (folder / "results/two/scratch").exists()
 
 

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from rankscale.core.errors import StudyError
+from rankscale.core.layout import Layout
 from rankscale.search import encoders
 from rankscale.storage import tables
 from rankscale.study import cost_estimates
@@ -20,7 +21,7 @@ def test_a_finished_study_is_quoted_what_it_took(project, study):
     assert (int(jobs), int(left)) == (9, 0)
     assert float(flops) == pytest.approx(finals.train_flops.sum(), rel=0.1)
     seconds = 0.0
-    for path in study.glob("models/*/*/*/times.parquet"):
+    for path in study.glob("models/**/times.parquet"):
         seconds += sum(tables.read("training_times", path)["seconds"].to_pylist())
     # At the rates of the largest subset: smaller ones are slower to start.
     assert 0.2 * seconds < float(hours) * 3600 < 2 * seconds
@@ -33,10 +34,10 @@ def test_the_disk_that_is_quoted_is_what_the_study_holds(project, study):
     told = {name: float(n) * units[unit] for name, n, unit in re.findall(r"([a-z ]+) ([\d.e+]+) ([kMG]?B)\b", said)}
     shared = project / "results/shared/docstrings"
     held = {
-        "checkpoints": study.glob("models/*/*/*/*.safetensors"),
+        "checkpoints": study.glob("models/**/*.safetensors"),
         "vectors": shared.glob("lsa/*/*.parquet"),
         "token ids": shared.glob("tokens/wordpiece/*.parquet"),
-        "runs": study.glob("runs/*/*/*/*.parquet"),
+        "runs": study.glob("runs/**/*.parquet"),
     }
     for name, paths in held.items():
         value = next(value for key, value in told.items() if key.strip() == name)
@@ -76,7 +77,8 @@ def test_what_is_kept_and_what_runs_at_once_make_the_peak():
 
 def test_encoding_and_mining_are_counted_where_the_miner_s_size_is_known(tmp_path):
     (tmp_path / "config.json").write_text('{"num_hidden_layers": 2, "hidden_size": 10}')
-    study = {"miner": {"name": "m", "encoder": str(tmp_path), "shards": 2}, "collection": {"name": "c"}}
+    study = {"study": "s", "partial": False, "collection": {"name": "c"}}
+    study["miner"] = {"name": "m", "encoder": str(tmp_path), "shards": 2}
     size = {"documents": 100.0, "train": 6.0, "test": 4.0, "passage": 5.0, "query": 3.0}
     encode, _, mine, _ = cost_estimates.mining(study, size)
     parameters = 2 * (12 * 100 + 13 * 10)
@@ -183,10 +185,12 @@ def test_sizes_are_read_off_names_where_a_model_is_not_there():
 def test_a_collection_that_is_not_there_cannot_be_counted(tmp_path):
     config = {"collection": {"name": "c", "source": "docstrings"}, "training": {"passage_length": 8, "query_length": 4}}
     with pytest.raises(StudyError, match="the collection is not there yet"):
-        cost_estimates.sizes(config, tmp_path)
+        cost_estimates.sizes(config, Layout("s", "c", "lsa", root=str(tmp_path)))
 
 
 def test_what_the_estimates_repeat_is_what_the_workflow_says():
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
-    assert profile["group-components"] == [f"evaluation_{{model}}_{{train_queries}}_{{seed}}={cost_estimates.TOGETHER}"]
+    assert profile["group-components"] == [
+        f"evaluation_{{variant}}_{{model}}_{{train_queries}}_{{seed}}={cost_estimates.TOGETHER}"
+    ]
     assert cost_estimates.LSA == encoders.DIMENSION

@@ -46,7 +46,9 @@ def test_command(command, folder):
 def test_the_python_example_runs(tmp_path):
     code = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
     (tmp_path / "example.py").write_text(code)
-    assert re.match(r"[\d.]+ \([\d.]+, [\d.]+\) [\d.]+\n", run(f"python {tmp_path / 'example.py'}", ROOT).stdout)
+    lines = run(f"python {tmp_path / 'example.py'}", ROOT).stdout.splitlines()
+    assert re.fullmatch(r"[\d.]+ \([\d.]+, [\d.]+\) [\d.]+", lines[0])
+    assert re.fullmatch(r"[\d.]+ [\d.]+ \([\d.]+, [\d.]+\)", lines[1])
 
 
 def test_the_tree_names_what_is_there():

@@ -8,7 +8,9 @@ import pytest
 
 from rankscale.core.errors import StudyError
 from rankscale.core.metrics import METRICS, Metric, metric_named, metrics_of
-from rankscale.evaluation.query_values import CheckpointQueries
+from rankscale.evaluation.calibration import calibrate
+from rankscale.evaluation.query_values import CheckpointQueries, ScoreScale
+from rankscale.evaluation.rank_statistics import auc_global_values
 from rankscale.evaluation.scoring import metric_values
 from rankscale.storage.schemas import SCHEMAS
 
@@ -33,6 +35,8 @@ def test_an_unknown_metric_is_refused(name):
 def test_a_metric_says_why_it_has_no_values_per_query():
     with pytest.raises(TypeError, match="says why not"):
         Metric("best", "best")
+    with pytest.raises(TypeError, match="no bounds to compute it"):
+        Metric("best", "best", not_a_mean="chosen", value=max, has_interval=True)
     assert all(metric.not_a_mean for metric in METRICS.values() if metric.per_query is None)
 
 
@@ -45,11 +49,17 @@ def test_what_a_metric_lacks_to_1_turns_it_around():
 
 
 def test_chance_is_what_random_scores_give():
-    """Ranks drawn evenly, 200,000 of them."""
-    above = np.random.default_rng(0).integers(0, CANDIDATES + 1, 200_000)
-    queries = CheckpointQueries(np.full(len(above), 1.0), above, 0 * above, 0.0 * above, CANDIDATES)
+    """Scores that are noise, of 200,000 queries."""
+    scores = np.random.default_rng(0).normal(size=(200_000, CANDIDATES + 1))
+    above, calibration = (scores[:, 1:] > scores[:, :1]).sum(1), calibrate(scores)
+    columns = np.ones(len(above)), above, 0 * above, 0.0 * above, calibration.loss, auc_global_values(scores)
+    scale = ScoreScale(calibration.best_inverse_temperature, calibration.low, calibration.high, calibration.at_cap)
+    queries = CheckpointQueries(*columns, scale, CANDIDATES)
     told = [metric for metric in metrics_of("candidates") if metric.chance]
-    assert {"rank_entropy", "mrr", "auc", "mean_rank"} <= {metric.name for metric in told}
+    assert {"rank_entropy", "calibrated_cross_entropy", "mrr", "auc", "auc_global", "mean_rank", "mean_log_rank"} <= {
+        metric.name for metric in told
+    }
+    assert scale.uncertain
     for metric in told:
         assert metric_values(metric, queries)[metric.name] == pytest.approx(metric.chance(CANDIDATES), rel=0.02)
 

@@ -9,7 +9,7 @@ from rankscale.core.errors import StudyError
 from rankscale.core.metrics import metrics_of
 from rankscale.evaluation import candidates, observations, retrieval_measures, scoring
 from rankscale.evaluation.options import SampleOptions
-from rankscale.evaluation.query_values import CheckpointQueries
+from rankscale.evaluation.query_values import CheckpointQueries, ScoreScale
 from rankscale.search.exact_search import PairScores
 from rankscale.storage import schemas, tables
 
@@ -24,7 +24,8 @@ def contrast(queries, documents, positive, candidates):
 
 def measured(above, tied, margin, candidates):
     """Every metric over candidates."""
-    queries = CheckpointQueries(np.full(len(above), 1.0), above, tied, margin, candidates)
+    ones = np.full(len(above), 1.0)
+    queries = CheckpointQueries(ones, above, tied, margin, ones, ones, ScoreScale(1.0, 0.5, 1.5, False), candidates)
     return {name: value for m in metrics_of("candidates") for name, value in scoring.metric_values(m, queries).items()}
 
 
@@ -166,11 +167,11 @@ def test_an_evaluation_needs_each_document_once_whatever_the_parts(parts):
     random = np.random.default_rng(2)
     queries, documents = (random.normal(size=(n, 8)).astype(np.float32) for n in (2, 30))
     pool = np.arange(10, 25)
-    keys = {"split": ["test"] * 4, "candidates": ["hard", "random"] * 2, "query_id": ["a", "a", "b", "b"]}
+    keys = {"split": ["test"] * 4, "candidates": ["hard", "random"] * 2, "query_id": ["a", "a", "c", "c"]}
     rows = [[1, 2], [12, 13, 14], [3, 2], [20, 21, 22]]
     table = tables.checked("candidates", {**keys, "positive": [0, 0, 4, 4], "rows": rows}, "t")
-    ids, query_rows = observations.evaluated_queries(table, pa.array(["x", "b", "a"]), "tokens")
-    assert (ids.to_pylist(), query_rows.tolist()) == (["a", "b"], [2, 1])
+    ids, query_rows = observations.evaluated_queries(table, pa.array(["x", "c", "a"]), "tokens")
+    assert (ids.to_pylist(), query_rows.tolist()) == (["a", "c"], [2, 1])
     evaluation = observations.Evaluation(table, ids, queries, 30, pool, depth=5)
     assert set(evaluation.needed) == {0, 1, 2, 3, 4, *pool}
     evaluation.add((part, documents[part]) for part in np.array_split(evaluation.needed, parts))
@@ -253,7 +254,8 @@ def test_mixed_observations_are_refused():
     keys = {"collection": "c", "variant": "base", "model": "m", "train_queries": 1, "seed": 1, "step": 1}
     keys |= {"split": "test", "candidates": "hard"}
     columns = {**keys, "query_id": ["a", "b"], "n_candidates": [64, 32], "loss": [1.0, 1.0], "above": [0, 1], "tied": 0}
-    columns["margin"] = 0.0
+    columns |= {"margin": 0.0, "calibrated_loss": 1.0, "inverse_temperature": 1.0, "auc_global": 0.5, "at_cap": False}
+    columns |= dict.fromkeys((f"best_inverse_temperature{end}" for end in ("", "_low", "_high")), 1.0)
     columns = {k: v if isinstance(v, list) else [v] * 2 for k, v in columns.items()}
     table = pa.table({n: columns[n] for n in schemas.SCHEMAS["observations"].names}).cast(
         schemas.SCHEMAS["observations"]

@@ -11,6 +11,7 @@ from rankscale.core.errors import StudyError
 from rankscale.core.metrics import PARTS
 from rankscale.evaluation import paired_tests, trec_format
 from rankscale.evaluation.decomposition import decompose
+from rankscale.evaluation.observations import calibration_columns
 from rankscale.storage import tables
 from tests.conftest import stage
 
@@ -24,8 +25,10 @@ def observed(path, seed, shift, n=300):
     scores[:, 0] += shift
     above = (scores[:, 1:] > scores[:, :1]).sum(1)
     loss = np.log(np.exp(scores).sum(1)) - scores[:, 0]
-    columns = {"split": "test", "query_id": [f"q{i}" for i in range(n)], "candidates": "hard", "n_candidates": 32}
+    ids = np.array([f"q{i}" for i in range(n)])
+    columns = {"split": "test", "query_id": ids, "candidates": "hard", "n_candidates": 32}
     found = {"loss": loss, "above": above, "tied": 0, "margin": scores[:, 0] - scores[:, 1:].max(1)}
+    found |= calibration_columns(scores, np.full(n, "test"), ids, "hard")
     tables.write("observations", {**RUN, **columns, **found}, path)
     return loss, above
 
@@ -42,7 +45,8 @@ def test_differences_are_paired_and_tested(tmp_path):
     assert (row["low"], row["high"]) == pytest.approx(tuple(peer.confidence_interval()), rel=0.02)
     entropy = [decompose(*seen, n_candidates=32).rank_entropy for seen in ((loss_a, above_a), (loss_b, above_b))]
     assert found["rank_entropy"]["difference"] == pytest.approx(entropy[1] - entropy[0])
-    assert set(found) == {*PARTS, "mrr"}
+    calibrated = {f"calibrated_{name}" for name in PARTS} - {"calibrated_rank_entropy"}
+    assert set(found) == {*PARTS, *calibrated, "mrr", "mean_log_rank", "auc_global"}
     same = {row["measure"]: row for row in paired_tests.paired_differences(a, a, 100, 7, "expected")}
     assert (same["mrr"]["difference"], same["mrr"]["p"]) == (0, 1)
 
@@ -82,7 +86,7 @@ def test_a_run_goes_to_trec_s_format_and_back(study, shared, tmp_path):
     path = study / "runs/docstrings/base/L1H32/1024/42/final.parquet"
     stage("trec", "--run", path, "--output", tmp_path / "run.txt")
     stage("trec", "--read", tmp_path / "run.txt", "--output", tmp_path / "back.parquet")
-    assert re.search(r" L1H32-1024-42-\d+$", (tmp_path / "run.txt").read_text().splitlines()[0])
+    assert re.search(r" base-L1H32-1024-42-\d+$", (tmp_path / "run.txt").read_text().splitlines()[0])
     columns = ["query_id", "doc_id", "rank", "score"]
     before, after = (tables.read("runs", p).select(columns) for p in (path, tmp_path / "back.parquet"))
     assert after.equals(before)

@@ -55,9 +55,9 @@ if __name__ == "__main__":
         for data in SUBSETS:
             runs.append(folder / f"models/N{int(size)}/{data}/42/checkpoints.parquet")
             tables.write("checkpoints", checkpoint_of(size, data, 42), runs[-1])
-    told = ("--study", folder, "--study-name", "s", "--collections", "synthetic")
-    outputs = ("--output", folder / "metrics.parquet", "--left-out", folder / "left_out.parquet")
-    call(gather, *told, "--runs", *runs, *outputs)
+    names = {"--output": "metrics", "--left-out": "left_out"}
+    paths = [word for option, name in names.items() for word in (option, folder / f"{name}.parquet")]
+    call(gather, "--study", folder, "--study-name", "s", "--collections", "synthetic", "--runs", *runs, *paths)
     fitted = ("fits", "forecasts", "curves", "influence", "ranking")
     outputs = [word for name in fitted for word in (f"--{name}", folder / f"{name}.parquet")]
     chosen = ["--columns", "rank_entropy", "hits_3", "1-hits_3", "--bootstrap", 100]

@@ -133,7 +133,7 @@ def test_noise_of_two_metrics_is_the_covariance_of_their_means_over_queries(synt
 def test_every_metrics_values_have_the_metrics_mean(synthetic):
     row = tables.read("metrics", synthetic / "metrics.parquet").to_pandas().iloc[[0]]
     place = f"{row.model.iloc[0]}/{row.subset.iloc[0]}/42/final.parquet"
-    seen = pd.read_parquet(synthetic / "observations" / place)
+    seen = pd.read_parquet(synthetic / "observations/synthetic/base" / place)
     queries = CheckpointQueries.of_observations(seen, "expected")
     means = [m for m in metrics_of("candidates") if m.per_query is not None and not m.name.endswith("_plugin")]
     assert len(means) >= 8

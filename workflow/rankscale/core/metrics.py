@@ -34,7 +34,7 @@ class Metric:
     `per_query` makes of one checkpoint's queries (`evaluation.query_values.CheckpointQueries`) values [q] whose mean
     the metric is, up to a constant; a metric that has none says in `not_a_mean` why, and counts as free of query noise:
     the residuals of a law alone tell its noise. `value` is how the metric is computed where that is not the mean, and
-    `decomposed` says that it is a field of `evaluation.decomposition.Decomposition`.
+    `bounds` its 95 % interval then; an interval that may be open has missing ends.
     `chance` is its value at random scores over n candidates, ties in expectation; None where it depends on the scores.
     `origin` is what laws count it from, where the column counts from another number.
     """
@@ -46,7 +46,7 @@ class Metric:
     per_query: Callable[[Any], Any] | None = None
     not_a_mean: str = ""
     value: Callable[[Any], float] | None = None
-    decomposed: bool = False
+    bounds: Callable[[Any], tuple[float | None, float | None]] | None = None
     signed: bool = False  # may be negative: no power law
     source: str = "candidates"  # or "retrieval"
     has_interval: bool = False  # the tables have its 95 % interval in `{name}_low` and `{name}_high`
@@ -58,6 +58,8 @@ class Metric:
     def __post_init__(self) -> None:
         if (self.per_query is None) == (not self.not_a_mean):
             raise TypeError(f"metric {self.name}: has values per query, or says why not")
+        if self.value is not None and self.has_interval and self.bounds is None:
+            raise TypeError(f"metric {self.name}: has an interval, and no bounds to compute it")
 
     @property
     def column(self) -> str:
@@ -84,13 +86,33 @@ class Metric:
 
 def _part(name: str, label: str, index: int, **fields: Any) -> Metric:
     """A part of the cross-entropy: the mean of its pseudo-values, or as the chosen correction has it."""
-    values = {"per_query": lambda queries: queries.pseudo_values[:, index], "decomposed": True}
-    return Metric(name, label, unit="nats", falls=True, **values, **fields)
+    computed = {
+        "per_query": lambda queries: queries.pseudo_values[:, index],
+        "value": lambda queries: getattr(queries.decomposition, name),
+        "bounds": lambda queries: queries.decomposition.interval(name),
+    }
+    return Metric(name, label, unit="nats", falls=True, has_interval=True, **computed, **fields)
 
 
 def _plugin(part: Metric) -> Metric:
     """A part without its correction; the noise of queries moves both alike."""
-    return replace(part, name=f"{part.name}_plugin", label=f"{part.label} (plug-in)", has_interval=False)
+    name = f"{part.name}_plugin"
+    value = {"value": lambda queries: getattr(queries.decomposition, name), "has_interval": False}
+    return replace(part, name=name, label=f"{part.label} (plug-in)", **value)
+
+
+def _calibrated(metric: Metric, chance: Callable[[int], float] | None = None) -> Metric:
+    """A part of the cross-entropy, plug-in or not, of the calibrated losses."""
+    per_query, value, bounds = metric.per_query, metric.value, metric.bounds
+    return replace(
+        metric,
+        name=f"calibrated_{metric.name}",
+        label=f"Calibrated {metric.label.replace('Cross', 'cross')}",
+        per_query=lambda queries: per_query(queries.calibrated),
+        value=lambda queries: value(queries.calibrated),
+        bounds=lambda queries: bounds(queries.calibrated),
+        chance=chance,
+    )
 
 
 def _margin(share: int) -> Metric:
@@ -114,19 +136,36 @@ def _harmonic(n: int) -> float:
 
 
 _PARTS = (
-    _part("cross_entropy", "Cross-entropy", 0, has_interval=True),
-    _part("rank_entropy", "Rank-Entropy", 1, has_interval=True, chance=lambda n: math.log(n + 1)),
-    _part("rank_score_alignment", "Rank-Score-Alignment", 2, has_interval=True),
-    _part("score_uncertainty", "Score-Uncertainty", 3, has_interval=True, signed=True),
+    _part("cross_entropy", "Cross-entropy", 0),
+    _part("rank_entropy", "Rank-Entropy", 1, chance=lambda n: math.log(n + 1)),
+    _part("rank_score_alignment", "Rank-Score-Alignment", 2),
+    _part("score_uncertainty", "Score-Uncertainty", 3, signed=True),
 )
 PARTS = tuple(part.name for part in _PARTS)
-# `auc`: how often the positive scores above a candidate; `accuracy_1`: how often above all; ranks count from 1; ties
-# are in expectation over their breaking, whatever rule the parts and `mrr` follow.
+# Rank-Entropy knows ranks alone: it is its own calibrated part.
+_CALIBRATED = (
+    _calibrated(_PARTS[0], chance=lambda n: math.log(n + 1)),
+    *map(_calibrated, (*_PARTS[2:], *map(_plugin, _PARTS[2:]))),
+)
+CALIBRATED = _CALIBRATED[0].name
+# `auc`: how often the positive scores above a candidate of its query, `auc_global`: of any; `accuracy_1`: how often
+# above all of its own; ranks count from 1, in `mean_log_rank` too; ties are in expectation over their breaking,
+# whatever rule the parts and `mrr` follow.
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         *_PARTS,
         *map(_plugin, _PARTS[1:]),
+        *_CALIBRATED,
+        Metric(
+            "best_inverse_temperature",
+            "best inverse temperature",
+            unit="per unit of score",
+            not_a_mean="all queries choose it together",
+            value=lambda queries: queries.scale.best,
+            bounds=lambda queries: queries.scale.interval,
+            has_interval=True,
+        ),
         Metric(
             "mrr",
             "MRR",
@@ -139,6 +178,13 @@ METRICS: dict[str, Metric] = {
             "AUC",
             per_query=lambda queries: 1 - (queries.above + queries.tied / 2) / queries.n_candidates,
             value=lambda queries: 1 - (queries.above + queries.tied / 2).mean() / queries.n_candidates,
+            chance=lambda n: 0.5,
+        ),
+        Metric(
+            "auc_global",
+            "AUC over all queries",
+            per_query=lambda queries: queries.auc_global,
+            has_interval=True,
             chance=lambda n: 0.5,
         ),
         Metric(
@@ -155,6 +201,15 @@ METRICS: dict[str, Metric] = {
             origin=1,
             per_query=lambda queries: 1 + queries.above + queries.tied / 2,
             chance=lambda n: 1 + n / 2,
+        ),
+        Metric(
+            "mean_log_rank",
+            "mean log rank",
+            unit="nats",
+            falls=True,
+            per_query=lambda queries: queries.log_ranks,
+            has_interval=True,
+            chance=lambda n: math.lgamma(n + 2) / (n + 1),
         ),
         Metric(
             "median_rank",

@@ -8,7 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rankscale.core.errors import StudyError
+from rankscale.evaluation.calibration import calibrate
+from rankscale.evaluation.rank_statistics import auc_global_values
 from rankscale.search.exact_search import PairScores, TopK
+
+CALIBRATION_COLUMNS = (
+    *("calibrated_loss", "inverse_temperature", "auc_global"),
+    *("best_inverse_temperature", "best_inverse_temperature_low", "best_inverse_temperature_high"),
+)
 
 
 def observe(scores: np.ndarray, inverse_temperature: float = 1.0) -> tuple[np.ndarray, ...]:
@@ -27,6 +34,40 @@ def observe(scores: np.ndarray, inverse_temperature: float = 1.0) -> tuple[np.nd
     top = logits.max(1)
     loss = np.log(np.exp(logits - top[:, None]).sum(1)) + top - logits[:, 0]
     return loss, above, tied, scores[:, 0].astype(np.float64) - scores[:, 1:].max(1)
+
+
+def calibration_columns(
+    scores: np.ndarray, splits: np.ndarray, query_ids: np.ndarray, kind: str
+) -> dict[str, pa.Array]:
+    """The columns of the observations table that queries owe to each other: calibrated losses, and global AUC's values.
+
+    `scores` float32 [q, 1 + k] before any inverse temperature, the positive's first; `splits` and `query_ids` [q].
+    Each split is calibrated on its own. Raises StudyError, naming it, for one that cannot be.
+    """
+    q = len(scores)
+    numbers = {name: np.full(q, np.nan) for name in CALIBRATION_COLUMNS}
+    at_cap = np.empty(q, bool)
+    for split in np.unique(splits):
+        rows = np.flatnonzero(splits == split)
+        try:
+            calibration = calibrate(scores[rows], query_ids[rows].tolist())
+        except StudyError as error:
+            raise StudyError(f"{split}, {kind} candidates: {error}") from error
+        values = (
+            calibration.loss,
+            np.asarray(calibration.inverse_temperature)[calibration.fold],
+            auc_global_values(scores[rows]),
+            calibration.best_inverse_temperature,
+            calibration.low,
+            calibration.high,
+        )
+        for name, value in zip(CALIBRATION_COLUMNS, values, strict=True):
+            numbers[name][rows] = np.nan if value is None else value
+        at_cap[rows] = calibration.at_cap
+    return {
+        **{name: pa.array(column, from_pandas=True) for name, column in numbers.items()},
+        "at_cap": pa.array(at_cap),
+    }
 
 
 class Contrast:
@@ -54,7 +95,9 @@ class Contrast:
 
     def columns(self, inverse_temperature: float) -> dict[str, object]:
         """The columns of the observations table beside the run's keys."""
-        loss, above, tied, margin = observe(self.pairs.scores.reshape(self.rows.shape), inverse_temperature)
+        scores = self.pairs.scores.reshape(self.rows.shape)
+        loss, above, tied, margin = observe(scores, inverse_temperature)
+        splits, query_ids = (self.part[name].to_numpy() for name in ("split", "query_id"))
         return {
             "split": self.part["split"],
             "query_id": self.part["query_id"],
@@ -64,6 +107,7 @@ class Contrast:
             "above": pa.array(above),
             "tied": pa.array(tied),
             "margin": pa.array(margin),
+            **calibration_columns(scores, splits, query_ids, self.kind),
         }
 
 

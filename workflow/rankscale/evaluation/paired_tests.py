@@ -29,7 +29,7 @@ def values_per_query(path: Path, ties: str) -> pd.DataFrame:
         parts = [table[["split", "candidates", "query_id", *measures]]]
     elif names == schemas.SCHEMAS["observations"].names:
         parts = []
-        metrics = [metric for metric in metrics_of("candidates") if metric.has_interval]
+        metrics = [metric for metric in metrics_of("candidates") if metric.has_interval and metric.per_query]
         for _, part in tables.read("observations", path).to_pandas().groupby(["split", "candidates"]):
             queries = CheckpointQueries.of_observations(part, ties)
             values = {metric.name: metric.per_query(queries) for metric in metrics}

@@ -9,7 +9,8 @@ import numpy as np
 
 from rankscale.core.errors import StudyError
 from rankscale.core.metrics import PARTS
-from rankscale.evaluation.decomposition import decompose
+from rankscale.evaluation.decomposition import NORMAL, decompose
+from rankscale.evaluation.rank_statistics import log_ranks
 
 KEYS = ("rank", "loss", "qids")
 # The default rule with its correction, and what the published code computes.
@@ -58,6 +59,10 @@ def decomposed(path: Path, n_candidates: int | None) -> dict[str, dict[str, obje
             for name in (*PARTS, "mrr")
             for bound, value in zip(("low", "high"), result.interval(name), strict=True)
         }
+        logs = log_ranks(rank, np.zeros_like(rank))
+        error = NORMAL * logs.std(ddof=1) / np.sqrt(len(logs))
+        mean = float(logs.mean())
+        intervals |= {"mean_log_rank": mean, "mean_log_rank_low": mean - error, "mean_log_rank_high": mean + error}
         flags = {"below_chance": result.below_chance, "too_few_queries": result.too_few_queries}
         out[rule] = {**dataclasses.asdict(result), **intervals, **flags, "correction": correction}
     return out
@@ -73,7 +78,7 @@ def format_decomposition(path: Path, n_candidates: int | None, as_json: bool) ->
         rows.append("No query has rank 0: ranks count from 0, the best; subtract 1 if yours count from 1.")
     for rule, values in results.items():
         rows.append(f"\n{rule}: correction {values['correction']} (archives hold no ties)")
-        for name in (*PARTS, "mrr"):
+        for name in (*PARTS, "mrr", "mean_log_rank"):
             low, high = values[f"{name}_low"], values[f"{name}_high"]
             rows.append(f"  {name.replace('_', ' '):<22}{values[name]:10.6f}   95 % {low:.6f} to {high:.6f}")
     if results["expected"]["too_few_queries"]:

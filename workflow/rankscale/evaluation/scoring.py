@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 from rankscale.core.errors import StudyError
 from rankscale.core.metrics import Metric, metrics_of
 from rankscale.evaluation.decomposition import NORMAL
-from rankscale.evaluation.query_values import CheckpointQueries
+from rankscale.evaluation.query_values import SCALE, VALUES, CheckpointQueries
 from rankscale.storage.schemas import EVALUATED_KEY
 
 
@@ -18,8 +18,8 @@ def score_observations(observations: pa.Table, ties: str, correction: str) -> li
         sizes = pc.unique(part["n_candidates"]).to_pylist()
         if len(sizes) != 1:
             raise StudyError(f"{key}: observations over {sizes} candidates are mixed; evaluate the checkpoint again")
-        columns = (part[c].to_numpy() for c in ("loss", "above", "tied", "margin"))
-        queries = CheckpointQueries(*columns, n_candidates=sizes[0], ties=ties, correction=correction)
+        values = part.select([*VALUES, *SCALE, "n_candidates"]).to_pandas()
+        queries = CheckpointQueries.of_observations(values, ties, correction=correction)
         row = {
             **{k: part[k][0].as_py() for k in EVALUATED_KEY},
             **key,
@@ -29,25 +29,31 @@ def score_observations(observations: pa.Table, ties: str, correction: str) -> li
         for metric in metrics_of("candidates"):
             row |= metric_values(metric, queries)
         decomposition = queries.decomposition
-        row |= {"below_chance": decomposition.below_chance, "too_few_queries": decomposition.too_few_queries}
+        row |= {
+            "calibration_uncertain": queries.scale.uncertain,
+            "calibration_at_cap": queries.scale.at_cap,
+            "below_chance": decomposition.below_chance,
+            "too_few_queries": decomposition.too_few_queries,
+        }
         rows.append(row)
     return rows
 
 
-def metric_values(metric: Metric, queries: CheckpointQueries) -> dict[str, float]:
+def metric_values(metric: Metric, queries: CheckpointQueries) -> dict[str, float | None]:
     """The columns of one metric: its value, and its 95 % interval where it has one (normal, over queries)."""
     name = metric.name
-    if metric.decomposed:
-        value = getattr(queries.decomposition, name)
-        low, high = queries.decomposition.interval(name) if metric.has_interval else (value, value)
-    elif metric.value is not None:
-        value = low = high = float(metric.value(queries))
-    else:
+    if metric.value is None:
         values = np.asarray(metric.per_query(queries), np.float64)
         value = float(values.mean())
         error = NORMAL * float(values.std(ddof=1) / np.sqrt(len(values)))
-        low, high = value - error, value + error
-    return {name: value, **({f"{name}_low": low, f"{name}_high": high} if metric.has_interval else {})}
+        bounds = value - error, value + error
+    else:
+        value = float(metric.value(queries))
+        bounds = metric.bounds(queries) if metric.has_interval else (None, None)
+    return {
+        name: value,
+        **(dict(zip((f"{name}_low", f"{name}_high"), bounds, strict=True)) if metric.has_interval else {}),
+    }
 
 
 def groups(table: pa.Table, keys: list[str]) -> list[tuple[dict[str, object], pa.Table]]:

@@ -12,8 +12,8 @@ from rankscale.core.metrics import TIES
 from rankscale.core.options import option
 
 METRICS = [
-    *("cross_entropy", "rank_entropy", "rank_score_alignment", "score_uncertainty"),
-    *("1-mrr", "1-auc", "mean_rank", "1-ndcg_10"),
+    *("cross_entropy", "rank_entropy", "rank_score_alignment", "score_uncertainty", "calibrated_cross_entropy"),
+    *("mean_log_rank", "1-mrr", "1-auc", "1-auc_global", "mean_rank", "1-ndcg_10"),
 ]
 
 

@@ -2,9 +2,13 @@
 
 import pandas as pd
 
+from rankscale.core.metrics import CALIBRATED
 from rankscale.report.labels import name_of, share
 from rankscale.report.text_tables import BOTH, headline_ranking
+from rankscale.report.verdicts import headline_of
 from rankscale.storage.schemas import UNFINISHED
+
+FEW = 3  # runs; with fewer a correlation says nothing
 
 
 def forecast_sentences(ranking: pd.DataFrame, metrics: pd.DataFrame) -> list[str]:
@@ -28,12 +32,16 @@ def forecast_sentences(ranking: pd.DataFrame, metrics: pd.DataFrame) -> list[str
         if other is None or pd.isna(other.error):
             sentences.append(f"{text}; no law can be fitted to cross-entropy there.")
             continue
-        sure = f"is {'' if other.significant else 'not '}significant"
-        bounds = f"{share(other.difference_low)} to {share(other.difference_high)}"
         sentences.append(
             f"{text}; cross-entropy ({other.law}) of {_within(other)}, no change of {share(other.no_change)}. "
-            f"Cross-entropy's error is {other.difference * 100:+.1f} points away ({bounds}); that {sure}."
+            f"Cross-entropy's error is {_apart(other)}."
         )
+        if CALIBRATED in rows.index and pd.notna(rows.error[CALIBRATED]):
+            fair = rows.loc[CALIBRATED]
+            sentences[-1] += (
+                f" {name_of(CALIBRATED)} ({fair.law}) has one of {_within(fair)}, no change of "
+                f"{share(fair.no_change)}: {_apart(fair)}."
+            )
         if (rows.skill.dropna() <= 0).all():
             sentences[-1] += " No metric is forecast better there than by no change."
     return sentences
@@ -41,6 +49,26 @@ def forecast_sentences(ranking: pd.DataFrame, metrics: pd.DataFrame) -> list[str
 
 def _within(row: pd.Series) -> str:
     return f"{share(row.error)} [{share(row.error_low)}, {share(row.error_high)}]"
+
+
+def _apart(row: pd.Series) -> str:
+    bounds = f"{share(row.difference_low)} to {share(row.difference_high)}"
+    sure = f"is {'' if row.significant else 'not '}significant"
+    return f"{row.difference * 100:+.1f} points away ({bounds}); that {sure}"
+
+
+def scale_sentence(metrics: pd.DataFrame) -> str:
+    """How much of what sets the cross-entropy apart from Rank-Entropy is the scale of scores; empty for few runs."""
+    finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
+    if len(finals) < FEW:
+        return ""
+    raw, fair = (finals[m].corr(finals.rank_entropy, method="spearman") for m in ("cross_entropy", CALIBRATED))
+    best = finals.best_inverse_temperature
+    return (
+        f"Over the ends of all {len(finals)} runs, Spearman's correlation with Rank-Entropy is {raw:.3f} for the "
+        f"cross-entropy and {fair:.3f} for the calibrated one; the best inverse temperature is {best.min():.3g} to "
+        f"{best.max():.3g} times raw scores."
+    )
 
 
 def plan_sentence(plan: pd.DataFrame) -> str:

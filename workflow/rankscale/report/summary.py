@@ -2,9 +2,16 @@
 
 import pandas as pd
 
+from rankscale.evaluation.calibration import SURE
 from rankscale.evaluation.decomposition import ENOUGH
 from rankscale.laws.axes import headline_slice
-from rankscale.report.narrative import describe_missing_runs, forecast_sentences, plan_sentence, progress_phrase
+from rankscale.report.narrative import (
+    describe_missing_runs,
+    forecast_sentences,
+    plan_sentence,
+    progress_phrase,
+    scale_sentence,
+)
 from rankscale.report.text_tables import headline_table, plan_table, ranking_table, scaling_table
 from rankscale.report.verdicts import AXES, FOLLOWS, claim_sentence, headline_of, scaling_verdicts
 
@@ -25,6 +32,19 @@ def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame,
         cautions.append(
             f"{len(few)} of {len(metrics)} rows have fewer than {ENOUGH} queries per observed rank; "
             "their intervals of Rank-Score-Alignment and Score-Uncertainty are too narrow."
+        )
+    uncertain = metrics[metrics.calibration_uncertain]
+    if len(uncertain):
+        cautions.append(
+            f"In {len(uncertain)} of {len(metrics)} rows the best inverse temperature is less than {SURE} of its "
+            "standard errors from 0 (a model near chance, or few queries); their intervals of the calibrated "
+            "cross-entropy are too narrow."
+        )
+    capped = metrics[metrics.calibration_at_cap]
+    if len(capped):
+        cautions.append(
+            f"In {len(capped)} of {len(metrics)} rows half of the queries or all are ranked without a mistake: there "
+            "is no best inverse temperature, and the calibrated cross-entropy is taken at the cap."
         )
     failed = fits[~fits.converged]
     if len(failed):
@@ -93,6 +113,9 @@ Losses in nats, 95 % intervals in brackets.{also}{chance}
 ## On the largest subset ({finals.train_queries.max():,} training queries)
 
 {headline_table(metrics).to_markdown(index=False, disable_numparse=True)}
+
+The calibrated cross-entropy takes each half of the queries at the inverse temperature that is best for the other \
+half, so it does not depend on the scale of scores. {scale_sentence(metrics)}
 
 ## Which metric scales
 

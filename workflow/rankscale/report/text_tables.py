@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from rankscale.core.metrics import PARTS, metric_named
+from rankscale.core.metrics import CALIBRATED, PARTS, metric_named
 from rankscale.laws.axes import headline_slice
 from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
 from rankscale.report.labels import SEARCHED, error_text, name_of, share
@@ -20,15 +20,25 @@ def _interval(
     return f"{value:.{digits}f} [{', '.join(bounds)}]"
 
 
+def _inverse_temperature(row: dict) -> str:
+    """The best inverse temperature of a row of the metrics table; scores have any unit, so three digits of it."""
+    value, low, high = (row[f"best_inverse_temperature{bound}"] for bound in ("", "_low", "_high"))
+    interval = "" if pd.isna(low) else f" [{low:.3g}, {high:.3g}]"
+    return f"{value:.3g}{interval}{', at the cap' if row['calibration_at_cap'] else ''}"
+
+
 def headline_table(metrics: pd.DataFrame) -> pd.DataFrame:
-    """The end of training of each model on the largest subset: the four with their intervals, and MRR."""
+    """The end of training of each model on the largest subset: the four, calibrated too, and ranks, with intervals."""
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
     finals = finals[finals.train_queries == finals.train_queries.max()].sort_values(["encoder_parameters", "seed"])
     rows = []
     for row in finals.to_dict("records"):
         cells = {"model": row["model"], "N": f"{row['encoder_parameters']:,}", "seed": row["seed"]}
-        for name in (*PARTS, "mrr"):
+        for name in (PARTS[0], CALIBRATED, *PARTS[1:], "mrr"):
             cells[name_of(name)] = _interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
+        cells[name_of("best_inverse_temperature")] = _inverse_temperature(row)
+        for name in ("mean_log_rank", "auc_global"):
+            cells[name_of(name)] = f"{row[name]:.3f}"
         if pd.notna(row["ndcg_10"]):
             cells[f"nDCG@10, {SEARCHED[row['retrieval']]}"] = f"{row['ndcg_10']:.3f}"
         rows.append(cells)

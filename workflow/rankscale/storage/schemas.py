@@ -28,12 +28,16 @@ BOUNDS = ("low", "high")
 over_candidates = metrics_of("candidates")
 first = [m for m in over_candidates if m.has_interval or m.name.endswith("_plugin")]
 RETRIEVAL = tuple(metric.name for metric in metrics_of("retrieval"))
+# Missing where no interval can be given: at the cap, and for constant scores.
+CALIBRATION = "best_inverse_temperature_low best_inverse_temperature_high"
 measured = {
     "n_candidates": i32,
     "n_queries": i64,
     **{metric.name: f64 for metric in first},
     **{f"{metric.name}_{bound}": f64 for metric in over_candidates if metric.has_interval for bound in BOUNDS},
     **{metric.name: f64 for metric in over_candidates if metric not in first},
+    "calibration_uncertain": flag,
+    "calibration_at_cap": flag,
     "below_chance": flag,
     "too_few_queries": flag,
     "retrieval": text,
@@ -82,6 +86,7 @@ SCHEMAS = {
     "training_times": schema("step", **checkpoint, seconds=f64, memory_mb=f64),
     "observations": schema(
         "split query_id candidates",
+        CALIBRATION,
         **evaluated,
         split=text,
         query_id=text,
@@ -91,15 +96,26 @@ SCHEMAS = {
         above=i32,
         tied=i32,
         margin=f64,
+        # At the best inverse temperature of the other half of the queries, which is per unit of raw score.
+        calibrated_loss=f64,
+        inverse_temperature=f64,
+        auc_global=f64,
+        # Of the checkpoint, the same in each row of a test set and kind of candidates.
+        best_inverse_temperature=f64,
+        best_inverse_temperature_low=f64,
+        best_inverse_temperature_high=f64,
+        at_cap=flag,
     ),
     "runs": schema("split query_id rank", **evaluated, split=text, query_id=text, doc_id=text, score=f32, rank=i32),
-    "scores": schema("split candidates", " ".join(RETRIEVAL), **evaluated, split=text, candidates=text, **measured),
+    "scores": schema(
+        "split candidates", f"{CALIBRATION} {' '.join(RETRIEVAL)}", **evaluated, split=text, candidates=text, **measured
+    ),
     "per_query": schema(
         "split query_id", " ".join(RETRIEVAL), **evaluated, split=text, query_id=text, **dict.fromkeys(RETRIEVAL, f64)
     ),
     "metrics": schema(
         " ".join((*EVALUATED_KEY, "split", "candidates")),
-        " ".join((ARCHITECTURE, *RETRIEVAL)),
+        " ".join((ARCHITECTURE, CALIBRATION, *RETRIEVAL)),
         study=text,
         **evaluated,
         split=text,

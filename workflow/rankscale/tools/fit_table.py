@@ -73,8 +73,8 @@ def fit_points(points: PointSet, y: np.ndarray, law: Law, args: argparse.Namespa
     own = [split for split in forecast_splits(points, hold) if split.held_out] if any(hold.values()) else []
     if any(hold.values()) and not own:
         raise StudyError("--hold-out-size, --hold-out-data: too little would be left, or it names a column not given")
-    key = dict.fromkeys(schemas.FIT_KEY[:-1], "")
-    key |= {"metric": args.metric, "axis": points.axis, "fixed": points.fixed}
+    nowhere = dict.fromkeys(("collection", "variant", "split", "candidates"), "")
+    key = {"metric": args.metric, **nowhere, "axis": points.axis, "fixed": points.fixed}
     rows = run_fit_task(FitTask(key, points.x, y, None, runs, (law,), own, False, args.bootstrap, args.seed))
     first = rows.fits[0]
     if not first["converged"]:

@@ -16,7 +16,8 @@ def main(args: argparse.Namespace) -> None:
         write_trec(run, args.split, args.output)
         log.info("%s: TREC's format", args.output)
         return
-    keys = {"model": args.model, "train_queries": 0, "seed": 0, "step": 0, "split": args.split or "test"}
+    keys = {"collection": "imported", "variant": "imported", "model": args.model}
+    keys |= {"train_queries": 0, "seed": 0, "step": 0, "split": args.split or "test"}
     columns = read_trec(args.read, keys)
     tables.write("runs", columns, args.output)
     log.info("%s: %d results as a table of runs", args.output, len(columns["rank"]))

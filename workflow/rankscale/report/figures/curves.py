@@ -5,7 +5,7 @@ from itertools import product
 import matplotlib.pyplot as plt
 import numpy as np
 
-from rankscale.core.metrics import PARTS, metric_named
+from rankscale.core.metrics import CALIBRATED, PARTS, metric_named
 from rankscale.report.figures.style import (
     CANDIDATES,
     MARKERS,
@@ -21,16 +21,17 @@ MRR = "MRR over the candidates"
 
 
 def metric_vs_mrr(study: StudyTables) -> plt.Figure:
-    """Each of the four against MRR over the same candidates and, where there are runs, against nDCG@10."""
+    """The four, and calibrated, against MRR over the same candidates and, where there are runs, against nDCG@10."""
     headline = study.headline()
     finals = headline.finals()
     measures = {"mrr": MRR}
     if finals.ndcg_10.notna().any():
         measures["ndcg_10"] = f"nDCG@10, {SEARCHED[finals.retrieval.iloc[0]]}"
-    figure, axes = subplots(len(PARTS), len(measures), 11, 2.9 * len(measures))
+    shown = (PARTS[0], CALIBRATED, *PARTS[1:])
+    figure, axes = subplots(len(shown), len(measures), 13.5, 2.9 * len(measures))
     models = finals.sort_values("encoder_parameters").model.unique()
     colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(models)))
-    for ax, (measure, metric) in zip(axes, product(measures, PARTS), strict=True):
+    for ax, (measure, metric) in zip(axes, product(measures, shown), strict=True):
         for i, model in enumerate(models):
             rows = finals[finals.model == model]
             ax.scatter(
@@ -38,12 +39,16 @@ def metric_vs_mrr(study: StudyTables) -> plt.Figure:
             )
         if len(finals) > 2:
             rank = finals[metric].corr(finals[measure], method="spearman")
-            ax.text(0.97, 0.97, f"Spearman {rank:.3f}", transform=ax.transAxes, fontsize=8, ha="right", va="top")
+            note = f"Spearman {rank:.3f}"
+            if metric in shown[:2]:
+                entropy = finals[metric].corr(finals.rank_entropy, method="spearman")
+                note += f"\nwith Rank-Entropy {entropy:.3f}"
+            ax.text(0.97, 0.97, note, transform=ax.transAxes, fontsize=8, ha="right", va="top")
         if measure == "mrr":
             chance = metric_named(measure).chance(int(finals.n_candidates.iloc[0]))
             ax.axhline(chance, color="k", ls=":", lw=0.8)
         ax.set_xlabel(f"{name_of(metric)} (nats)")
-        if metric == PARTS[0]:
+        if metric == shown[0]:
             ax.set_ylabel(measures[measure])
     axes[0].text(0.98, 0.02, "dotted: chance", transform=axes[0].transAxes, ha="right", fontsize=7.5)
     handles, labels = axes[0].get_legend_handles_labels()

@@ -25,17 +25,17 @@ def other_metrics(study: StudyTables) -> plt.Figure:
     headline = study.headline()
     finals = headline.finals()
     metrics = [metric for metric in dict.fromkeys(headline.fits.metric) if metric not in PARTS]
-    columns = max(len(metrics), 1)
-    figure, axes = subplots(columns, len(AXES), WIDTH * columns + 2, HEIGHT * len(AXES))
+    rows = max(len(metrics), 1)
+    figure, axes = subplots(len(AXES), rows, WIDTH * len(AXES) + 2, HEIGHT * rows)
     drawn: set[str] = set()
-    for ax, (axis, metric) in zip(axes, [(a, m) for a in AXES for m in metrics], strict=False):
+    for ax, (axis, metric) in zip(axes, [(a, m) for m in metrics for a in AXES], strict=False):
         fixed = headline_slice(axis, finals)
         name, _, value = fixed.partition("=")
-        rows = finals[finals[name].astype(str) == value]
-        draw_points(ax, rows, metric, coordinates(rows, axis)[:, 0], "k", "o", "observed")
+        points = finals[finals[name].astype(str) == value]
+        draw_points(ax, points, metric, coordinates(points, axis)[:, 0], "k", "o", "observed")
         drawn |= draw_curves(ax, headline, metric, axis, fixed)
-        format_axis(ax, rows, metric, axis)
-        draw_chance(ax, rows, metric)
+        format_axis(ax, points, metric, axis)
+        draw_chance(ax, points, metric)
     if metrics:
         add_law_legend(figure, axes[0], drawn)
     else:
