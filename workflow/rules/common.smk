@@ -99,3 +99,13 @@ def checkpoints(wildcards):
     """Every checkpoint that the study keeps."""
     kept = CHECKPOINTS if STUDY["training"]["keep"] == "all" else FINALS
     return [LAYOUT.checkpoint(run, name) for run, name in kept]
+
+
+def evaluated(kind):
+    """The pattern of a checkpoint's table of one kind, on any collection."""
+    return LAYOUT.table(kind, WILDCARDS, "{checkpoint}", "{collection}")
+
+
+def evaluation_log(stage):
+    """The pattern of the log of a checkpoint's evaluation."""
+    return LAYOUT.evaluation_log(stage, WILDCARDS, "{checkpoint}", "{collection}")

@@ -12,16 +12,6 @@ POOLED = grid.pool_sample(STUDY)
 POOL = [] if POOLED is None else LAYOUT.pool("{collection}")
 
 
-def evaluated(kind):
-    """The pattern of a checkpoint's table of one kind, on any collection."""
-    return LAYOUT.table(kind, WILDCARDS, "{checkpoint}", "{collection}")
-
-
-def evaluation_log(stage):
-    """The pattern of the log of a checkpoint's evaluation."""
-    return LAYOUT.evaluation_log(stage, WILDCARDS, "{checkpoint}", "{collection}")
-
-
 rule sample:
     input:
         collected=rules.collect.output,

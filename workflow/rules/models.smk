@@ -38,7 +38,7 @@ rule train:
         "--device {resources.device} --save-seconds {resources.save_seconds} "
         f"--collection {LAYOUT.shared} "
         "--tokens $(dirname {input.tokens[0]}) --mined {input.mined} "
-        "--scratch {resources.scratch}/" + str(WILDCARDS).replace("{", "{wildcards.") + " "
+        f"--scratch {{resources.scratch}}/{str(WILDCARDS).replace('{', '{wildcards.')} "
         f"--output {RUN.replace('{', '{wildcards.')}"
 
 

@@ -14,7 +14,7 @@ from rankscale.models.base import Ranker
 from rankscale.models.bert import Bert, BertShape
 from rankscale.models.encoder import Encoder
 from rankscale.models.pretrained import Pretrained
-from rankscale.models.rankers import RANKERS
+from rankscale.models.registry import RANKERS
 
 
 def encoder_config(model: Ranker) -> dict[str, Any]:

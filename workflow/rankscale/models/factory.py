@@ -9,7 +9,7 @@ from rankscale.models.bert import Bert, BertShape
 from rankscale.models.encoder import Encoder
 from rankscale.models.options import ModelOptions
 from rankscale.models.pretrained import load_pretrained, position_limit
-from rankscale.models.rankers import RANKERS
+from rankscale.models.registry import RANKERS
 
 
 def from_scratch(layers: int, hidden: int, heads: int, vocabulary: int, longest: int) -> Bert:

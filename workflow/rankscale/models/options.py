@@ -13,7 +13,7 @@ class ModelOptions:
 
     variant: str = option(BASE, help="the way in which it is trained, as tables name it")
     model: str = option(help="its name in tables")
-    ranker: str = option("bi_encoder", help="its kind, of models.rankers")
+    ranker: str = option("bi_encoder", help="its kind, of models.registry")
     layers: int | None = option(None, read=count, help="from scratch: layers, hidden size, heads")
     hidden: int | None = option(None, read=count)
     heads: int | None = option(None, read=count)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rankscale.collection.ingest import write_collection
 from rankscale.collection.options import CollectOptions
-from rankscale.collection.sources import source_kind
+from rankscale.collection.registry import source_kind
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.options import add_options, parsed

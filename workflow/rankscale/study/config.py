@@ -14,7 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 
-from rankscale.collection.sources import source_kind
+from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.paths import PACKAGE, WORKFLOW
 from rankscale.study.grid_checks import refuse_cells, refuse_snapshots, refuse_unmeasured_plan

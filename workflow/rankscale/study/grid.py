@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rankscale.collection.sources import source_kind
+from rankscale.collection.registry import source_kind
 from rankscale.core.layout import BASE, FINAL, Layout, RunId
 
 EVERYTHING = {"models": "every", "train_queries": "every"}  # a block of cells: all models on all subsets

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rankscale.collection.sources import source_kind
+from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.layout import Layout
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rankscale.collection.options import CollectOptions
-from rankscale.collection.sources import source_kind
+from rankscale.collection.registry import source_kind
 from rankscale.core.layout import Layout, RunId
 from rankscale.core.options import command_line
 from rankscale.evaluation.options import RetrieveOptions, SampleOptions

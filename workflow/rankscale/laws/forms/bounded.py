@@ -51,7 +51,7 @@ BOUNDED = Law(
     exponents=("alpha", "beta"),
     scales={"A": "alpha", "B": "beta"},
     bounded=True,
-    colour="#882255",
+    colour="#117733",
     line_style="--",
     marker="d",
 )

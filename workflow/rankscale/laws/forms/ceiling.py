@@ -43,7 +43,7 @@ CEILING = Law(
     recentre=shift_level,
     exponents=("alpha",),
     bounded=True,
-    colour="#009E73",
+    colour="#882255",
     line_style="-.",
     marker="v",
 )

@@ -9,7 +9,7 @@ from rankscale.models import checkpoints
 from rankscale.models.bi_encoder import BiEncoder
 from rankscale.models.factory import from_scratch
 from rankscale.models.packing import Packed
-from rankscale.models.rankers import RANKERS
+from rankscale.models.registry import RANKERS
 from rankscale.stages import train
 from rankscale.storage import tables
 from tests.unit.training.test_objectives import signals  # noqa: F401 (a fixture)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rankscale.collection import readers, sources
+from rankscale.collection import readers, registry
 from rankscale.collection.base import Source, SourceKind
 from rankscale.core.errors import StudyError
 from rankscale.stages import collect
@@ -41,7 +41,7 @@ WORDS = SourceKind(
 
 @pytest.fixture
 def words(tmp_path, monkeypatch):
-    monkeypatch.setitem(sources.SOURCES, "words", WORDS)
+    monkeypatch.setitem(registry.SOURCES, "words", WORDS)
     path = tmp_path / "words.txt"
     path.write_text("one two three four five")
     return path
@@ -96,7 +96,7 @@ def test_the_files_of_each_source_are_what_it_is_made_anew_for(tmp_path):
 def test_what_the_snakefile_reads_of_sources_imports_nothing_heavy():
     code = """
 import sys
-import rankscale.collection.sources
+import rankscale.collection.registry
 print([name for name in ("numpy", "pandas", "pyarrow", "torch", "requests") if name in sys.modules])
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout == "[]\n"
