@@ -50,7 +50,7 @@ def contrasts_of(answer=OPEN, **columns):
         ({"forecast": "less", "as_forecast": False}, "keeps improving, less than forecast"),
         ({"provisional": True}, "keeps improving, as forecast (provisional: one seed)"),
         ({"verdict": STOPPED, "as_forecast": False, "forecast": "less"}, "no longer"),
-        ({"verdict": OPEN, "as_forecast": False, "forecast": "unbounded"}, "undecided"),
+        ({"verdict": OPEN, "as_forecast": False, "forecast": "unbounded", "provisional": True}, "undecided"),
     ],
 )
 def test_verdicts_in_words(columns, words):
@@ -84,7 +84,11 @@ def test_the_answer_is_three_sentences():
     better = answer_sentences(verdicts, contrasts_of("better"))[2]
     assert "realises more of it than Cross-entropy does of its own" in better
     unbounded = answer_sentences(verdicts, contrasts_of(bounded=False))[2]
-    assert "cannot be compared with Cross-entropy (the realised share of Rank-Entropy has no bound)" in unbounded
+    assert "it cannot be compared with Cross-entropy and Calibrated cross-entropy, for want of" in unbounded
+    half = contrasts_of()
+    half.loc[half.second == "cross_entropy", "bounded"] = False
+    mixed = answer_sentences(verdicts, half.assign(reason="the realised share of cross_entropy has no bound"))[2]
+    assert "cannot be compared with Cross-entropy (the realised share of Cross-entropy has no bound) and is" in mixed
     raw_alone = contrasts_of().query("second != 'calibrated_cross_entropy'")
     assert "Calibrated" not in answer_sentences(verdicts, raw_alone)[2]
 

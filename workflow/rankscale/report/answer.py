@@ -19,9 +19,7 @@ def answer_sentences(verdicts: pd.DataFrame, contrasts: pd.DataFrame) -> list[st
     """Three sentences on the headline's rows: one an axis, and Rank-Entropy against both cross-entropies."""
     sentences = [_axis_sentence(verdicts[verdicts.axis == axis], OVER[axis]) for axis in JUDGED]
     compared = [
-        f"over {OVER[axis]}, it {' and '.join(_contrast_words(row) for row in rows)}"
-        for axis in JUDGED
-        if (rows := _rival_rows(contrasts, axis))
+        f"over {OVER[axis]}, it {_rivals_words(rows)}" for axis in JUDGED if (rows := _rival_rows(contrasts, axis))
     ]
     if compared:
         sentences.append(f"How much of its own forecast Rank-Entropy realises: {'; '.join(compared)}.")
@@ -59,6 +57,13 @@ def stability_words(row: pd.Series) -> str:
 def _rival_rows(contrasts: pd.DataFrame, axis: str) -> list[pd.Series]:
     rows = contrasts[(contrasts.axis == axis) & (contrasts["first"] == REFERENCE)]
     return [rows[rows.second == rival].iloc[0] for rival in RIVALS if (rows.second == rival).any()]
+
+
+def _rivals_words(rows: list[pd.Series]) -> str:
+    if not any(row.bounded for row in rows):
+        names = " and ".join(name_of(row.second) for row in rows)
+        return f"cannot be compared with {names}, for want of shares with a bound"
+    return " and ".join(_contrast_words(row) for row in rows)
 
 
 def _contrast_words(row: pd.Series) -> str:

@@ -9,7 +9,7 @@ from rankscale.laws.axes import headline_slice
 from rankscale.laws.bootstrap import LOCAL_EXPONENTS
 from rankscale.laws.forms.base import Law
 from rankscale.laws.forms.registry import NO_CHANGE, forecasting_laws
-from rankscale.laws.verdicts.rule import KEEPS_IMPROVING, POWER
+from rankscale.laws.verdicts.rule import KEEPS_IMPROVING, POWER, UNDECIDED
 
 AXES = ("model", "data", "compute")
 JUDGED = AXES[:2]  # the envelope over compute keeps each metric's best cells: nothing can be held out of it
@@ -145,7 +145,8 @@ def verdict_words(row: pd.Series) -> str:
             words += ["as forecast"] if row.forecast == "confirmed" else ["as forecast", "amount uncertain"]
         elif row.forecast in ("less", "more"):
             words.append(f"{row.forecast} than forecast")
-    return ", ".join(words) + (" (provisional: one seed)" if row.provisional else "")
+    provisional = row.provisional and row.verdict != UNDECIDED
+    return ", ".join(words) + (" (provisional: one seed)" if provisional else "")
 
 
 def what_would_decide(row: pd.Series) -> str:
