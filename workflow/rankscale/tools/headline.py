@@ -18,15 +18,15 @@ def main(args: argparse.Namespace) -> None:
     read = {n: tables.read(n, folder / f"{n}.parquet").to_pandas() for n in ("metrics", "verdicts", "contrasts")}
     if read["metrics"].empty:
         raise StudyError(f"{folder}/metrics.parquet: holds no finished run")
-    judged = [headline_of(read[name], read["metrics"]) for name in ("verdicts", "contrasts")]
+    verdicts, contrasts = (headline_of(read[name], read["metrics"]) for name in ("verdicts", "contrasts"))
     missing = tables.read("left_out", folder / "left_out.parquet").to_pylist()
     for note in filter(None, (progress_phrase(read["metrics"], missing).capitalize(), describe_missing_runs(missing))):
         print(f"{note}.")
     print(f"\n{headline_table(read['metrics']).to_markdown(index=False, disable_numparse=True, tablefmt='simple')}\n")
-    for sentence in answer_sentences(*judged):
+    for sentence in answer_sentences(verdicts, contrasts):
         print(f"{sentence}\n")
     for axis in JUDGED:
-        print(f"Only Rank-Entropy scales, {axis} axis: {claim_sentence(*judged, axis)}.")
+        print(f"Only Rank-Entropy scales, {axis} axis: {claim_sentence(verdicts, contrasts, axis)}.")
     print(f"\nIn words: {folder / 'summary.md'}")
     if (folder / "report.html").exists():
         print(f"Report:   {folder / 'report.html'}")
