@@ -55,7 +55,7 @@ def test_chance_is_what_random_scores_give():
     above, calibration = (scores[:, 1:] > scores[:, :1]).sum(1), calibrate(scores)
     columns = np.ones(len(above)), above, 0 * above, 0.0 * above, calibration.loss, auc_global_values(scores)
     scale = ScoreScale(calibration.best_inverse_temperature, calibration.low, calibration.high, calibration.at_cap)
-    queries = CheckpointQueries(*columns, scale, CANDIDATES)
+    queries = CheckpointQueries(*columns, scale=scale, n_candidates=CANDIDATES)
     told = [metric for metric in metrics_of("candidates") if metric.chance]
     assert {"rank_entropy", "calibrated_cross_entropy", "mrr", "auc", "auc_global", "mean_rank", "mean_log_rank"} <= {
         metric.name for metric in told

@@ -25,7 +25,8 @@ def contrast(queries, documents, positive, candidates):
 def measured(above, tied, margin, candidates):
     """Every metric over candidates."""
     ones = np.full(len(above), 1.0)
-    queries = CheckpointQueries(ones, above, tied, margin, ones, ones, ScoreScale(1.0, 0.5, 1.5, False), candidates)
+    scale = ScoreScale(1.0, 0.5, 1.5, False)
+    queries = CheckpointQueries(ones, above, tied, margin, ones, ones, scale=scale, n_candidates=candidates)
     return {name: value for m in metrics_of("candidates") for name, value in scoring.metric_values(m, queries).items()}
 
 

@@ -66,6 +66,7 @@ class Metric:
 
     def ceiling(self, n_candidates: int) -> float:
         """Its value at chance as laws count it, for metrics that have such a ceiling."""
+        assert self.chance is not None, f"{self.name}: has no ceiling"
         return self.chance(n_candidates) - self.origin
 
     def interval(self, low: Any, high: Any) -> tuple[Any, Any]:

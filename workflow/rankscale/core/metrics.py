@@ -20,24 +20,35 @@ QUANTILE = "a quantile is no mean over queries"
 
 def _part(name: str, label: str, index: int, **fields: Any) -> Metric:
     """A part of the cross-entropy: the mean of its pseudo-values, or as the chosen correction has it."""
-    computed = {
-        "per_query": lambda queries: queries.pseudo_values[:, index],
-        "value": lambda queries: getattr(queries.decomposition, name),
-        "bounds": lambda queries: queries.decomposition.interval(name),
-    }
-    return Metric(name, label, unit="nats", falls=True, has_interval=True, **computed, **fields)
+    return Metric(
+        name,
+        label,
+        unit="nats",
+        falls=True,
+        per_query=lambda queries: queries.pseudo_values[:, index],
+        value=lambda queries: getattr(queries.decomposition, name),
+        bounds=lambda queries: queries.decomposition.interval(name),
+        has_interval=True,
+        **fields,
+    )
 
 
 def _plugin(part: Metric) -> Metric:
     """A part without its correction; the noise of queries moves both alike."""
     name = f"{part.name}_plugin"
-    value = {"value": lambda queries: getattr(queries.decomposition, name), "has_interval": False}
-    return replace(part, name=name, label=f"{part.label} (plug-in)", **value)
+    return replace(
+        part,
+        name=name,
+        label=f"{part.label} (plug-in)",
+        value=lambda queries: getattr(queries.decomposition, name),
+        has_interval=False,
+    )
 
 
 def _calibrated(metric: Metric, chance: Callable[[int], float] | None = None) -> Metric:
     """A part of the cross-entropy, plug-in or not, of the calibrated losses."""
     per_query, value, bounds = metric.per_query, metric.value, metric.bounds
+    assert per_query is not None and value is not None and bounds is not None, "a part has all three"
     return replace(
         metric,
         name=f"calibrated_{metric.name}",

@@ -1,7 +1,7 @@
 """The queries of one checkpoint, as metrics are computed from them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -54,6 +54,7 @@ class CheckpointQueries:
     margin: np.ndarray
     calibrated_loss: np.ndarray
     auc_global: np.ndarray
+    _: KW_ONLY
     scale: ScoreScale
     n_candidates: int
     ties: str = "expected"
@@ -84,8 +85,14 @@ class CheckpointQueries:
     @cached_property
     def decomposition(self) -> Decomposition:
         """The cross-entropy and its parts."""
-        options = {"n_candidates": self.n_candidates, "ties": self.ties, "correction": self.correction}
-        return decompose(self.loss, self.above, self.tied, **options)
+        return decompose(
+            self.loss,
+            self.above,
+            self.tied,
+            n_candidates=self.n_candidates,
+            ties=self.ties,
+            correction=self.correction,
+        )
 
     @cached_property
     def pseudo_values(self) -> np.ndarray:

@@ -1,5 +1,7 @@
 """The metrics of one checkpoint from its observations."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,7 +14,7 @@ from rankscale.evaluation.query_values import SCALE, VALUES, CheckpointQueries
 from rankscale.storage.schemas import EVALUATED_KEY
 
 
-def score_observations(observations: pa.Table, ties: str, correction: str) -> list[dict[str, object]]:
+def score_observations(observations: pa.Table, ties: str, correction: str) -> list[dict[str, Any]]:
     """One row of the scores table, without the full-retrieval metrics, per split and kind of candidates."""
     rows = []
     for key, part in groups(observations, ["split", "candidates"]):
@@ -43,14 +45,18 @@ def score_observations(observations: pa.Table, ties: str, correction: str) -> li
 def metric_values(metric: Metric, queries: CheckpointQueries) -> dict[str, float | None]:
     """The columns of one metric: its value, and its 95 % interval where it has one (normal, over queries)."""
     name = metric.name
+    bounds: tuple[float | None, float | None] = (None, None)
     if metric.value is None:
+        assert metric.per_query is not None, metric.not_a_mean
         values = np.asarray(metric.per_query(queries), np.float64)
         value = float(values.mean())
         error = NORMAL * float(values.std(ddof=1) / np.sqrt(len(values)))
         bounds = value - error, value + error
     else:
         value = float(metric.value(queries))
-        bounds = metric.bounds(queries) if metric.has_interval else (None, None)
+        if metric.has_interval:
+            assert metric.bounds is not None, "an interval of a value has bounds"
+            bounds = metric.bounds(queries)
     return {
         name: value,
         **(dict(zip((f"{name}_low", f"{name}_high"), bounds, strict=True)) if metric.has_interval else {}),

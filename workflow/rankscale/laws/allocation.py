@@ -1,5 +1,6 @@
 """What a size and a number of training queries cost, and which to choose for a budget or a target."""
 
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,7 +50,7 @@ class CostModel:
 
     def total(self, n: np.ndarray, d: np.ndarray) -> np.ndarray:
         """Their sum; it falls with neither."""
-        return sum(self.parts(n, d).values())
+        return reduce(np.add, self.parts(n, d).values())
 
 
 def cost_model_of_runs(finals: pd.DataFrame, study: Path, prices: Prices) -> CostModel:
@@ -86,6 +87,7 @@ def best_data(
     if budget is not None:
         paid = costs.total(np.full(len(d), n), d)
         return _crossing(d, paid, budget) if paid[0] <= budget else None
+    assert target is not None, "a budget or a target is given"
     values = law.evaluate(theta[None], np.column_stack([np.full(len(d), n), d]))[0]
     if values[-1] > target:
         return None

@@ -105,9 +105,9 @@ def preferred(fits: Iterable[LawFit]) -> LawFit | None:
     them. Of equals the first.
     """
     good = [fit for fit in fits if fit.converged]
-    scored = [fit for fit in good if fit.quality()["aicc"] is not None]
+    scored = [(score, fit) for fit in good if (score := fit.quality()["aicc"]) is not None]
     if scored:
-        return min(scored, key=lambda fit: fit.quality()["aicc"])
+        return min(scored, key=lambda pair: pair[0])[1]
     return min(good, key=lambda fit: (len(fit.theta), fit.quality()["rmse"]), default=None)
 
 
@@ -116,6 +116,7 @@ def least_squares_end(fit: LawFit) -> np.ndarray:
 
     So a law with a floor never has a larger sum of squares than the same without.
     """
+    assert fit.law.recentre is not None, "a law fitted by a robust loss is sought"
     target = fit.law.link(fit.y)[None]
     bare, _ = solve(fit.law, fit.x, target, held_floor=0.0, huber_scale=np.inf)
     centre = np.log(fit.x).mean(0)
@@ -179,12 +180,13 @@ def solve(
     for a law with a floor and infinite (least squares) for others, unless given.
     """
     log_x = np.log(x)
-    if law.straight:
+    if law.design is not None:
         design = law.design(log_x)
         if weights is None:
             return np.linalg.lstsq(design, target.T, rcond=None)[0].T, np.ones(len(target), bool)
-        theta = [np.linalg.lstsq(design[w > 0], t[w > 0], rcond=None)[0] for t, w in zip(target, weights, strict=True)]
-        return np.array(theta), np.ones(len(target), bool)
+        lines = [np.linalg.lstsq(design[w > 0], t[w > 0], rcond=None)[0] for t, w in zip(target, weights, strict=True)]
+        return np.array(lines), np.ones(len(target), bool)
+    assert law.starts is not None and law.recentre is not None, "a law without a design has both"
     if huber_scale is None:
         huber_scale = HUBER if law.robust else np.inf
     centre = log_x.mean(0)

@@ -74,7 +74,7 @@ def law_of(
     good = [fit for score, fit in sorted(scored, key=lambda pair: pair[0] or 0.0) if score is not None]
     if not good:
         return fits[0], ""
-    refuted = []
+    refuted: list[str] = []
     for fit in good:
         share = coverage.get(fit.law.name, 1.0)
         if share >= LEAST_COVERAGE:

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -11,7 +11,7 @@ from rankscale.core.metrics import PARTS, metric_named
 from rankscale.laws.axes import headline_slice
 from rankscale.report.labels import error_text, name_of
 from rankscale.report.narrative import progress_phrase
-from rankscale.report.verdicts import headline_of, scaling_findings
+from rankscale.report.verdicts import ScalingFinding, headline_of, scaling_findings
 from rankscale.storage import tables
 
 AXES = ("model", "data")
@@ -83,17 +83,21 @@ def common_slices(first: ComparedStudy, second: ComparedStudy) -> tuple[list[dic
     return slices, " ".join(warnings)
 
 
-def slopes(first: ComparedStudy, second: ComparedStudy, slices: list[dict[str, str]]) -> list[dict[str, object]]:
+def _findings(one: ComparedStudy, fixed: dict[str, str]) -> list[ScalingFinding]:
+    metrics, fits, forecasts, verdicts = (one.tables[name] for name in TABLES[:4])
+    return scaling_findings(metrics, fits, forecasts, verdicts, fixed)
+
+
+def slopes(first: ComparedStudy, second: ComparedStudy, slices: list[dict[str, str]]) -> list[dict[str, Any]]:
     """One row per axis and metric: both slopes with their intervals, the difference, laws, errors, verdicts."""
     rows = []
     sides = zip((first, second), slices, strict=True)
-    used = ("metrics", "fits", "forecasts", "verdicts")
-    findings = [scaling_findings(**{name: one.tables[name] for name in used}, fixed=fixed) for one, fixed in sides]
+    findings = [_findings(one, fixed) for one, fixed in sides]
     for one, other in zip(*findings, strict=True):
         if one.axis not in AXES:
             continue
         gap, low, high = difference_interval(one[4:7], other[4:7])
-        row: dict[str, object] = {"axis": one.axis, "metric": one.metric}
+        row: dict[str, Any] = {"axis": one.axis, "metric": one.metric}
         for side, f in (("first", one), ("second", other)):
             error = f.errors.get(f.law, (None,))[0]
             row |= {f"{side}_fixed": f.fixed, f"{side}_slope": f.slope, f"{side}_low": f.low, f"{side}_high": f.high}
@@ -129,7 +133,7 @@ def shared(first: ComparedStudy, second: ComparedStudy) -> tuple[list[dict[str, 
     return rows, ""
 
 
-def printed(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+def printed(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
     """The slopes for a terminal."""
     shown = []
     for row in rows:

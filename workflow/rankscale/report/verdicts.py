@@ -15,6 +15,9 @@ AXES = ("model", "data", "compute")
 JUDGED = AXES[:2]  # the envelope over compute keeps each metric's best cells: nothing can be held out of it
 
 
+Estimate = tuple[float | None, float | None, float | None]  # with the bounds of its interval
+
+
 class ScalingFinding(NamedTuple):
     """One metric on one axis, at the largest subset, model, or along the compute envelope.
 
@@ -35,7 +38,7 @@ class ScalingFinding(NamedTuple):
     low: float | None
     high: float | None
     r2: float | None
-    floor: tuple[float, float | None, float | None] | None
+    floor: Estimate | None
     errors: dict[str, tuple[float, float]]
     covered: tuple[float, int]
     exponents: tuple[tuple[float, float, float], ...]
@@ -75,7 +78,7 @@ def _finding(
 
     rows, ahead, judged = of(fits), of(forecasts), of(verdicts)
     line = rows[(rows.law == straight.name) & (rows.parameter == straight.slope)]
-    slope, low, high = (_number(line[c]) for c in ("estimate", "low", "high"))
+    slope, low, high = _estimate(line)
     # The held-out points have no say in which law forecasts them.
     candidates = ahead[ahead.law != NO_CHANGE] if len(ahead) else rows[rows.law.isin([law.name for law in laws])]
     law = preferred_law(candidates, laws) or straight.name
@@ -99,7 +102,7 @@ def _finding(
         low,
         high,
         r2,
-        None if delta.empty else tuple(_number(delta[c]) for c in ("estimate", "low", "high")),
+        None if delta.empty else _estimate(delta),
         errors,
         (float(covered.sum()), len(covered)),
         _local_exponents(rows[rows.law == law]),
@@ -125,6 +128,10 @@ def _local_exponents(rows: pd.DataFrame) -> tuple[tuple[float, float, float], ..
     """At the smallest and the largest point, where the rows of a law have them."""
     ends = (rows[rows.parameter == name] for name in LOCAL_EXPONENTS)
     return tuple(tuple(end[["estimate", "low", "high"]].iloc[0].astype(float)) for end in ends if len(end))
+
+
+def _estimate(rows: pd.DataFrame) -> Estimate:
+    return _number(rows.estimate), _number(rows.low), _number(rows.high)
 
 
 def _number(column: pd.Series) -> float | None:

@@ -73,8 +73,9 @@ class Law:
 
     def for_ceiling(self, ceiling: float) -> "Law":
         """A bounded law for metrics whose value at chance is `ceiling`."""
-        known = {"curve": partial(self.curve, ceiling=ceiling), "starts": partial(self.starts, ceiling=ceiling)}
-        return replace(self, ceiling=ceiling, **known)
+        assert self.starts is not None, "a bounded law is sought"
+        curve, starts = partial(self.curve, ceiling=ceiling), partial(self.starts, ceiling=ceiling)
+        return replace(self, ceiling=ceiling, curve=curve, starts=starts)
 
     def link(self, y: np.ndarray) -> np.ndarray:
         """Values in the law's own space."""

@@ -44,13 +44,13 @@ def _between_metrics(axis: AxisVerdicts) -> Iterator[Row]:
 def _between_variants(first: AxisVerdicts, others: list[AxisVerdicts], metric: str) -> Iterator[Row]:
     """Of one metric; `variant` is empty, as two are compared. Only where both have the same cells and seeds."""
     for other in others:
-        if metric not in other.gains or other.task.cells.names != first.task.cells.names:
+        of_first, of_other = first.gains[metric], other.gains.get(metric)
+        if of_other is None or other.task.cells.names != first.task.cells.names:
             continue
-        gains = first.gains[metric], other.gains[metric]
-        if gains[0].deviations.shape == gains[1].deviations.shape:
+        if of_first.deviations.shape == of_other.deviations.shape:
             names = {"kind": "variant", "variant": "", "metric": metric}
             names |= {"first": first.task.key["variant"], "second": other.task.key["variant"]}
-            yield _contrast({**first.task.key, **names}, *gains, first.task.seed)
+            yield _contrast({**first.task.key, **names}, of_first, of_other, first.task.seed)
 
 
 def _contrast(key: Row, first: Gains, second: Gains, seed: int) -> Row:
@@ -81,7 +81,7 @@ def _why_unbounded(key: Row, *pair: Verdicts) -> str:
 def _family(rows: Iterator[Row]) -> list[Row]:
     """The contrasts of one family, with Holm's adjusted p and the answer that it gives."""
     family = list(rows)
-    adjusted = holm(np.array([row["p"] for row in family], float))
+    adjusted = holm([np.nan if row["p"] is None else row["p"] for row in family]) if family else np.empty(0)
     for row, p in zip(family, adjusted, strict=True):
         row["p_holm"], row["answer"] = number(p), UNDECIDED
         if p <= LEVEL:

@@ -46,9 +46,8 @@ def metric_vs_mrr(study: StudyTables) -> plt.Figure:
                 entropy = finals[metric].corr(finals.rank_entropy, method="spearman")
                 note += f"\nwith Rank-Entropy {entropy:.3f}"
             ax.text(0.97, 0.97, note, transform=ax.transAxes, fontsize=8, ha="right", va="top")
-        if measure == "mrr":
-            chance = metric_named(measure).chance(int(finals.n_candidates.iloc[0]))
-            ax.axhline(chance, color="k", ls=":", lw=0.8)
+        if measure == "mrr" and (chance := metric_named(measure).chance):
+            ax.axhline(chance(int(finals.n_candidates.iloc[0])), color="k", ls=":", lw=0.8)
         ax.set_xlabel(f"{name_of(metric)} (nats)")
         if metric == shown[0]:
             ax.set_ylabel(measures[measure])

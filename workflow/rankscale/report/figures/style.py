@@ -1,6 +1,6 @@
 """What the figures share: their look, legible without colour and to the colour-blind; points, curves, panels."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -170,7 +170,7 @@ def draw_chance(ax: plt.Axes, rows: pd.DataFrame, metric: str) -> None:
         return
     chance = known.ceiling(int(rows.n_candidates.iloc[0]))
     height = ax.transAxes.inverted().transform(ax.transData.transform((ax.get_xlim()[0], chance)))[1]
-    style = {"ha": "right", "fontsize": 7}
+    style: dict[str, Any] = {"ha": "right", "fontsize": 7}
     if height > 1 + ROOM_FOR_CHANCE:
         # Far above: room for the line would squeeze the data.
         ax.annotate(f"chance {chance:.3g} \u2191", (0.98, 0.98), xycoords="axes fraction", va="top", **style)
