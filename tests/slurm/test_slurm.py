@@ -89,13 +89,13 @@ def test_a_failing_run_stops_no_other_and_is_named_at_the_end(folder, study):
     code, said, jobs = study
     assert code
     for run in ("L1H8/256", "L1H16/256"):
-        assert (folder / f"results/cluster/scores/{run}/42/final.parquet").exists(), said[-3000:]
+        assert (folder / f"results/cluster/scores/docstrings/base/{run}/42/final.parquet").exists(), said[-3000:]
     end = said[said.index("stage did not end well") :]
     assert "1 stage did not end well" in said
     assert "results/cluster/logs/train/base/broken/256/42.log" in end
     assert "train: checkpoint ./broken: cannot be loaded" in end
     # Tried again with more memory and time.
-    tried = [j for j in jobs if j["Comment"] == "rule_train_wildcards_broken_256_42"]
+    tried = [j for j in jobs if j["Comment"] == "rule_train_wildcards_base_broken_256_42"]
     assert [j["MinMemoryNode"] for j in tried] == ["16000M", "32000M"]
     assert [j["TimeLimit"] for j in tried] == ["08:00:00", "16:00:00"]
 
@@ -114,7 +114,7 @@ def test_gpu_stages_take_turns_on_the_one_gpu_and_others_do_not_wait(study):
 def test_a_runs_checkpoints_are_evaluated_and_scored_in_one_submission(study):
     """L1H16 has two snapshots: three checkpoints, each evaluated and scored."""
     _, _, jobs = study
-    evaluated = [j["Comment"] for j in jobs if "evaluation_L1H16_256_42" in j["Comment"]]
+    evaluated = [j["Comment"] for j in jobs if "evaluation_base_L1H16_256_42" in j["Comment"]]
     assert len(evaluated) == 1
 
 
@@ -182,7 +182,9 @@ def trainings(cluster, folder):
     processes = {}
     for name in DISTURBED:
         configured(folder, name, SIZES[1:], train_queries=[512], epochs=5000)
-        target = f"results/{name}/models/{RUN}/final.safetensors --configfile {name}.yaml --slurm-logdir slurm/{name}"
+        target = (
+            f"results/{name}/models/base/{RUN}/final.safetensors --configfile {name}.yaml --slurm-logdir slurm/{name}"
+        )
         retries = "--retries 0" if name == "cancelled" else ""
         with open(folder / f"{name}.txt", "w") as said:
             processes[name] = start(cluster, folder, f"{target} {FREE} {retries}", said)

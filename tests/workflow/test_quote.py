@@ -52,6 +52,7 @@ def test_what_is_kept_and_what_runs_at_once_make_the_peak():
     models = [{"name": f"L1H{h}", "layers": 1, "hidden": h} for h in (8, 16)]
     training = {"train_queries": [100], "seeds": [1], "negatives": "random", "output_dim": 8, "keep": "final"}
     training["snapshots"] = {"models": ["L1H16"], "steps": [1], "train_queries": "largest"}
+    training |= {"cells": None, "steps": None}
     study = {
         "study": "s",
         "collection": {"source": "tsv"},

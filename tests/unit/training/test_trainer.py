@@ -121,7 +121,9 @@ def test_a_run_that_diverges_is_published_as_such(shared, tmp_path):
     )
     for name in ("final", "5"):
         outputs = ("--observations", tmp_path / "o.parquet", "--run", tmp_path / "r.parquet")
-        done = stage("retrieve", "--checkpoint", tmp_path / f"run/{name}.safetensors", *places, *outputs)
+        done = stage(
+            "retrieve", "--checkpoint", tmp_path / f"run/{name}.safetensors", "--collection", "c", *places, *outputs
+        )
         assert "diverged after step 1, nothing to evaluate" in done.stdout
         judged = ("--run", tmp_path / "r.parquet", "--qrels", shared / "qrels.parquet")
         stage("score", "--observations", tmp_path / "o.parquet", *judged, "--output", tmp_path / "s.parquet")
