@@ -70,15 +70,15 @@ def study(name: str, noise: float, seed: int) -> tuple | None:
     random = np.random.default_rng([seed, 1])
     both = np.concatenate([x, ahead])
     y = truth(law, parameters, both) * np.exp(noise * random.standard_normal(len(both)))
-    made = fitting.fit(LAWS[law], x, y[: len(x)])
-    if not made.converged:
+    fit = fitting.fit(LAWS[law], x, y[: len(x)])
+    if not fit.converged:
         return None
-    drawn = bootstrap.simulate(made, None, DRAWS, random)
+    drawn = bootstrap.simulate(fit, None, DRAWS, random)
     held = [
         (low is None or low <= true) and (high is None or true <= high)
-        for true, (_, low, high) in zip(parameters, bootstrap.parameters(made, drawn).values(), strict=True)
+        for true, (_, low, high) in zip(parameters, bootstrap.parameters(fit, drawn).values(), strict=True)
     ]
-    _, low, high = bootstrap.forecast(made, ahead, None, DRAWS, random)
+    _, low, high = bootstrap.forecast(fit, ahead, None, DRAWS, random)
     return (*held, float(np.mean((low <= y[len(x) :]) & (y[len(x) :] <= high))))
 
 
@@ -206,8 +206,8 @@ def peers(studies: int = 300) -> None:
                             except RuntimeError:
                                 found = np.full(3, np.nan)
                         off[who].append(found[1] - parameters[1])
-                    made = fitting.fit(LAWS["floor"], sizes, y)
-                    off["rankscale"].append(made.named()["alpha"] - parameters[1] if made.converged else np.nan)
+                    fit = fitting.fit(LAWS["floor"], sizes, y)
+                    off["rankscale"].append(fit.named()["alpha"] - parameters[1] if fit.converged else np.nan)
                 for who, errors in off.items():
                     # An exponent off by more than half of itself is a failure too.
                     bad = ~(np.abs(errors) < parameters[1] / 2)

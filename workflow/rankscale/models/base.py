@@ -1,5 +1,6 @@
 """What every kind of ranker is and does."""
 
+from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from rankscale.models.encoder import Encoder
 from rankscale.models.packing import Packed
 
 
-class Ranker(nn.Module):
+class Ranker(nn.Module, ABC):
     """An encoder and what makes scores of its states.
 
     Made as `RANKERS[kind](encoder, dimension, pooling)`, a `dimension` of None leaving out the head.
@@ -26,16 +27,16 @@ class Ranker(nn.Module):
         self.pooling = pooling
         self.head = nn.Linear(encoder.config.hidden_size, dimension) if dimension else nn.Identity()
 
+    @abstractmethod
     def forward(self, texts: Packed) -> torch.Tensor:
         """The n texts encoded, float [n, ...], in the order in which they were asked for."""
-        raise NotImplementedError
 
+    @abstractmethod
     def score(self, queries: torch.Tensor, passages: torch.Tensor, in_batch: bool) -> torch.Tensor:
         """Scores of encoded queries [b, ...] against encoded passages [b, k, ...]: each query's own, or all.
 
         Float [b, k] or, with `in_batch`, [b, b k].
         """
-        raise NotImplementedError
 
     @cached_property
     def parameters_by_part(self) -> dict[str, int]:

@@ -85,8 +85,8 @@ def rates(like: Path | None, device: str | None, share: float) -> Rate | None:
         raise StudyError(f"{like}/metrics.parquet: holds no finished run, so no rates")
     split = finals[(finals.split == finals.split.iloc[0]) & (finals.candidates == finals.candidates.iloc[0])]
     # A partial report's runs lie in the study that it is of.
-    made = cost_model_of_runs(split, like if (like / "models").is_dir() else like.parent, Prices(0, 0, 0, 0))
-    return lambda sizes: np.exp(np.interp(np.log(sizes), np.log(made.sizes), np.log(made.rates)))
+    costs = cost_model_of_runs(split, like if (like / "models").is_dir() else like.parent, Prices(0, 0, 0, 0))
+    return lambda sizes: np.exp(np.interp(np.log(sizes), np.log(costs.sizes), np.log(costs.rates)))
 
 
 Hours = list[tuple[cost_estimates.JobWork, float]]
@@ -199,11 +199,11 @@ def _bytes(value: float) -> str:
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
-    made = cli.command_parser("quote", __doc__)
-    made.add_argument("targets", nargs="*", help="as for snakemake; without any, the whole study")
-    made.add_argument("--configfile", type=Path, help="the study's; without it config.yaml")
-    made.add_argument("--device", choices=PEAKS, help="whose peak the rate is a share of")
-    made.add_argument("--share", type=float, default=0.2, help="of the peak that training reaches (0.2)")
-    made.add_argument("--at-once", type=cli.at_least(1), default=1, help="trainings that run at once (1)")
-    made.add_argument("--like", type=Path, help="a finished study's folder, whose measured rates are taken")
-    return made
+    parser = cli.command_parser("quote", __doc__)
+    parser.add_argument("targets", nargs="*", help="as for snakemake; without any, the whole study")
+    parser.add_argument("--configfile", type=Path, help="the study's; without it config.yaml")
+    parser.add_argument("--device", choices=PEAKS, help="whose peak the rate is a share of")
+    parser.add_argument("--share", type=float, default=0.2, help="of the peak that training reaches (0.2)")
+    parser.add_argument("--at-once", type=cli.at_least(1), default=1, help="trainings that run at once (1)")
+    parser.add_argument("--like", type=Path, help="a finished study's folder, whose measured rates are taken")
+    return parser

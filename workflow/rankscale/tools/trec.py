@@ -25,11 +25,11 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
-    made = cli.command_parser("trec", __doc__)
-    source = made.add_mutually_exclusive_group(required=True)
+    parser = cli.command_parser("trec", __doc__)
+    source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--run", type=Path, help="a runs table, to be written in TREC's format")
-    source.add_argument("--read", type=Path, help="a file in TREC's format, to be made a runs table")
-    made.add_argument("--split", help="the test set")
-    made.add_argument("--model", default="imported", help="with --read: whose run it is")
-    made.add_argument("--output", type=Path, required=True)
-    return made
+    source.add_argument("--read", type=Path, help="a file in TREC's format, to be parser a runs table")
+    parser.add_argument("--split", help="the test set")
+    parser.add_argument("--model", default="imported", help="with --read: whose run it is")
+    parser.add_argument("--output", type=Path, required=True)
+    return parser
