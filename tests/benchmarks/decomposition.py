@@ -36,7 +36,7 @@ def studied(candidates: int, queries: int, known: float, seed: int) -> dict[str,
     loss, rank = draw(candidates, TRUTH, known, np.random.default_rng([seed, 0]))
     true = decompose(loss, rank)
     true = {name: getattr(true, name) for name in PARTS}
-    plugin, corrected, covered, local, locally_covered, flagged = [], [], [], [], [], 0
+    plugin, corrected, covered, local, local_covered, flagged = [], [], [], [], [], 0
     for number in range(1, STUDIES + 1):
         study = draw(candidates, queries, known, np.random.default_rng([seed, number]))
         result, smooth = decompose(*study), decompose(*study, n_candidates=candidates, correction="local")
@@ -44,9 +44,7 @@ def studied(candidates: int, queries: int, known: float, seed: int) -> dict[str,
         corrected.append([getattr(result, name) - true[name] for name in PARTS[1:]])
         covered.append([low <= true[name] <= high for name in PARTS for low, high in [result.interval(name)]])
         local.append([getattr(smooth, name) - true[name] for name in PARTS[2:]])
-        locally_covered.append(
-            [low <= true[name] <= high for name in PARTS[2:] for low, high in [smooth.interval(name)]]
-        )
+        local_covered.append([low <= true[name] <= high for name in PARTS[2:] for low, high in [smooth.interval(name)]])
         flagged += result.too_few_queries
 
     def means(values: np.ndarray, form: str) -> str:
@@ -61,7 +59,7 @@ def studied(candidates: int, queries: int, known: float, seed: int) -> dict[str,
         "error of a bias": f"{np.std(corrected, axis=0, ddof=1).max() / np.sqrt(STUDIES):.3f}",
         "coverage CE / RE / RSA / SU": means(covered, ".2f"),
         "local bias RSA / SU": means(local, "+.4f"),
-        "coverage": means(locally_covered, ".2f"),
+        "coverage": means(local_covered, ".2f"),
         "flagged": f"{flagged / STUDIES:.0%}",
     }
 
