@@ -84,6 +84,7 @@ SCHEMAS = {
         loss=f64,
         gradient_norm=f64,
         learning_rate=f64,
+        inverse_temperature=f64,
         tokens=i64,
     ),
     "training_times": schema("step", **checkpoint, seconds=f64, memory_mb=f64),

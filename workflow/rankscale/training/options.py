@@ -46,6 +46,7 @@ class TrainOptions(ModelOptions):
     weight_decay: float = option(0.0, read=within(0, 1e6))
     clip: float | None = option(None, read=positive, help="largest norm of a step's gradient")
     inverse_temperature: float = option(1.0, read=positive, help="multiplies the scores in the loss")
+    learned_temperature: bool = option(False, help="train it, from the inverse temperature given")
     divergence: float = option(
         5.0, read=within(1, 1e30, above=True), help="stop at a loss so many times the first ones"
     )

@@ -50,11 +50,6 @@ class TrainingRun:
 def set_up(options: TrainOptions, processes: ProcessGroup) -> TrainingRun:
     """Read what the run needs and build what it is made of. Raises StudyError for what cannot be trained."""
     objective = make_objective(options.objective, options.objective_parameters, options.in_batch)
-    if objective.needs:
-        raise StudyError(
-            f"training.objective: {options.objective} needs {', '.join(sorted(objective.needs))}, which training does "
-            "not have"
-        )
     data = load_training_data(
         options.collection,
         None if options.negatives == "random" else options.mined,
@@ -77,8 +72,9 @@ def set_up(options: TrainOptions, processes: ProcessGroup) -> TrainingRun:
     record = TrainingLog(progress.progress_bar(steps, f"train {options.model}", "step") if processes.is_main else None)
     fingerprint = run_fingerprint(options, model, sampler, (queries, documents), device, processes.count)
     states = SavedStates(options.scratch, fingerprint, options.save_seconds, options.save_steps)
-    optimisation = options.precision, options.weight_decay, options.clip, options.inverse_temperature
-    learner = Learner(model, objective, device, processes, *optimisation)
+    optimisation = options.precision, options.weight_decay, options.clip
+    temperature = options.inverse_temperature, options.learned_temperature
+    learner = Learner(model, objective, device, processes, *optimisation, *temperature)
     return TrainingRun(options, processes, device, sampler, loader, steps, learner, record, states)
 
 
