@@ -13,7 +13,9 @@ from rankscale.models.packing import Packed
 from rankscale.training.batch_loader import Batch
 from rankscale.training.distributed import ProcessGroup
 from rankscale.training.fast_adamw import AdamW
+from rankscale.training.negatives.mixed import with_mixtures
 from rankscale.training.objectives.base import Objective, Targets
+from rankscale.training.objectives.reweighting import reweighted
 from rankscale.training.objectives.temperature import InverseTemperature
 
 
@@ -36,10 +38,12 @@ class Learner:
         clip: float | None,
         inverse_temperature: float,
         learned_temperature: bool = False,
+        loss_reweighting: float | None = None,
     ) -> None:
         self.model, self.objective = model.to(device).train(), objective
         self.device, self.processes = device, processes
-        self.precision, self.clip = precision, clip
+        self.precision, self.clip, self.loss_reweighting = precision, clip, loss_reweighting
+        self.shares_scores = objective.shares_scores or loss_reweighting is not None
         self.inverse_temperature = InverseTemperature(inverse_temperature, learned_temperature).to(device)
         groups: list[dict[str, Any]] = [{"params": list(model.parameters())}]
         if learned_temperature:
@@ -65,7 +69,7 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         loss = torch.zeros((), device=self.device)
         scale = torch.as_tensor(self.inverse_temperature(), dtype=torch.float64, device=self.device).detach()
-        if self.objective.shares_scores:
+        if self.shares_scores:
             loss += self._backward(batch.parts, batch.targets, batch.shape)
         else:
             b, k = batch.shape
@@ -77,7 +81,7 @@ class Learner:
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         of_scale = [p.grad for p in self.inverse_temperature.parameters() if p.grad is not None]
         # Where scores are shared every process has taken the loss of them all.
-        self.processes.all_reduce_sum(gradients if self.objective.shares_scores else [*gradients, *of_scale, loss])
+        self.processes.all_reduce_sum(gradients if self.shares_scores else [*gradients, *of_scale, loss])
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.get_total_norm([*gradients, *of_scale])
         if self.clip:
@@ -117,7 +121,7 @@ class Learner:
         queries = torch.cat([part[:n] for part, n in zip(vectors, sizes, strict=True)]).detach()  # [q, d], q: ours
         passages = torch.cat([part[n:] for part, n in zip(vectors, sizes, strict=True)]).detach()  # [q k, d]
         first, last = 0, len(queries)
-        if self.objective.shares_scores:
+        if self.shares_scores:
             first, last = self.processes.rank * last, (self.processes.rank + 1) * last
             queries, passages = self.processes.gather(queries), self.processes.gather(passages)  # [b, d], [b k, d]
         queries.requires_grad_(), passages.requires_grad_()
@@ -125,9 +129,13 @@ class Learner:
         scores = self.model.score(queries, by_own_query, self.objective.in_batch)  # [q, k] or [b, b k]
         if targets.ignore is not None:
             scores = scores.masked_fill(targets.ignore, -torch.inf)
+        if targets.mixture is not None:
+            scores, targets = with_mixtures(scores, targets, self.objective.in_batch)
         losses = self.objective(scores.float() * self.inverse_temperature(), targets)  # [q] or [b]
         if targets.weight is not None:
             losses = losses * targets.weight
+        if self.loss_reweighting is not None:
+            losses = reweighted(losses, self.loss_reweighting)
         loss = _mean(losses) * (len(queries) / b)
         self.scaler.scale(loss).backward()
         assert queries.grad is not None and passages.grad is not None, "backward() has set them"

@@ -16,7 +16,7 @@ class Targets(NamedTuple):
     a query's other columns, which are no negatives of it (None: there are none). `teacher` float32 [b, c] are another
     model's scores, `grades` float32 [b, c] those of judgments (0 where there is none), `uniform` float32 [b, n, c]
     random numbers above 0 and below 1: for losses that need them. `weight` float32 [b] multiplies the loss of each
-    query.
+    query. `mixture` float32 [b, m, k] makes m more negatives of a query's own k passages; no loss sees it.
     """
 
     positive: torch.Tensor
@@ -25,6 +25,7 @@ class Targets(NamedTuple):
     grades: torch.Tensor | None = None
     uniform: torch.Tensor | None = None
     weight: torch.Tensor | None = None
+    mixture: torch.Tensor | None = None
 
     def rows(self, start: int, stop: int) -> "Targets":
         """The targets of the queries from `start` to `stop`."""

@@ -33,4 +33,4 @@ class InverseTemperature(nn.Module):
     @property
     def value(self) -> float:
         """The factor as a number."""
-        return float(self())
+        return self.start if self.theta is None else float(self.theta.detach().exp())
