@@ -13,6 +13,8 @@ rule train:
         tokens=tokens_of,
         local=checkpoint_files,
         mined=[] if STUDY["training"]["negatives"] == "random" else NEGATIVES,
+        miner_scores=miner_scores,
+        teacher_scores=teacher_scores,
     output:
         multiext(f"{RUN}/", *PUBLISHED),
     log:
@@ -38,6 +40,7 @@ rule train:
         "--device {resources.device} --save-seconds {resources.save_seconds} "
         f"--collection {LAYOUT.shared} "
         "--tokens $(dirname {input.tokens[0]}) --mined {input.mined} "
+        "--miner-scores {input.miner_scores} --teacher-scores {input.teacher_scores} "
         f"--scratch {{resources.scratch}}/{str(WILDCARDS).replace('{', '{wildcards.')} "
         f"--output {RUN.replace('{', '{wildcards.')}"
 

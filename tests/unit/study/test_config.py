@@ -108,6 +108,10 @@ def test_the_published_study_is_the_published_recipe():
         "seeds": [42],
         "negatives": "mined",  # only the query's own in its softmax
         "negatives_per_query": 16,
+        "annealing_start": 0.05,
+        "annealing_end": 0.001,
+        "consistency_filter": None,
+        **dict.fromkeys(("teacher", "curriculum", "propensity", "loss_reweighting")),
         "objective": {"name": "infonce"},
         "batch_size": 32,
         "epochs": 3,

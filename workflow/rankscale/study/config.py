@@ -18,7 +18,7 @@ from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.paths import PACKAGE, WORKFLOW
 from rankscale.study.grid_checks import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
-from rankscale.study.training_checks import refuse_objective
+from rankscale.study.training_checks import refuse_objective, refuse_teacher, refuse_weights
 
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 
@@ -84,7 +84,10 @@ def _refuse_models(study: dict[str, Any]) -> None:
 def _refuse_training(study: dict[str, Any]) -> None:
     """Subsets, batches and snapshots must fit each other, and the loss what it is trained on."""
     training = study["training"]
-    refuse_objective(training, schema()["$defs"]["losses"].get(training["objective"]["name"], {}).get("needs", ()))
+    needs = schema()["$defs"]["losses"].get(training["objective"]["name"], {}).get("needs", ())
+    refuse_objective(training, needs)
+    refuse_teacher(study, needs)
+    refuse_weights(study)
     if training["micro_batch"] and training["micro_batch"] > training["batch_size"]:
         raise StudyError(
             f"training.micro_batch: {training['micro_batch']} is more than a batch of {training['batch_size']}"

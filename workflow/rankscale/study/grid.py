@@ -10,6 +10,7 @@ from typing import Any
 
 from rankscale.collection.registry import source_kind
 from rankscale.core.layout import BASE, FINAL, Layout, RunId
+from rankscale.study import teachers
 
 EVERYTHING = {"models": "every", "train_queries": "every"}  # a block of cells: all models on all subsets
 
@@ -82,9 +83,10 @@ def is_folder(place: str) -> bool:
 
 
 def needs_miner(study: dict[str, Any]) -> bool:
-    """Whether anything asks for the miner's lists: training, hard candidates, or a pool."""
+    """Whether anything asks for the miner's lists: training, teachers, hard candidates, or a pool."""
     candidates = study["evaluation"]["candidates"]
-    return study["training"]["negatives"] != "random" or "hard" in candidates or pool_sample(study) is not None
+    mined = study["training"]["negatives"] != "random" or bool(teachers.teachers(study))
+    return mined or "hard" in candidates or pool_sample(study) is not None
 
 
 def hub_ids(study: dict[str, Any]) -> dict[str, str]:
