@@ -48,6 +48,5 @@ class TeachOptions:
 
     teacher: str = option("miner", choices=["miner", "checkpoint", "file"])
     split: str = option("train", help="whose queries are scored")
-    precision: str = option("fp32", choices=["fp32", "bf16", "fp16"], help="of a checkpoint's products")
     threads: int = option(1, help="of torch; another number gives other rounding")
     device: str = option("auto", help="auto, cpu or cuda", in_result=False)

@@ -1,7 +1,6 @@
 """A teacher's scores: of each training query with its positives and mined negatives, or what a file has."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 
 from rankscale.collection.qrels import positives_of
 from rankscale.collection.readers import lines
@@ -95,21 +95,19 @@ def by_model(
     model: Ranker,
     queries: TokenStore,
     documents: TokenStore,
-    precision: Callable[[], AbstractContextManager],
+    device: torch.device,
 ) -> tuple[np.ndarray, float]:
     """A model's scores float32 [m], inner products of its vectors, and the FLOPs of encoding each text once.
 
     Raises StudyError for a model whose scores are not inner products of vectors, or whose tokens are others.
     """
-    device = next(model.parameters()).device
-    vectors = encoding.encode(model, queries, pairs.query_rows, device, "encode queries", precision)
+    vectors = encoding.encode(model, queries, pairs.query_rows, device, "encode queries")
     if vectors.ndim != 2:
         raise StudyError("training.teacher: a checkpoint that teaches gives one vector a text; this one does not")
     scorer, needed = PairScores(vectors, pairs.queries, pairs.rows), np.unique(pairs.rows)
-    chunks = encoding.encode_in_chunks(
-        model, documents, needed, device, "encode passages", precision, vector_shards.PART
-    )
-    for rows, part in chunks:
+    for rows, part in encoding.encode_in_chunks(
+        model, documents, needed, device, "encode passages", size=vector_shards.PART
+    ):
         scorer.add(rows, part)
     lengths = np.concatenate([queries.lengths[pairs.query_rows], documents.lengths[needed]])
     return scorer.scores, model.training_flops(lengths) / 3  # forward alone

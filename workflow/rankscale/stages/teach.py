@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,8 +58,7 @@ def _by_checkpoint(args: argparse.Namespace, options: TeachOptions, pairs: "Pair
             f"training.teacher.tokenizer: {path} knows {reads} tokens, {args.tokens} has "
             f"{documents.special.vocabulary}; name the tokenizer that it reads"
         )
-    precision = partial(devices.autocast_to, options.precision, device)
-    return teacher.by_model(pairs, model.to(device), queries, documents, precision)
+    return teacher.by_model(pairs, model.to(device), queries, documents, device)
 
 
 def _only(paths: list[Path], flag: str) -> Path:

@@ -84,7 +84,6 @@ def teach(study: Study, teacher: str) -> str:
     values = {
         "teacher": teachers.teacher_kind(teachers.teachers(study)[teacher]),
         "split": study["collection"]["splits"]["train"],
-        "precision": study["evaluation"]["precision"],
         **_threads(study),
     }
     kept = settings(study, lambda layout: sharing.taught(layout, teacher))

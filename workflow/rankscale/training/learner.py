@@ -127,11 +127,12 @@ class Learner:
         queries.requires_grad_(), passages.requires_grad_()
         by_own_query = passages.view(len(queries), k, -1)  # [q, k, d]
         scores = self.model.score(queries, by_own_query, self.objective.in_batch)  # [q, k] or [b, b k]
+        scores = scores.float() * self.inverse_temperature()  # before -inf, which would leave it no gradient
         if targets.ignore is not None:
             scores = scores.masked_fill(targets.ignore, -torch.inf)
         if targets.mixture is not None:
             scores, targets = with_mixtures(scores, targets, self.objective.in_batch)
-        losses = self.objective(scores.float() * self.inverse_temperature(), targets)  # [q] or [b]
+        losses = self.objective(scores, targets)  # [q] or [b]
         if targets.weight is not None:
             losses = losses * targets.weight
         if self.loss_reweighting is not None:
