@@ -33,8 +33,8 @@ class PGRank(Objective):
         assert targets.uniform is not None, "it draws"
         logits = (scores / self.temperature).clamp(min=IMPOSSIBLE)[:, None, :].expand(-1, self.samples, -1)
         gumbel = -torch.log(-torch.log(targets.uniform.to(scores.dtype)))
-        order = (logits.detach() + gumbel).argsort(dim=2, descending=True, stable=True)[:, :, : self.cut]
-        places = order.shape[2]
+        places = min(self.cut, scores.shape[1])
+        order = (logits.detach() + gumbel).topk(places, dim=2).indices
         is_positive = order == targets.positive[:, None, None]
         rank = torch.arange(1, places + 1, device=scores.device, dtype=scores.dtype)
         gains = 1 / rank if self.metric == "mrr" else 1 / torch.log2(1 + rank)
@@ -49,9 +49,8 @@ class PGRank(Objective):
 
 def _log_probability(logits: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
     """The log [b, n] of the probability that the first places of a ranking are taken in `order` [b, n, places]."""
-    chosen, total, left = logits.gather(2, order), torch.zeros_like(logits[:, :, 0]), logits
-    for place in range(order.shape[2]):
-        possible = chosen[:, :, place] > IMPOSSIBLE
-        total = total + torch.where(possible, chosen[:, :, place] - left.logsumexp(2), 0.0)
-        left = left.scatter(2, order[:, :, place : place + 1], IMPOSSIBLE)
-    return total
+    chosen = logits.gather(2, order)
+    behind = logits.scatter(2, order, IMPOSSIBLE).logsumexp(2, keepdim=True)
+    # What is left at each place: all behind the places, and the chosen from that place on.
+    left = torch.cat([behind, chosen.flip(2)], 2).logcumsumexp(2)[:, :, 1:].flip(2)
+    return torch.where(chosen > IMPOSSIBLE, chosen - left, 0.0).sum(2)
