@@ -10,6 +10,7 @@ from rankscale.core.errors import StudyError
 from rankscale.core.layout import Layout
 from rankscale.study import grid, sharing, stage_arguments, teachers
 from rankscale.study.config import check_config
+from rankscale.study.provenance import taught
 from tests.conftest import SMALL
 
 
@@ -41,6 +42,16 @@ def test_files_of_one_name_at_two_places_are_two_teachers(tmp_path):
         assert "--teacher file --split train" in stage_arguments.teach(checked, name)
         names.add(name)
     assert len(names) == 2
+
+
+def test_the_provenance_says_who_taught(tmp_path):
+    checked = study(curriculum={})
+    layout = Layout.of(checked, str(tmp_path))
+    manifest = tmp_path / "shared/docstrings/lsa/teachers/miner.json"
+    assert taught(checked, layout) == {}  # of another machine, or not made yet
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(json.dumps({"study": "other", "digest": "abc"}))
+    assert taught(checked, layout) == {"miner": {"study": "other", "digest": "abc"}}
 
 
 def test_scores_that_another_study_made_of_another_split_are_refused(tmp_path):
