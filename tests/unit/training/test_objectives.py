@@ -136,5 +136,5 @@ def test_a_new_loss_is_one_entry(shared, tmp_path, monkeypatch, signals, negativ
 def test_a_loss_that_needs_what_is_not_there_is_refused(shared, tmp_path, monkeypatch, signals):
     monkeypatch.setattr(Hinge, "needs", frozenset({"teacher"}))
     monkeypatch.setitem(registry.OBJECTIVES, "hinge", Hinge)
-    with pytest.raises(StudyError, match=r"training\.objective: hinge needs teacher"):
+    with pytest.raises(StudyError, match=r"training\.teacher: hinge needs one"):
         train.main(train.arguments().parse_args(command(shared, tmp_path, "--objective", "hinge")))

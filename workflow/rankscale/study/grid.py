@@ -85,8 +85,8 @@ def is_folder(place: str) -> bool:
 def needs_miner(study: dict[str, Any]) -> bool:
     """Whether anything asks for the miner's lists: training, teachers, hard candidates, or a pool."""
     candidates = study["evaluation"]["candidates"]
-    mined = study["training"]["negatives"] != "random" or bool(teachers.teachers(study))
-    return mined or "hard" in candidates or pool_sample(study) is not None
+    searched = "hard" in candidates or pool_sample(study) is not None
+    return searched or study["training"]["negatives"] != "random" or bool(teachers.teachers(study))
 
 
 def hub_ids(study: dict[str, Any]) -> dict[str, str]:
