@@ -5,9 +5,9 @@ import time
 
 from rankscale.core import stage_versions
 from rankscale.core.errors import StudyError
-from rankscale.core.layout import BASE, FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout
+from rankscale.core.layout import FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout
 from rankscale.report.figures.registry import figures_of
-from rankscale.study import environment, failed_jobs, grid, sharing, stage_arguments
+from rankscale.study import environment, failed_jobs, grid, sharing, stage_arguments, variants
 from rankscale.study.code_digest import code_digest
 from rankscale.study.config import check_config
 from rankscale.study.config_file import load_config_file
@@ -31,6 +31,7 @@ RANKSCALE = "python -m rankscale"
 NAME, COLLECTION = STUDY["study"], STUDY["collection"]["name"]
 LAYOUT = Layout.of(STUDY)
 MODELS = {model["name"]: model for model in STUDY["models"]}
+VARIANTS = {name: variants.study_of(STUDY, name) for name in variants.names(STUDY)}
 PARTIAL = STUDY["partial"]
 PLANNED = list(grid.runs(STUDY))
 RUNS = grid.finished(STUDY, LAYOUT) if PARTIAL else PLANNED
@@ -60,7 +61,7 @@ config.update(STUDY)  # the report shows the defaults too
 
 wildcard_constraints:
     collection=re.escape(COLLECTION),
-    variant=BASE,
+    variant="|".join(map(re.escape, VARIANTS)),
     model="|".join(map(re.escape, MODELS)),
     train_queries=r"\d+|all",
     seed=r"\d+",
@@ -91,8 +92,13 @@ def checkpoint_files(wildcards):
 
 
 def training_arguments(wildcards):
-    """The model and the recipe of one run."""
-    return stage_arguments.train(STUDY, wildcards.model)
+    """The model and the recipe of one run, as its variant has it."""
+    return stage_arguments.train(VARIANTS[wildcards.variant], wildcards.model)
+
+
+def training_negatives(wildcards):
+    """The miner's lists, if the run's negatives come from them."""
+    return NEGATIVES if grid.trains_on_mined(VARIANTS[wildcards.variant]) else []
 
 
 def checkpoints(wildcards):

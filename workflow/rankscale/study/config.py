@@ -17,6 +17,7 @@ from jsonschema.exceptions import best_match
 from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.paths import PACKAGE, WORKFLOW
+from rankscale.study import variants
 from rankscale.study.grid_checks import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
 
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
@@ -44,7 +45,7 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     study = _filled(config, schema())
     for refuse in (_refuse_models, _refuse_source, _refuse_miner, _refuse_training, _refuse_evaluation):
         refuse(study)
-    return study
+    return study | {"variants": variants.checked(study, check_config)}
 
 
 def _refuse_models(study: dict[str, Any]) -> None:
