@@ -22,8 +22,11 @@ def names(study: Study) -> list[str]:
 
 def study_of(study: Study, name: str) -> Study:
     """The study of one variant alone: what it overrides put in place, key by key of a section."""
-    overrides = next((variant for variant in study["variants"] if variant["name"] == name), {})
-    return {**study, "variants": [], "training": {**study["training"], **overrides.get("training", {})}}
+    training = study["training"]
+    for variant in study["variants"]:
+        if variant["name"] == name:
+            training = {**training, **variant.get("training", {})}
+    return {**study, "variants": [], "training": training}
 
 
 def each(study: Study) -> list[Study]:
