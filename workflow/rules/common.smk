@@ -6,9 +6,9 @@ import time
 
 from rankscale.core import stage_versions
 from rankscale.core.errors import StudyError
-from rankscale.core.layout import BASE, FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout
+from rankscale.core.layout import FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout
 from rankscale.report.figures.registry import figures_of
-from rankscale.study import environment, failed_jobs, grid, sharing, stage_arguments, teachers
+from rankscale.study import environment, failed_jobs, grid, sharing, stage_arguments, teachers, variants
 from rankscale.study.code_digest import code_digest
 from rankscale.study.config import check_config
 from rankscale.study.config_file import load_config_file
@@ -32,6 +32,7 @@ RANKSCALE = "python -m rankscale"
 NAME, COLLECTION = STUDY["study"], STUDY["collection"]["name"]
 LAYOUT = Layout.of(STUDY)
 MODELS = {model["name"]: model for model in STUDY["models"]}
+VARIANTS = {name: variants.study_of(STUDY, name) for name in variants.names(STUDY)}
 PARTIAL = STUDY["partial"]
 PLANNED = list(grid.runs(STUDY))
 RUNS = grid.finished(STUDY, LAYOUT) if PARTIAL else PLANNED
@@ -62,7 +63,7 @@ config.update(STUDY)  # the report shows the defaults too
 
 wildcard_constraints:
     collection=re.escape(COLLECTION),
-    variant=BASE,
+    variant="|".join(map(re.escape, VARIANTS)),
     model="|".join(map(re.escape, MODELS)),
     train_queries=r"\d+|all",
     seed=r"\d+",
@@ -94,8 +95,13 @@ def checkpoint_files(wildcards):
 
 
 def training_arguments(wildcards):
-    """The model and the recipe of one run."""
-    return stage_arguments.train(STUDY, wildcards.model)
+    """The model and the recipe of one run, as its variant has it."""
+    return stage_arguments.train(VARIANTS[wildcards.variant], wildcards.model)
+
+
+def training_negatives(wildcards):
+    """The miner's lists, if the run's negatives come from them."""
+    return NEGATIVES if grid.trains_on_mined(VARIANTS[wildcards.variant]) else []
 
 
 def teacher_inputs(wildcards):
@@ -127,13 +133,14 @@ def teacher_arguments(wildcards, input):
 
 def teacher_scores(wildcards):
     """The scores of a run's teacher, if its loss is told any."""
-    teacher = STUDY["training"]["teacher"]
+    teacher = VARIANTS[wildcards.variant]["training"]["teacher"]
     return [LAYOUT.teacher(teachers.teacher_name(teacher))] if teacher else []
 
 
 def miner_scores(wildcards):
     """The miner's scores of the positives too, if a run goes by them."""
-    return [LAYOUT.teacher(teachers.MINER)] if teachers.needs_miner_scores(STUDY["training"]) else []
+    training = VARIANTS[wildcards.variant]["training"]
+    return [LAYOUT.teacher(teachers.MINER)] if teachers.needs_miner_scores(training) else []
 
 
 def checkpoints(wildcards):

@@ -17,6 +17,7 @@ from jsonschema.exceptions import best_match
 from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.paths import PACKAGE, WORKFLOW
+from rankscale.study import variants
 from rankscale.study.grid_checks import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
 from rankscale.study.training_checks import refuse_objective, refuse_teacher, refuse_weights
 
@@ -46,7 +47,7 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     study["training"]["objective"] = _checked_objective(study["training"]["objective"])
     for refuse in (_refuse_models, _refuse_source, _refuse_miner, _refuse_training, _refuse_evaluation):
         refuse(study)
-    return study
+    return study | {"variants": variants.checked(study, check_config)}
 
 
 def _checked_objective(objective: dict[str, Any]) -> dict[str, Any]:

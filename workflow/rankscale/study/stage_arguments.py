@@ -91,7 +91,7 @@ def teach(study: Study, teacher: str) -> str:
 
 
 def train(study: Study, model_name: str) -> str:
-    """The model and the recipe of a run, but for what the rule says of it."""
+    """The model and the recipe of a run of a study of one variant, but for what the rule says of it."""
     model = next(model for model in study["models"] if model["name"] == model_name)
     training = {key: value for key, value in study["training"].items() if key not in GRID_KEYS}
     rate, objective = training["learning_rate"], dict(training["objective"])

@@ -7,18 +7,15 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from rankscale.study import variants
+
 MINER = "miner"  # the teacher whose scores are the miner's, and its name
-
-
-def trainings(study: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every recipe of a study."""
-    return [study["training"]]
 
 
 def teachers(study: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The teachers of a study by the names of their tables."""
     named = {}
-    for training in trainings(study):
+    for training in (one["training"] for one in variants.each(study)):
         if training["teacher"]:
             named[teacher_name(training["teacher"])] = training["teacher"]
         if needs_miner_scores(training):
