@@ -44,8 +44,8 @@ def test_mappings_are_replaced_as_a_whole():
     rates = {"L1H8": 0.1, "L1H16": 0.2, "L1H32": 0.3}
     both = study(FIRST, {"name": "rates", "training": {"learning_rate": rates}})
     assert "--learning-rate 0.2" in told(both, "rates")
-    own = study({"name": "a", "training": {"objective": {"x": 1}}})
-    assert variants.study_of(own, "a")["training"]["objective"] == {"name": "infonce", "x": 1}
+    own = study({"name": "a", "training": {"objective": {"name": "tal", "margin": 1}}})
+    assert variants.study_of(own, "a")["training"]["objective"] == {"name": "tal", "margin": 1, "temperature": 0.02}
 
 
 def test_what_is_shared_does_not_depend_on_them():
