@@ -2,8 +2,10 @@
 
 python -m tests.benchmarks.multipliers [studies]    2,000 of each design unless told; some minutes a hundred
 
-Both variants follow the law `bounded`, the second as if its models were `K` times as large and its data `K` times as
-many. Checkpoints share the noise of queries, and runs of one cell and seed half of the variance of theirs.
+Both variants follow the law `bounded`, the second as if its models were so many times as large and its data as many
+times more. Noises are those of tests.benchmarks.laws: of queries, a part of it shared by all checkpoints; of runs; of
+seeds, shared by all cells of one; and sizes that are off the law. Half of the variance of the last three is common to
+both variants. The law is the one that AICc chooses for both.
 """
 
 import sys
@@ -13,22 +15,21 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 from scipy.optimize import brentq
 
-from rankscale.laws.forms.registry import LAWS, laws_for
+from rankscale.laws.forms.registry import laws_for
 from rankscale.laws.variants.variant_laws import VariantPoints, VariantTask, compare_variants
 from tests.benchmarks.measure import table
 
 CANDIDATES, DRAWS = 64, 300
 CEILING = np.log(CANDIDATES + 1)
 TRUTH = {"a": 3e3, "alpha": 0.5, "b": 400.0, "beta": 0.6}
-QUERIES, TOGETHER = 0.01, 0.9  # noise of queries, relative, and how much of its variance all checkpoints share
-RUNS, ALIKE = 0.01, 0.5
+QUERY_SHARED, QUERY_OWN, RUN, SEED = 0.0087, 0.0087, 0.004, 0.0055
 SIZES, SUBSETS = np.array([5e3, 1.3e4, 5e4, 1e5, 2.2e5, 4e5]), np.array([500.0, 1000, 2000, 4000, 8000])
-# Name: sizes, subsets, seeds, K, and whether the form is known or the one that AICc chooses of all.
+# Sizes, subsets, seeds, how many times better the second is, and how far sizes are off the law.
 DESIGNS = {
-    "4 sizes, 3 subsets, 2 seeds, 1.5": (SIZES[[0, 1, 3, 5]], SUBSETS[[0, 2, 4]], 2, 1.5, False),
-    "4 sizes, 3 subsets, 2 seeds, 1.5, form known": (SIZES[[0, 1, 3, 5]], SUBSETS[[0, 2, 4]], 2, 1.5, True),
-    "4 sizes, 3 subsets, 2 seeds, 1, form known": (SIZES[[0, 1, 3, 5]], SUBSETS[[0, 2, 4]], 2, 1.0, True),
-    "6 sizes, 5 subsets, 1 seed, 1.5, form known": (SIZES, SUBSETS, 1, 1.5, True),
+    "4 x 3, 2 seeds": (SIZES[[0, 1, 3, 5]], SUBSETS[[0, 2, 4]], 2, 1.5, 0.004),
+    "4 x 3, 2 seeds, no better": (SIZES[[0, 1, 3, 5]], SUBSETS[[0, 2, 4]], 2, 1.0, 0.004),
+    "4 x 3, 2 seeds, all on the law": (SIZES[[0, 1, 3, 5]], SUBSETS[[0, 2, 4]], 2, 1.5, 0.0),
+    "6 x 5, 1 seed": (SIZES, SUBSETS, 1, 1.5, 0.004),
 }
 
 
@@ -52,29 +53,33 @@ def known_multipliers(cell: np.ndarray, better: float) -> dict[str, float]:
 
 
 def study(name: str, seed: int) -> dict[str, tuple[bool, float, bool]] | None:
-    """Of one simulated study, by kind: whether the interval holds the truth, its width (a ratio), whether it is open."""
-    sizes, subsets, seeds, better, form_known = DESIGNS[name]
+    """Of one simulated study, by kind: whether the interval holds the truth, high over low, and whether it is open."""
+    sizes, subsets, seeds, better, misfit = DESIGNS[name]
     random = np.random.default_rng([seed, 5])
     cells = [(n, d, s) for n in sizes for d in subsets for s in range(seeds)]
     x = np.array([cell[:2] for cell in cells])
     n = len(x)
-    cov = QUERIES**2 * (TOGETHER * np.ones((2 * n, 2 * n)) + (1 - TOGETHER) * np.eye(2 * n))
-    off = np.linalg.cholesky(cov) @ random.standard_normal(2 * n)
-    shared, own = random.standard_normal(n), random.standard_normal((2, n))
-    off += RUNS * (np.sqrt(ALIKE) * np.tile(shared, 2) + np.sqrt(1 - ALIKE) * own.ravel())
+    cov = QUERY_SHARED**2 + QUERY_OWN**2 * np.eye(2 * n)
+    off = QUERY_SHARED * random.standard_normal() + QUERY_OWN * random.standard_normal(2 * n)
+    groups = np.arange(n), np.tile(np.arange(seeds), n // seeds), np.repeat(np.arange(n // seeds), seeds)
+    for spread, group in zip((RUN, SEED, misfit), groups, strict=True):
+        common, first, second = np.sqrt(0.5) * spread * random.standard_normal((3, group.max() + 1))
+        off += np.concatenate([(common + first)[group], (common + second)[group]])
     y = np.concatenate([value(x), value(x, better)]) * np.exp(off)
-    flops = 300.0 * x[:, 0] * x[:, 1]
-    points = [VariantPoints(label, x, part, flops, cells) for label, part in (("base", y[:n]), ("better", y[n:]))]
-    laws = (LAWS["bounded"].for_ceiling(CEILING),) if form_known else laws_for("rank_entropy", 2, CEILING)
-    noise = cov * np.outer(y, y)
+    mean = np.kron(np.eye(2 * n // seeds), np.full(seeds, 1 / seeds))
+    y, noise, x = mean @ y, mean @ (cov * np.outer(y, y)) @ mean.T, x[::seeds]
+    flops, n, names = 300.0 * x[:, 0] * x[:, 1], len(x), list(map(tuple, x))
+    points = [VariantPoints(label, x, part, flops, names) for label, part in (("base", y[:n]), ("better", y[n:]))]
+    laws = laws_for("rank_entropy", 2, CEILING)
     rows = compare_variants(VariantTask({"metric": "rank_entropy"}, points, noise, laws, DRAWS, seed)).multipliers
-    if any(row["note"] for row in rows):
+    if any(row.get("own") is None for row in rows):
         return None
     cell = np.array([rows[0]["encoder_parameters"], rows[0]["train_queries"]])
     known = known_multipliers(cell, better)
     return {
-        row["kind"]: (row["low"] <= known[row["kind"]] <= row["high"], row["high"] / row["low"], np.isinf(row["high"]))
+        row["kind"]: (low <= known[row["kind"]] <= high, high / low, np.isinf(high))
         for row in rows
+        for low, high in [[np.inf if row[name] is None else row[name] for name in ("low", "high")]]
     }
 
 

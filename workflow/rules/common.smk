@@ -7,6 +7,7 @@ import time
 from rankscale.core import stage_versions
 from rankscale.core.errors import StudyError
 from rankscale.core.layout import FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout
+from rankscale.laws.options import OF_VARIANTS
 from rankscale.report.figures.registry import figures_of
 from rankscale.study import environment, failed_jobs, grid, sharing, stage_arguments, teachers, variants
 from rankscale.study.code_digest import code_digest

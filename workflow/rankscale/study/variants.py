@@ -50,7 +50,7 @@ def checked(study: Study, check: Callable[[Study], Study]) -> list[dict[str, Any
             if key in COMMON:
                 raise StudyError(f"variants: {name}: training.{key} is common to all variants; set it in training")
         try:
-            training = check(study_of(study, name))["training"]
+            training = check({**study_of(study, name), "plan": None})["training"]
         except StudyError as error:
             raise StudyError(f"variants: {name}: {error}") from None
         recipes[name] = _recipe(study, training)

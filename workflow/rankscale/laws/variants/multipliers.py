@@ -16,6 +16,7 @@ from rankscale.laws.forms.base import Law
 WAYS = {"compute": (1.0, 1.0), "data": (0.0, 1.0), "parameters": (1.0, 0.0)}
 FURTHEST = np.log(1e6)  # of a factor: what needs more is out of reach
 STEPS = 2401
+WITH_TEACHER = ("with_teacher", "with_teacher_low", "with_teacher_high")
 QUANTILES_95 = (0.025, 0.975)
 
 
@@ -81,13 +82,6 @@ def growth_of_compute(x: np.ndarray, flops: np.ndarray) -> np.ndarray:
     return np.linalg.lstsq(design, np.log(flops), rcond=None)[0][1:]
 
 
-def best_cell(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The cell [2] of `x` [n, 2] whose values `y` [n] have the lowest mean; of equals the smallest."""
-    cells, inverse = np.unique(x, axis=0, return_inverse=True)
-    inverse = inverse.reshape(-1)
-    return cells[(np.bincount(inverse, y) / np.bincount(inverse)).argmin()]
-
-
 def flops_at(side: Side, cell: np.ndarray) -> float:
     """Training FLOPs of a cell [2]: the mean of the runs there, or where there are none by their growth."""
     near = (side.x == cell).all(1)
@@ -119,8 +113,16 @@ def multipliers(law: Law, first: Side, second: Side, cell: np.ndarray, teacher_f
         needed = start * np.exp(power * estimate[0])
         bounds = start * np.exp(power * np.quantile(drawn, QUANTILES_95, method="nearest"))
         reach = (cell * np.exp(np.where(way, estimate[0], 0.0)) / largest).max()
-        times = [float(value / own) for value in (needed, *bounds)]
-        burdened = [float(value / (own + teacher)) for value in (needed, *bounds)]
-        missed = float(np.isposinf(drawn).mean())
-        rows.append(Multiplier(kind, own, float(needed), *times, *burdened, float(reach), missed))
+        estimates = [float(value) for value in (needed, *bounds)]
+        rows.append(
+            Multiplier(
+                kind,
+                own,
+                needed=estimates[0],
+                **dict(zip(("multiplier", "low", "high"), (value / own for value in estimates), strict=True)),
+                **dict(zip(WITH_TEACHER, (value / (own + teacher) for value in estimates), strict=True)),
+                reach=float(reach),
+                out_of_reach=float(np.isposinf(drawn).mean()),
+            )
+        )
     return rows

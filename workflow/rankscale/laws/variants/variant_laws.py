@@ -1,7 +1,7 @@
 """The laws of a study's variants side by side: one form for all, their exponents, and the multipliers over the first.
 
 One form serves all variants, the one of the lowest AICc over all of them: two forms would differ where none of the
-variants does. Fits are to all cells, in parameters and queries.
+variants does. Fits are to the means over seeds of all cells, in parameters and queries.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import block_diag
 
 from rankscale.core.metrics import CALIBRATED
 from rankscale.laws import fitting
@@ -21,21 +22,23 @@ from rankscale.laws.forms.registry import laws_for
 from rankscale.laws.options import Resampling
 from rankscale.laws.query_covariance import QueryCovariance, ceiling_of, values_of
 from rankscale.laws.variants.joint_draws import joint_draws
-from rankscale.laws.variants.multipliers import QUANTILES_95, WAYS, Side, best_cell, multipliers
+from rankscale.laws.variants.multipliers import QUANTILES_95, WAYS, Multiplier, Side, multipliers
 
 COMPARED = ("rank_entropy", CALIBRATED, "1-mrr")
 SAME_TEST = ("collection", "split", "candidates")
-PAIRED = ("model", "train_queries", "seed")
+CELL = ["model", "train_queries"]
+CLOSE = 1e-6  # a relative difference that is none
 
 
 class VariantPoints(NamedTuple):
-    """The points of one variant: `x` [n, 2] (parameters, queries), `y` [n], training FLOPs [n], and each one's run."""
+    """The cells of one variant, means over seeds: `x` [n, 2] (parameters, queries), `y` [n], training FLOPs [n], and
+    each one's model and subset."""
 
     name: str
     x: np.ndarray
     y: np.ndarray
     flops: np.ndarray
-    runs: list[tuple]
+    cells: list[tuple]
 
 
 class VariantTask(NamedTuple):
@@ -75,18 +78,18 @@ def variant_task(
     rows: pd.DataFrame, metric: str, covariance: QueryCovariance, key: Row, resampling: Resampling
 ) -> VariantTask:
     """The task of one metric of one test set, the variants in the order of `rows`."""
-    by_name = {name: rows[rows.variant == name] for name in rows.variant.unique()}
-    points = [
-        VariantPoints(
-            name,
-            coordinates(own, "grid"),
-            values_of(own, metric),
-            own.train_flops.to_numpy(float),
-            list(own[list(PAIRED)].itertuples(index=False, name=None)),
-        )
-        for name, own in by_name.items()
-    ]
-    noise = covariance.of(pd.concat(by_name.values()), [metric])
+    points, means = [], []
+    for name in rows.variant.unique():
+        own = rows[rows.variant == name]
+        cell = own.groupby(CELL, sort=False).ngroup().to_numpy()
+        mean = (cell == np.arange(cell.max() + 1)[:, None]) / np.bincount(cell)[:, None]
+        first = own.iloc[[int((cell == number).argmax()) for number in range(cell.max() + 1)]]
+        names = list(first[CELL].itertuples(index=False, name=None))
+        flops = mean @ own.train_flops.to_numpy(float)
+        points.append(VariantPoints(name, coordinates(first, "grid"), mean @ values_of(own, metric), flops, names))
+        means.append(mean)
+    mean = block_diag(*means)
+    noise = mean @ covariance.of(pd.concat([rows[rows.variant == one.name] for one in points]), [metric]) @ mean.T
     laws = laws_for(metric, 2, ceiling_of(rows, metric, resampling.ties))
     return VariantTask({**key, "metric": metric}, points, noise, laws, resampling.bootstrap, resampling.seed)
 
@@ -111,35 +114,44 @@ def common_law(task: VariantTask) -> list[fitting.LawFit]:
 def compare_variants(task: VariantTask) -> VariantRows:
     """Each variant's exponents and, but for the first's, their differences to the first's and its multipliers."""
     fits = common_law(task)
-    law, key = fits[0].law, {**task.key, "law": fits[0].law.name}
+    law, first = fits[0].law, task.variants[0]
+    sides = _sides(task, fits) if fits[0].converged else {}
     rows = VariantRows([], [])
-    fitted = [i for i, fit in enumerate(fits) if fit.converged]
-    if not fits[0].converged:
-        fitted = []
-    sides: dict[int, Side] = {}
-    if fitted:
-        noise = _noise_of(task, law, fitted)
-        runs = [task.variants[i].runs for i in fitted]
-        drawn = joint_draws([fits[i] for i in fitted], runs, noise, task.draws, stream(task.seed, "variants", key))
-        for i, thetas in zip(fitted, drawn, strict=True):
-            sides[i] = Side(fits[i].x, task.variants[i].flops, fits[i].theta, thetas)
     for i, (points, fit) in enumerate(zip(task.variants, fits, strict=True)):
-        named = {**key, "variant": points.name, "first": task.variants[0].name}
+        named = {**task.key, "law": law.name, "variant": points.name, "first": first.name}
         if i in sides:
             rows.exponents.extend({**named, **row} for row in _exponents(law, sides[i], sides[0] if i else None))
         if not i:
             continue
-        cell = best_cell(points.x, points.y)
-        named |= {"encoder_parameters": cell[0], "train_queries": int(cell[1])}
-        named["model"] = points.runs[int((points.x == cell).all(1).argmax())][0]
+        best = int(points.y.argmin())
+        cell = points.x[best]
+        named |= {"model": points.cells[best][0], "encoder_parameters": cell[0], "train_queries": int(cell[1])}
         if i not in sides:
-            why = fit.note if fits[0].converged else f"{task.variants[0].name}: {fits[0].note}"
-            rows.multipliers.extend({**named, "kind": kind, "note": f"no law: {why}"} for kind in WAYS)
+            why = fit.note if fits[0].converged else f"{fits[0].note} ({first.name})"
+            rows.multipliers.extend({**named, "kind": kind, "note": why} for kind in WAYS)
             continue
         named |= {"quality": float(fit.predict(cell[None])[0]), "teacher_flops": 0.0}
-        for one in multipliers(law, sides[0], sides[i], cell, named["teacher_flops"]):
-            rows.multipliers.append({**named, **one._asdict(), "extrapolated": one.reach > 1 + 1e-6, "note": ""})
+        rows.multipliers.extend({**named, **_finite(one)} for one in multipliers(law, sides[0], sides[i], cell))
     return rows
+
+
+def _sides(task: VariantTask, fits: list[fitting.LawFit]) -> dict[int, Side]:
+    """By position, the variants whose laws could be fitted, with laws of simulated studies."""
+    law, fitted = fits[0].law, [i for i, fit in enumerate(fits) if fit.converged]
+    random = stream(task.seed, "variants", {**task.key, "law": law.name})
+    cells = [task.variants[i].cells for i in fitted]
+    drawn = joint_draws([fits[i] for i in fitted], cells, _noise_of(task, law, fitted), task.draws, random)
+    return {
+        i: Side(fits[i].x, task.variants[i].flops, fits[i].theta, thetas)
+        for i, thetas in zip(fitted, drawn, strict=True)
+    }
+
+
+def _finite(one: Multiplier) -> Row:
+    """The columns of a multiplier: what is infinite has no value, and says so."""
+    row: Row = {name: value if name == "kind" or np.isfinite(value) else None for name, value in one._asdict().items()}
+    note = "the law of the first never gets there" if np.isinf(one.multiplier) else ""
+    return {**row, "extrapolated": one.reach > 1 + CLOSE, "note": note}
 
 
 def _noise_of(task: VariantTask, law: Law, fitted: list[int]) -> np.ndarray:
