@@ -82,13 +82,13 @@ def test_the_schema_has_the_negatives_that_there_are():
 
 
 def test_temperatures_of_draws_that_do_not_go_by_them_tell_no_runs_apart():
-    plain, other = (stage_arguments.train(study(annealing_end=end), "L1H20") for end in (0.001, 0.002))
+    plain, other = (stage_arguments.train(study(annealing_end=end), "L1H16") for end in (0.001, 0.002))
     assert plain == other
-    annealed = stage_arguments.train(study(negatives="annealed", annealing_end=0.002), "L1H20")
+    annealed = stage_arguments.train(study(negatives="annealed", annealing_end=0.002), "L1H16")
     assert "--annealing-start 0.05 --annealing-end 0.002" in annealed
 
 
 def test_weights_are_passed_on_as_json():
-    words = stage_arguments.train(study(curriculum={"anti": True}), "L1H20")
+    words = stage_arguments.train(study(curriculum={"anti": True}), "L1H16")
     given = words.partition("--curriculum '")[2].partition("'")[0]
     assert json.loads(given) == {"heuristic": "reciprocal_rank", "epochs": 20, "anti": True}
