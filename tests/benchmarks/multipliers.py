@@ -1,6 +1,6 @@
 """Multipliers on simulated studies of two variants whose multipliers are known: how often intervals hold them.
 
-python -m tests.benchmarks.multipliers [studies]    2,000 of each design unless told; some minutes a hundred
+python -m tests.benchmarks.multipliers [studies [design ..]]    2,000 of each design unless told; some minutes a hundred
 
 Both variants follow the law `bounded`, the second as if its models were so many times as large and its data as many
 times more. Noises are those of tests.benchmarks.laws: of queries, a part of it shared by all checkpoints; of runs; of
@@ -88,7 +88,7 @@ def main() -> None:
     studies = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     rows = []
     with ProcessPoolExecutor() as pool:
-        for name in DESIGNS:
+        for name in sys.argv[2:] or DESIGNS:
             start = time.time()
             results = [r for r in pool.map(study, [name] * studies, range(studies), chunksize=4) if r is not None]
             for kind in results[0]:
