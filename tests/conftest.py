@@ -12,7 +12,7 @@ from filelock import FileLock
 from rankscale.report.figures import registry
 
 ROOT = Path(__file__).parents[1]
-FIGURES = tuple(registry.FIGURES)
+FIGURES = tuple(registry.figures_of({"plan", "plan_grid"}))  # of the study below
 SMALL = """
 study: demo
 collection: {name: docstrings, source: docstrings, sample: 3000, test_queries: 400, dev_queries: 100}

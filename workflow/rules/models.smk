@@ -1,4 +1,4 @@
-# One training run per model, subset and seed.
+# One training run per variant, model, subset and seed.
 
 RUN = LAYOUT.run(WILDCARDS)
 # Several devices on one model are several processes, started and watched by torchrun (which would take --log for an
@@ -12,7 +12,9 @@ rule train:
         collected=rules.collect.output,
         tokens=tokens_of,
         local=checkpoint_files,
-        mined=[] if STUDY["training"]["negatives"] == "random" else NEGATIVES,
+        mined=training_negatives,
+        miner_scores=miner_scores,
+        teacher_scores=teacher_scores,
     output:
         multiext(f"{RUN}/", *PUBLISHED),
     log:
@@ -38,6 +40,7 @@ rule train:
         "--device {resources.device} --save-seconds {resources.save_seconds} "
         f"--collection {LAYOUT.shared} "
         "--tokens $(dirname {input.tokens[0]}) --mined {input.mined} "
+        "--miner-scores {input.miner_scores} --teacher-scores {input.teacher_scores} "
         f"--scratch {{resources.scratch}}/{str(WILDCARDS).replace('{', '{wildcards.')} "
         f"--output {RUN.replace('{', '{wildcards.')}"
 

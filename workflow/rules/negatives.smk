@@ -63,3 +63,32 @@ rule mine:
 
 
 NEGATIVES = expand(rules.mine.output.negatives, shard=SHARDS)
+
+
+rule teach:
+    input:
+        unpack(teacher_inputs),
+        collected=rules.collect.output,
+    output:
+        scores=LAYOUT.teacher("{teacher}"),
+        manifest=sharing.taught(LAYOUT, "{teacher}"),
+    log:
+        LAYOUT.mined_log("teach", "{teacher}"),
+    conda:
+        ENVIRONMENT
+    threads: THREADS
+    resources:
+        launcher=RANKSCALE,
+        gpu=GPU,
+        device=DEVICE,
+        study=NAME,
+    params:
+        recipe=stage_versions.TEACH,
+        options=teacher_arguments,
+    message:
+        "Scoring the training queries by the teacher {wildcards.teacher}"
+    shell:
+        "{resources.launcher} teach {params.options} --study {resources.study} --log {log} "
+        "--device {resources.device} "
+        f"--collection {LAYOUT.shared} "
+        "--manifest {output.manifest} --output {output.scores}"

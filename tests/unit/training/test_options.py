@@ -18,7 +18,19 @@ from rankscale.training.training_data import TrainingData
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainOptions)}
 # The result depends on what lies at these paths, which is hashed itself, and not on when a state is kept.
-NO_RESULT = {"checkpoint", "collection", "tokens", "mined", "scratch", "output", "device", "save_seconds", "save_steps"}
+NO_RESULT = {
+    "checkpoint",
+    "collection",
+    "tokens",
+    "mined",
+    "miner_scores",
+    "teacher_scores",
+    "scratch",
+    "output",
+    "device",
+    "save_seconds",
+    "save_steps",
+}
 PATHS = {name: Path(name) for name in ("collection", "tokens", "scratch", "output")}
 OPTIONS = TrainOptions(model="m", learning_rate=1e-3, **PATHS)
 

@@ -80,6 +80,10 @@ class Layout(NamedTuple):
         """The folder of the miner's vectors and negatives."""
         return f"{self.shared}/{self.miner}"
 
+    def teacher(self, name: str) -> str:
+        """A teacher's scores of the training queries."""
+        return f"{self.mined}/teachers/{name}.parquet"
+
     def tokens(self, tokenizer: str) -> str:
         """The folder of the collection's token ids by one tokenizer."""
         return f"{self.shared}/tokens/{tokenizer}"

@@ -31,11 +31,17 @@ class Question(NamedTuple):
     costs: CostModel
 
 
-def chosen_rows(metrics: pd.DataFrame, metric: str, candidates: str | None) -> pd.DataFrame:
-    """The finished runs to plan by, on the first test set. Raises StudyError where the metric cannot be planned by."""
+def chosen_rows(metrics: pd.DataFrame, metric: str, candidates: str | None, variant: str | None = None) -> pd.DataFrame:
+    """The finished runs to plan by, of a variant (the first if none is named) on the first test set.
+
+    Raises StudyError where the metric cannot be planned by.
+    """
     finals = metrics[(metrics.checkpoint == "final") & (metrics.status == "finished")]
     if finals.empty:
         raise StudyError("no finished run, nothing to plan by")
+    finals = finals[finals.variant == (variant or finals.variant.iloc[0])]
+    if finals.empty:
+        raise StudyError(f"plan.variant: no run of {variant} is finished")
     finals = finals[finals.split == finals.split.iloc[0]]
     kinds = list(finals.candidates.unique())
     kind = candidates or ("hard" if "hard" in kinds else kinds[0])

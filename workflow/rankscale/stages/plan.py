@@ -24,7 +24,7 @@ def main(args: argparse.Namespace) -> None:
     """Write the choice with its alternatives, and the grid of costs and predictions that the figure draws."""
     options = parsed(PlanOptions, args)
     metric = options.metric
-    finals = chosen_rows(tables.read("metrics", args.metrics).to_pandas(), metric, options.candidates)
+    finals = chosen_rows(tables.read("metrics", args.metrics).to_pandas(), metric, options.candidates, options.variant)
     costs = cost_model_of_runs(finals, args.study, options.prices)
     x, y = coordinates(finals, "grid"), values_of(finals, metric)
     noise = QueryCovariance.read(finals, [metric], args.study, options.ties).of(finals, [metric])

@@ -10,6 +10,7 @@ from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.options import add_options, parsed
 from rankscale.core.progress import progress
+from rankscale.laws.options import OF_VARIANTS
 
 # Imported by name where they are drawn; named here, so that this stage's digest sees their code.
 from rankscale.report.figures import (  # noqa: F401
@@ -19,6 +20,7 @@ from rankscale.report.figures import (  # noqa: F401
     plan,
     query_count,
     scaling,
+    variants,
 )
 from rankscale.report.figures.registry import FIGURES, figures_of
 from rankscale.report.figures.style import StudyTables
@@ -29,11 +31,12 @@ from rankscale.storage.schemas import UNFINISHED
 
 TABLES = ("metrics", "fits", "forecasts", "curves", "subsamples", "influence", "verdicts")
 PLAN = ("plan", "plan_grid")
+OPTIONAL = (*PLAN, *OF_VARIANTS)
 
 
 def main(args: argparse.Namespace) -> None:
     """Draw the chosen figures in three formats each."""
-    given = [name for name in (*TABLES, *PLAN) if getattr(args, name)]
+    given = [name for name in (*TABLES, *OPTIONAL) if getattr(args, name)]
     figures = parsed(PlotOptions, args).figures
     figures = figures_of(set(given)) if figures is None else figures
     for name in figures:
@@ -66,7 +69,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = cli.command_parser("plot", __doc__)
     for name in TABLES:
         parser.add_argument(f"--{name}", type=Path, required=True)
-    for name in PLAN:
+    for name in OPTIONAL:
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path)
     parser.add_argument("--left-out", type=Path, required=True, help="table of the runs that the figures do not show")
     parser.add_argument("--output", type=Path, required=True, help="folder of the figures")

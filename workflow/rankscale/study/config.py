@@ -17,7 +17,9 @@ from jsonschema.exceptions import best_match
 from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.paths import PACKAGE, WORKFLOW
+from rankscale.study import variants
 from rankscale.study.grid_checks import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
+from rankscale.study.training_checks import refuse_objective, refuse_teacher, refuse_weights
 
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 
@@ -31,8 +33,8 @@ def schema() -> dict[str, Any]:
 @cache
 def objectives() -> list[str]:
     """The losses by name: each is a file of its own, so torch need not be imported to know them."""
-    files = (PACKAGE / "training" / "objectives").glob("*.py")
-    return sorted(file.stem for file in files if file.stem not in ("__init__", "base", "registry"))
+    files = (PACKAGE / "training" / "objectives").glob("*/*.py")
+    return sorted(file.stem for file in files if file.stem != "__init__")
 
 
 def check_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -42,9 +44,22 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     if error:
         raise StudyError(_explain(error))
     study = _filled(config, schema())
+    study["training"]["objective"] = _checked_objective(study["training"]["objective"])
     for refuse in (_refuse_models, _refuse_source, _refuse_miner, _refuse_training, _refuse_evaluation):
         refuse(study)
-    return study
+    return study | {"variants": variants.checked(study, check_config)}
+
+
+def _checked_objective(objective: dict[str, Any]) -> dict[str, Any]:
+    """The loss with the defaults of its own parameters. Raises StudyError for what there is not."""
+    name, parameters = objective["name"], {key: value for key, value in objective.items() if key != "name"}
+    if name not in objectives():
+        raise StudyError(f"training.objective.name: there is no loss {name}; there are {', '.join(objectives())}")
+    rule = schema()["$defs"]["losses"].get(name, {})
+    error = best_match(Draft202012Validator(rule).iter_errors(parameters))
+    if error:
+        raise StudyError(f"training.objective.{_explain(error)}")
+    return {"name": name, **_filled(parameters, rule)}
 
 
 def _refuse_models(study: dict[str, Any]) -> None:
@@ -68,13 +83,12 @@ def _refuse_models(study: dict[str, Any]) -> None:
 
 
 def _refuse_training(study: dict[str, Any]) -> None:
-    """The loss must be there; subsets, batches and snapshots must fit each other."""
+    """Subsets, batches and snapshots must fit each other, and the loss what it is trained on."""
     training = study["training"]
-    if training["objective"]["name"] not in objectives():
-        raise StudyError(
-            f"training.objective.name: there is no loss {training['objective']['name']}; there are "
-            f"{', '.join(objectives())}"
-        )
+    needs = schema()["$defs"]["losses"].get(training["objective"]["name"], {}).get("needs", ())
+    refuse_objective(training, needs)
+    refuse_teacher(study, needs)
+    refuse_weights(study)
     if training["micro_batch"] and training["micro_batch"] > training["batch_size"]:
         raise StudyError(
             f"training.micro_batch: {training['micro_batch']} is more than a batch of {training['batch_size']}"
@@ -194,7 +208,7 @@ def _explain(error: ValidationError) -> str:
         known = list(error.schema.get("properties", {}))
         unknown = next(k for k in error.instance if k not in known)
         close = difflib.get_close_matches(unknown, known, 1)
-        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known) or 'none'}"
         return f"{key + '.' if key else ''}{unknown}: unknown key; {hint}"
     if error.validator == "required":
         missing = next(k for k in error.validator_value if k not in error.instance)

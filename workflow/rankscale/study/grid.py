@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from rankscale.collection.registry import source_kind
-from rankscale.core.layout import BASE, FINAL, Layout, RunId
+from rankscale.core.layout import FINAL, Layout, RunId
+from rankscale.study import teachers, variants
 
 EVERYTHING = {"models": "every", "train_queries": "every"}  # a block of cells: all models on all subsets
 
 
 def runs(study: dict[str, Any]) -> Iterator[RunId]:
-    """Every run of the grid, once, in the order of the config: by model, subset, seed."""
+    """Every run of the grid, once, in the order of the config: by variant, model, subset, seed."""
     training, chosen = study["training"], cells(study)
-    for model in study["models"]:
-        for size in training["train_queries"]:
-            for seed in training["seeds"] if (model["name"], size) in chosen else ():
-                yield RunId(BASE, model["name"], subset_name(size), seed)
+    for variant in variants.names(study):
+        for model in study["models"]:
+            for size in training["train_queries"]:
+                for seed in training["seeds"] if (model["name"], size) in chosen else ():
+                    yield RunId(variant, model["name"], subset_name(size), seed)
 
 
 def cells(study: dict[str, Any]) -> set[tuple[str, int | None]]:
@@ -82,9 +84,16 @@ def is_folder(place: str) -> bool:
 
 
 def needs_miner(study: dict[str, Any]) -> bool:
-    """Whether anything asks for the miner's lists: training, hard candidates, or a pool."""
+    """Whether anything asks for the miner's lists: training, teachers, hard candidates, or a pool."""
     candidates = study["evaluation"]["candidates"]
-    return study["training"]["negatives"] != "random" or "hard" in candidates or pool_sample(study) is not None
+    if "hard" in candidates or pool_sample(study) is not None:
+        return True
+    return any(trains_on_mined(one) for one in variants.each(study)) or bool(teachers.teachers(study))
+
+
+def trains_on_mined(study: dict[str, Any]) -> bool:
+    """Whether training, of a study of one variant, takes negatives from the miner's lists."""
+    return study["training"]["negatives"] != "random"
 
 
 def hub_ids(study: dict[str, Any]) -> dict[str, str]:

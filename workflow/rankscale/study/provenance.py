@@ -13,6 +13,7 @@ from rankscale.core.layout import Layout
 from rankscale.core.paths import PROJECT
 from rankscale.storage.schemas import UNFINISHED
 from rankscale.study import grid, sharing
+from rankscale.study.teachers import teachers
 
 PACKAGES = (
     *("faiss-cpu", "faiss-gpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier", "safetensors"),
@@ -36,6 +37,7 @@ def provenance(config: dict, manifest: Path, missing: list[dict]) -> dict[str, o
         "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
         "collection": json.loads(manifest.read_text(encoding="utf-8")),
         "checksums": {f"{name}.parquet": _sha256(manifest.parent / f"{name}.parquet") for name in COLLECTED},
+        "teachers": taught(config, layout),
         "reused": reused(config, layout),
         "hardware": {
             "host": platform.node(),
@@ -65,6 +67,7 @@ def _logs(config: dict, layout: Layout, to_come: set[tuple]) -> Iterator[str]:
     yield from (layout.shared_log("tokenize", name) for name in tokenizers)
     for shard in range(config["miner"]["shards"]) if grid.needs_miner(config) else ():
         yield from (layout.mined_log(stage, shard) for stage in ("encode", "mine"))
+    yield from (layout.mined_log("teach", name) for name in teachers(config))
     yield layout.log("sample", layout.collection)
     for run, names in grid.checkpoints(config).items():
         if tuple(run) not in to_come:
@@ -87,6 +90,12 @@ def reused(config: dict, layout: Layout) -> dict[str, str]:
             if maker != config["study"]:
                 makers[str(path.parent)] = maker
     return makers
+
+
+def taught(config: dict, layout: Layout) -> dict[str, dict]:
+    """The manifests of the study's teachers by name: what they are, a digest of their scores, and the FLOPs spent."""
+    manifests = {name: Path(sharing.taught(layout, name)) for name in teachers(config)}
+    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in manifests.items() if path.exists()}
 
 
 def _git(*command: str) -> str | None:

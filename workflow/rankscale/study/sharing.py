@@ -10,6 +10,7 @@ from typing import Any
 from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.layout import Layout
+from rankscale.study.teachers import teachers
 
 
 def shared_settings(study: dict[str, Any], layout: Layout) -> dict[str, dict[str, Any]]:
@@ -17,11 +18,13 @@ def shared_settings(study: dict[str, Any], layout: Layout) -> dict[str, dict[str
     collection = study["collection"]
     kept = ("source", "path", "titles", "positive_grade", *source_kind(collection["source"]).option_names)
     # Documents and training queries make a vocabulary, so it belongs to a training split.
-    vocabulary = {**study["tokenizer"], "split": collection["splits"]["train"]}
+    split = {"split": collection["splits"]["train"]}
+    vocabulary = {**study["tokenizer"], **split}
     return {
         collected(layout): {key: collection[key] for key in kept},
         mined(layout): {key: value for key, value in study["miner"].items() if key != "name"},
         tokenized(layout, study["tokenizer"]["name"]): vocabulary,
+        **{taught(layout, name): {**teacher, **split} for name, teacher in teachers(study).items()},
     }
 
 
@@ -33,6 +36,11 @@ def collected(layout: Layout) -> str:
 def mined(layout: Layout) -> str:
     """The manifest of a miner's first shard, which speaks for all."""
     return f"{layout.mined}/negatives/0.json"
+
+
+def taught(layout: Layout, teacher: str) -> str:
+    """The manifest of a teacher's scores."""
+    return layout.teacher(teacher).replace(".parquet", ".json")
 
 
 def tokenized(layout: Layout, tokenizer: str) -> str:

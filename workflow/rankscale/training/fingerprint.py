@@ -35,10 +35,11 @@ def run_fingerprint(
     stores: tuple[TokenStore, TokenStore],
     device: torch.device,
     n_processes: int,
+    *more: object,
 ) -> str:
-    """The hash of a run: its options, the weights it begins with, what it reads, and what computes it."""
+    """The hash of a run: its options, the weights it begins with, what it reads (`more` too), and what computes it."""
     settings = [result_settings(options), encoder_config(model), *(store.special for store in stores)]
     machine = [stage_versions.TRAIN, torch.__version__, device.type, n_processes]
     tokens = [array for store in stores for array in (store.flat, store.starts, store.content_lengths)]
     weights = [value for _, value in sorted(model.state_dict().items())]
-    return content_hash(settings, machine, *sampler.contents(), *tokens, *weights)
+    return content_hash(settings, machine, *sampler.contents(), *tokens, *weights, *more)

@@ -61,7 +61,7 @@ def metric_vs_mrr(study: StudyTables) -> plt.Figure:
 def training(study: StudyTables) -> plt.Figure:
     """The four and MRR over the steps of the runs with snapshots."""
     split = study.metrics.split.iloc[0]
-    rows = study.metrics[study.metrics.split == split]
+    rows = study.metrics[(study.metrics.split == split) & (study.metrics.variant == study.metrics.variant.iloc[0])]
     keys = ["model", "train_queries", "seed"]
     several = rows.groupby(keys).step.nunique()
     several = several[several > 1]
@@ -100,7 +100,10 @@ def shares(study: StudyTables) -> plt.Figure:
     """The parts as signed shares of the cross-entropy, by model, on the headline's subset."""
     finals = study.finals()
     subset = headline_subset(study.headline().finals())
-    finals = finals[(finals.split == study.metrics.split.iloc[0]) & (finals.train_queries == subset)]
+    first = study.metrics.iloc[0]
+    finals = finals[
+        (finals.variant == first.variant) & (finals.split == first.split) & (finals.train_queries == subset)
+    ]
     kinds = sorted(finals.candidates.unique())
     figure, axes = subplots(len(kinds), 1, 4.2 * len(kinds), 3.6)
     for ax, kind in zip(axes, kinds, strict=True):

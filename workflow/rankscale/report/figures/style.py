@@ -73,11 +73,13 @@ class StudyTables(NamedTuple):
     verdicts: pd.DataFrame
     plan: pd.DataFrame | None = None
     plan_grid: pd.DataFrame | None = None
+    multipliers: pd.DataFrame | None = None
+    exponents: pd.DataFrame | None = None
 
     def headline(self) -> "StudyTables":
         """What the findings speak of: one test set, one kind of candidates."""
         tables = self._asdict().items()
-        kept = ("plan", "plan_grid")
+        kept = ("plan", "plan_grid", "multipliers", "exponents")
         return StudyTables(**{k: table if k in kept else headline_of(table, self.metrics) for k, table in tables})
 
     def finals(self) -> pd.DataFrame:
