@@ -43,6 +43,8 @@ floor (delta); in brackets 95 % intervals, differences to {first} paired by simu
 
 def multiplier_sentences(multipliers: pd.DataFrame) -> list[str]:
     """One sentence a variant, by the first metric there is, the one worth most first; of one test set."""
+    if multipliers.empty:
+        return []
     rows = multipliers[multipliers.metric == multipliers.metric.iloc[0]]
     worth = rows[rows.kind == "compute"].set_index("variant")
     # What the first never reaches is worth most; what has no law, least.
