@@ -71,7 +71,7 @@ def _sentence(rows: pd.DataFrame) -> str:
     text += f". {_standing(row)}"
     if row.out_of_reach > 0:
         text += f" In {row.out_of_reach:.0%} of simulated studies it never gets there."
-    return text
+    return text + (f" Beware: {row.note}." if row.note else "")
 
 
 def _times(row: pd.Series, thing: str) -> str:
