@@ -80,6 +80,8 @@ def plan_sentence(plan: pd.DataFrame) -> str:
     row = plan[plan.chosen].iloc[0]
     metric = name_of(row.metric)
     goal = f"For a budget of {row.budget:g}" if pd.notna(row.budget) else f"To reach {metric} {row.target:g}"
+    if row.variant != BASE:
+        goal += f", trained as {row.variant}"
     if pd.isna(row.encoder_parameters):
         return f"{goal} there is no plan: {row.note}."
     size, data = (_about(row, *names) for names in (("encoder_parameters", "parameters"), ("train_queries", "queries")))

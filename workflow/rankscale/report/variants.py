@@ -43,6 +43,8 @@ floor (delta); in brackets 95 % intervals, differences to {first} paired by simu
 
 def multiplier_sentences(multipliers: pd.DataFrame) -> list[str]:
     """One sentence a variant, by the first metric there is, the one worth most first; of one test set."""
+    if multipliers.empty:
+        return []
     rows = multipliers[multipliers.metric == multipliers.metric.iloc[0]]
     worth = rows[rows.kind == "compute"].set_index("variant")
     # What the first never reaches is worth most; what has no law, least.
@@ -69,7 +71,7 @@ def _sentence(rows: pd.DataFrame) -> str:
     text += f". {_standing(row)}"
     if row.out_of_reach > 0:
         text += f" In {row.out_of_reach:.0%} of simulated studies it never gets there."
-    return text
+    return text + (f" Beware: {row.note}." if row.note else "")
 
 
 def _times(row: pd.Series, thing: str) -> str:

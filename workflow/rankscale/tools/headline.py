@@ -8,7 +8,8 @@ from rankscale.core.errors import StudyError
 from rankscale.report.answer import answer_sentences, claim_sentence
 from rankscale.report.narrative import describe_missing_runs, progress_phrase
 from rankscale.report.text_tables import headline_table
-from rankscale.report.verdicts import JUDGED, headline_of
+from rankscale.report.variants import multiplier_sentences
+from rankscale.report.verdicts import JUDGED, headline_of, on_headline_test
 from rankscale.storage import tables
 
 
@@ -27,6 +28,10 @@ def main(args: argparse.Namespace) -> None:
         print(f"{sentence}\n")
     for axis in JUDGED:
         print(f"Only Rank-Entropy scales, {axis} axis: {claim_sentence(verdicts, contrasts, axis)}.")
+    if read["metrics"].variant.nunique() > 1:
+        multipliers = tables.read("multipliers", folder / "multipliers.parquet").to_pandas()
+        for sentence in multiplier_sentences(on_headline_test(multipliers, read["metrics"])):
+            print(f"\n{sentence}")
     print(f"\nIn words: {folder / 'summary.md'}")
     if (folder / "report.html").exists():
         print(f"Report:   {folder / 'report.html'}")

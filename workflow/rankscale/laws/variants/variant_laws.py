@@ -131,7 +131,11 @@ def compare_variants(task: VariantTask) -> VariantRows:
             rows.multipliers.extend({**named, "kind": kind, "note": why} for kind in WAYS)
             continue
         named |= {"quality": float(fit.predict(cell[None])[0]), "teacher_flops": 0.0}
-        rows.multipliers.extend({**named, **_finite(one)} for one in multipliers(law, sides[0], sides[i], cell))
+        several = ((first.name, fits[0].note), (points.name, fit.note))
+        warning = "; ".join(f"{name}: {note}" for name, note in several if note)
+        rows.multipliers.extend(
+            {**named, **_finite(one, warning)} for one in multipliers(law, sides[0], sides[i], cell)
+        )
     return rows
 
 
@@ -147,11 +151,11 @@ def _sides(task: VariantTask, fits: list[fitting.LawFit]) -> dict[int, Side]:
     }
 
 
-def _finite(one: Multiplier) -> Row:
-    """The columns of a multiplier: what is infinite has no value, and says so."""
+def _finite(one: Multiplier, warning: str) -> Row:
+    """The columns of a multiplier: what is infinite has no value, and says so; `warning` is of the two laws."""
     row: Row = {name: value if name == "kind" or np.isfinite(value) else None for name, value in one._asdict().items()}
-    note = "the law of the first never gets there" if np.isinf(one.multiplier) else ""
-    return {**row, "extrapolated": one.reach > 1 + CLOSE, "note": note}
+    never = "the law of the first never gets there" if np.isinf(one.multiplier) else ""
+    return {**row, "extrapolated": one.reach > 1 + CLOSE, "note": "; ".join(filter(None, (never, warning)))}
 
 
 def _noise_of(task: VariantTask, law: Law, fitted: list[int]) -> np.ndarray:
