@@ -35,7 +35,7 @@ def test_every_study_file_is_accepted(path):
     [
         ("training.learing_rate", 1, "training.learing_rate: unknown key; did you mean learning_rate?"),
         ("colection", {}, "colection: unknown key; did you mean collection?"),
-        ("training.learning_rate", "3e-6", "text, not a number .YAML reads 3e-6 as text; write 3.0e-6"),
+        ("training.learning_rate", "3e-6", "text, not a number. YAML reads 3e-6 as text .write 3.0e-6"),
         ("training.learning_rate", 0, "training.learning_rate: 0 is not allowed"),
         ("training.learning_rate", float("inf"), "training.learning_rate: is not a finite number"),
         ("training.learning_rate", {"L1H20": 1e-3}, "is a model without a rate"),

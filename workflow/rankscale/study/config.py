@@ -202,7 +202,10 @@ def _explain(error: ValidationError) -> str:
     said = f"{key or 'config'}: {_short(error.instance)} is not allowed"
     kinds = error.schema.get("enum") or error.schema.get("description") or error.validator_value
     if isinstance(error.instance, str) and _number(error.instance):
-        return f"{said}: it is text, not a number (YAML reads 3e-6 as text; write 3.0e-6)"
+        return (
+            f"{said}: it is text, not a number. YAML reads 3e-6 as text (write 3.0e-6); --config hands on all numbers "
+            "within braces as text (write them into a second --configfile)"
+        )
     if isinstance(error.instance, bool):
         return f"{said}: it is true or false (YAML reads on, off, yes, no so; quote them); expected: {_short(kinds)}"
     if error.validator == "oneOf" and key.startswith("models."):
