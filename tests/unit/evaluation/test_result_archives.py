@@ -118,5 +118,5 @@ def test_a_header_of_absurd_size_is_refused(tmp_path, shape):
 
 def test_an_array_that_unpacks_to_gigabytes_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(result_archives, "LARGEST", 1000)
-    with pytest.raises(StudyError, match=r"rank.npy has 8,128 bytes"):
+    with pytest.raises(StudyError, match=r"rank.npy holds 8,128 bytes"):
         result_archives.read(damaged(tmp_path / "a.npz", rank=np.zeros(1000, int), loss=np.ones(1), qids=np.ones(1)))

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from rankscale.core.errors import StudyError
 
@@ -124,7 +124,7 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
             raise StudyError(f"{archive}: has no member {member}")
     else:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            yield file
+            yield cast("IO[bytes]", file)
 
 
 def tsv_texts(path: Path) -> Iterator[Text]:
