@@ -6,6 +6,7 @@ Read by the Snakefile, which every cluster job parses: nothing heavy is imported
 import difflib
 import json
 import math
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from rankscale.core.errors import StudyError
 from rankscale.core.paths import PACKAGE, WORKFLOW
 from rankscale.study.grid_checks import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
 
+MOST_CHECKPOINTS = 100_000
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 
 
@@ -43,7 +45,10 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
         raise StudyError(_explain(error))
     study = _filled(config, schema())
     for refuse in (_refuse_models, _refuse_source, _refuse_miner, _refuse_training, _refuse_evaluation):
-        refuse(study)
+        try:
+            refuse(study)
+        except OSError as error:  # a name that is too long, a folder that may not be read
+            raise StudyError(f"{_short(str(error.filename))}: cannot be looked at ({error.strerror})") from None
     return study
 
 
@@ -82,6 +87,12 @@ def _refuse_training(study: dict[str, Any]) -> None:
     for size in training["train_queries"]:
         if size and size < training["batch_size"]:
             raise StudyError(f"training.train_queries: {size} is less than one batch of {training['batch_size']}")
+    runs = len(study["models"]) * len(training["train_queries"]) * len(training["seeds"])
+    if runs * (1 + len(training["snapshots"]["steps"])) > MOST_CHECKPOINTS:
+        raise StudyError(
+            f"training: {runs} runs with {len(training['snapshots']['steps'])} snapshots each are more than "
+            f"{MOST_CHECKPOINTS:,} checkpoints, which Snakemake cannot plan; make several studies of it"
+        )
     refuse_cells(study)
     refuse_snapshots(study)
     if training["negatives"] != "random" and training["negatives_per_query"] > study["miner"]["top_k"]:
@@ -162,8 +173,16 @@ def _refuse_source(study: dict[str, Any]) -> None:
 
 def _refuse_missing(place: str, what: str) -> None:
     """A name that is a path, not a hub id, must lead to a folder."""
-    if place.startswith((".", "/", "~")) and not Path(place).expanduser().is_dir():
-        raise StudyError(f"{what}{place}: there is no such folder")
+    if not place.startswith((".", "/", "~")):
+        return
+    try:
+        folder = Path(place).expanduser()
+    except RuntimeError:  # ~somebody
+        raise StudyError(f"{what}{_short(place)}: there is no such user") from None
+    if not folder.is_dir():
+        raise StudyError(f"{what}{_short(place)}: there is no such folder")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise StudyError(f"{what}{_short(place)}: the folder may not be read")
 
 
 def _filled(value: Any, rule: dict[str, Any]) -> Any:
