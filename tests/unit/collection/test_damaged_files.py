@@ -9,6 +9,7 @@ import zipfile
 import pytest
 
 from rankscale.collection import readers
+from rankscale.collection.ingest import repeated_texts
 from rankscale.core.errors import StudyError
 
 TEXT = b"1\tone\n2\ttwo\n"
@@ -97,3 +98,11 @@ def test_two_files_with_byte_order_marks_put_together_and_blank_last_lines(tmp_p
     qrels.write_bytes(b"1 0 a 1\n\n")
     assert [(text.id, text.text) for text in readers.tsv_texts(texts)] == [("1", "one"), ("2", "two")]
     assert [(judged.query_id, judged.doc_id) for judged in readers.judgments(qrels)] == [("1", "a")]
+
+
+def test_one_text_under_two_ids_in_two_splits_is_counted(caplog):
+    texts = {"a": "same", "b": "same", "c": "same", "d": "once", "e": "twice", "f": "twice"}
+    queries = [readers.Text(name, "", text, "here") for name, text in texts.items()]
+    splits = {"train": {"a", "b", "e", "f"}, "test": {"c", "d"}}
+    assert repeated_texts(queries, splits) == 1  # "twice" is only trained on
+    assert "1 texts are queries of different splits under different ids: 'same'" in caplog.text

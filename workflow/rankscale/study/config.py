@@ -227,9 +227,11 @@ def _explain(error: ValidationError) -> str:
         )
     if isinstance(error.instance, bool):
         return f"{said}: it is true or false (YAML reads on, off, yes, no so; quote them); expected: {_short(kinds)}"
+    if error.validator == "maxLength":
+        return f"{said}: it has {len(error.instance)} characters, at most {error.validator_value} are"
     if error.validator == "oneOf" and key.startswith("models."):
         return f"{said}: give layers, hidden and heads, or a checkpoint, not both"
-    return f"{said}: {error.message if error.validator not in ('oneOf', 'not') else _short(kinds)}"
+    return f"{said}: {_short(error.message if error.validator not in ('oneOf', 'not') else kinds, 300)}"
 
 
 def _number(value: str) -> bool:
@@ -240,6 +242,6 @@ def _number(value: str) -> bool:
     return True
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, most: int = 120) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 120 else text[:117] + "..."
+    return text if len(text) <= most else text[: most - 3] + "..."
