@@ -69,6 +69,12 @@ def test_damaged_lzma_of_a_tar(tmp_path):
         read(f"{path}!corpus.tsv")
 
 
+def test_a_gzip_file_that_was_cut_to_nothing(tmp_path):
+    (tmp_path / "a.tsv.gz").touch()
+    with pytest.raises(StudyError, match=r"a.tsv.gz: cannot be read to its end .it is empty"):
+        read(tmp_path / "a.tsv.gz")
+
+
 def test_a_folder_that_is_called_a_zip(tmp_path):
     (tmp_path / "x.zip").mkdir()
     with pytest.raises(StudyError, match=r"x.zip: is not a whole zip .Is a directory"):

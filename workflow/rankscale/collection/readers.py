@@ -123,6 +123,8 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
                     return
             raise StudyError(f"{archive}: has no member {member}")
     else:
+        if path.suffix == ".gz" and path.stat().st_size == 0:
+            raise EOFError("it is empty, which no gzip file is")  # Python takes it for one without lines
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
             yield cast("IO[bytes]", file)
 
