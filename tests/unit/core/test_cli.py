@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from rankscale.core.errors import StudyError
 from rankscale.core.paths import WORKFLOW
 from rankscale.storage import tables
 
@@ -44,3 +45,7 @@ def test_an_ascii_terminal_gets_its_table_and_the_file_is_written(tmp_path):
 def test_settings_that_are_no_json_are_refused_in_one_line(tmp_path):
     done = rankscale("collect", "--settings", "{", "--output", "x", "--log", "log.txt", cwd=tmp_path)
     assert done.returncode == 2 and "--settings" in (tmp_path / "log.txt").read_text()
+
+
+def test_what_an_error_quotes_stays_on_its_line_and_can_be_written_to_any_log():
+    assert str(StudyError("key a\nb\x1b[31m \ud800 é")) == r"key a\nb\x1b[31m \ud800 é"
