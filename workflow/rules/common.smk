@@ -9,7 +9,7 @@ from rankscale.core.errors import StudyError
 from rankscale.core.layout import FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout
 from rankscale.laws.options import OF_VARIANTS
 from rankscale.report.figures.registry import figures_of
-from rankscale.study import environment, failed_jobs, grid, sharing, stage_arguments, teachers, variants
+from rankscale.study import environment, failed_jobs, grid, run_owners, sharing, stage_arguments, teachers, variants
 from rankscale.study.code_digest import code_digest
 from rankscale.study.config import check_config
 from rankscale.study.config_file import load_config_file
@@ -26,6 +26,8 @@ try:
 except StudyError as error:
     raise WorkflowError(f"{' '.join(map(str, workflow.configfiles))}: {error}") from None
 
+if workflow.is_main_process:
+    run_owners.leave_note()
 STARTED = time.time()
 # A resource, which Snakemake does not compare as it does a rule's shell text: how stages are started may change, and
 # nothing runs again for it.

@@ -1,10 +1,14 @@
 """Archives in the published layout, against the published formula."""
 
+import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
 
+from rankscale.core.errors import StudyError
+from rankscale.evaluation import result_archives
 from tests.conftest import stage
 
 
@@ -91,3 +95,28 @@ def test_what_is_no_archive_at_all_is_named(tmp_path, content):
     assert done.returncode == 1
     assert "x.npz: " in done.stdout.splitlines()[-1]
     assert "Traceback" not in done.stdout
+
+
+def absurd(path, shape):
+    """An archive whose array `rank` names a shape and holds nothing."""
+    damaged(path, **GOOD)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<i8", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in {**members, "rank.npy": header.getvalue()}.items():
+            file.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize("shape", [(10**14,), (10**30,), (-1,)])
+def test_a_header_of_absurd_size_is_refused(tmp_path, shape):
+    with pytest.raises(StudyError, match=r"a.npz: cannot be read as a NumPy archive"):
+        result_archives.read(absurd(tmp_path / "a.npz", shape))
+
+
+def test_an_array_that_unpacks_to_gigabytes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(result_archives, "LARGEST", 1000)
+    with pytest.raises(StudyError, match=r"rank.npy holds 8,128 bytes"):
+        result_archives.read(damaged(tmp_path / "a.npz", rank=np.zeros(1000, int), loss=np.ones(1), qids=np.ones(1)))

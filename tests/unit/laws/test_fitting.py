@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from rankscale.laws import bootstrap, fit_tasks, fitting
+from rankscale.laws.fit_tasks import rise_together
 from rankscale.laws.forms.registry import LAWS
 
 SIZES = np.array(
@@ -134,6 +135,59 @@ def test_what_cannot_be_fitted_says_why(law, x, y, said):
     made = fitting.fit(LAWS[law], np.array(x, float), np.array(y, float))
     assert not made.converged
     assert said in made.note
+
+
+SIZE_AND_DATA = np.column_stack([np.geomspace(1e4, 1e7, 8), np.geomspace(1e3, 1e6, 8)])
+SPREAD = np.exp(np.random.default_rng(0).normal(0, 0.2, (8, 1)) * [[0, 1]])
+
+
+def joint(x):
+    return 0.7 + ((3e4 / x[:, 0]) ** 0.75 + 2e3 / x[:, 1]) ** 0.4
+
+
+def additive(x):
+    return 0.7 + 20 * x[:, 0] ** -0.3 + 8 * x[:, 1] ** -0.25
+
+
+@pytest.mark.parametrize(
+    ("law", "truth", "expected", "x"),
+    [
+        (
+            "joint",
+            joint,
+            {"alpha": 0.3, "beta": 0.4, "A": 3e4, "B": 2e3},
+            [(n, d) for n in (2e4, 3e6) for d in SIZE_AND_DATA[:, 1]],
+        ),
+        ("joint", joint, {"alpha": 0.3, "beta": 0.4, "A": 3e4, "B": 2e3}, SIZE_AND_DATA * SPREAD),
+        ("additive", additive, {"alpha": 0.3, "beta": 0.25, "A": 20, "B": 8}, SIZE_AND_DATA * SPREAD),
+    ],
+)
+def test_two_sizes_only_and_sizes_that_rise_together_are_fitted_where_they_tell_the_law(law, truth, expected, x):
+    """The plane through such points may rise with one of the sizes: no reason to refuse the law that they follow."""
+    fit = fitting.fit(LAWS[law], np.array(x), truth(np.array(x)))
+    assert fit.converged, fit.note
+    values = fit.named()
+    assert [values[name] for name in expected] == pytest.approx(list(expected.values()), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("law", "x", "y", "names"),
+    [
+        # Of two sizes any floor will do, with another scale and exponent.
+        ("additive", [(n, d) for n in (2e4, 3e6) for d in SIZE_AND_DATA[:, 1]], additive, "A, alpha, delta"),
+        # Only the sum of both exponents shows.
+        ("ceiling_plane", SIZE_AND_DATA, additive, "a, alpha, beta"),
+    ],
+)
+def test_what_the_points_leave_open_is_named(law, x, y, names):
+    law = LAWS[law].for_ceiling(6.0) if LAWS[law].bounded else LAWS[law]
+    fit = fitting.fit(law, np.array(x), y(np.array(x)))
+    assert not fit.converged
+    assert fit.note == f"{names} cannot be told from these points"
+
+
+def test_exponents_of_sizes_that_only_rise_together_may_be_exchanged():
+    assert rise_together(SIZE_AND_DATA) and not rise_together(SIZE_AND_DATA * SPREAD)
 
 
 def test_intervals_and_forecasts_cover_a_known_line():

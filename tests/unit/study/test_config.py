@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 
 import pytest
@@ -37,7 +38,7 @@ def test_every_study_file_is_accepted(path):
     [
         ("training.learing_rate", 1, "training.learing_rate: unknown key; did you mean learning_rate?"),
         ("colection", {}, "colection: unknown key; did you mean collection?"),
-        ("training.learning_rate", "3e-6", "text, not a number .YAML reads 3e-6 as text; write 3.0e-6"),
+        ("training.learning_rate", "3e-6", "text, not a number. YAML reads 3e-6 as text .write 3.0e-6"),
         ("training.learning_rate", 0, "training.learning_rate: 0 is not allowed"),
         ("training.learning_rate", float("inf"), "training.learning_rate: is not a finite number"),
         ("training.learning_rate", {"L1H16": 1e-3}, "is a model without a rate"),
@@ -287,3 +288,38 @@ def test_a_study_file_that_cannot_be_meant_is_refused(tmp_path, text, said):
 def test_merged_keys_may_be_overridden(tmp_path):
     (tmp_path / "mine.yaml").write_text("a: {m: &x {q: 1}, b: &y {<<: *x, q: 2}}\nc: {<<: *y}\n")
     assert config_file.load_config_file(tmp_path / "mine.yaml") == {"a": {"m": {"q": 1}, "b": {"q": 2}}, "c": {"q": 2}}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("training.learning_rate", 1e308, "1e.308 is greater than the maximum of"),
+        ("models.0.layers", 10**9, "1000000000 is greater than the maximum of 1000"),
+        ("models.0.hidden", 2**31, "2147483648 is greater than the maximum of 65536"),
+        ("training.batch_size", 2**31, "2147483648 is greater than the maximum of 2147483647"),
+        ("training.seeds", [2**63], "is greater than the maximum"),
+        ("miner.shards", 5000, "5000 is greater than the maximum of 1000"),
+        ("study", "x" * 300, "study: x+... is not allowed: it has 300 characters, at most 100 are"),
+        ("miner.encoder", "~nouser/x", "miner.encoder: ~nouser/x: there is no such user"),
+        ("miner.encoder", "./" + "x" * 300, "x[.]{3}: cannot be looked at .File name too long"),
+        ("collection", {"source": "beir", "path": "x" * 300}, "x[.]{3}: cannot be looked at .File name too long"),
+        ("training.seeds", list(range(100_001)), "more than 100,000 checkpoints"),
+        ("training.epochs", "2", "write them into a second --configfile"),
+    ],
+)
+def test_what_no_stage_takes_and_names_that_cannot_be_are_refused_at_once(path, value, said):
+    with pytest.raises(StudyError, match=said) as error:
+        config.check_config(changed(path, value))
+    assert len(str(error.value)) < 1000
+
+
+def test_a_hub_id_longer_than_any_folder_s_name_is_no_folder():
+    assert not grid.is_folder("x" * 300)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_is_named(tmp_path):
+    folder = tmp_path / "encoder"
+    folder.mkdir(mode=0)
+    with pytest.raises(StudyError, match="the folder may not be read"):
+        config.check_config(changed("miner.encoder", str(folder)))

@@ -71,6 +71,14 @@ def test_the_vocabulary_is_nearly_that_of_the_library():
     assert len(ours & theirs) > 0.85 * 295
 
 
+def test_a_word_that_bert_takes_for_unknown_shapes_no_vocabulary():
+    # BERT's own limit: more than 100 letters are [UNK]. Merging takes their square: minutes for megabytes.
+    words = ["alpha beta"] * 5
+    assert tokenizers.wordpieces([*words, "ab" * 2_500_000], 60) == tokenizers.wordpieces(words, 60)
+    pieces = tokenizers.wordpieces(["b" * 100], 40)
+    assert max(map(len, pieces)) > 40
+
+
 def test_batches_are_what_transformers_makes(folder, tokens):
     theirs = BertTokenizer.from_pretrained(folder)(TEXTS, truncation=True, max_length=8, padding=True)
     packed = pack((tokens, np.arange(2)), (tokens, np.arange(2, 5)))

@@ -21,10 +21,14 @@ BATCH = 100_000
 
 
 class Collected(NamedTuple):
-    """What was written: rows and checksum of each file by its name, and how many queries each split has."""
+    """What was written: rows and checksum of each file by its name, and how many queries each split has.
+
+    `repeated`: texts that are queries of different splits under different ids.
+    """
 
     files: dict[str, dict[str, object]]
     queries: dict[str, int]
+    repeated: int
 
 
 def write_collection(source: Source, folder: Path, titles: str, thresholds: dict[str, int]) -> Collected:
@@ -48,7 +52,8 @@ def write_collection(source: Source, folder: Path, titles: str, thresholds: dict
             tables.write(name, columns, folder / f"{name}.parquet")
             rows[name] = len(columns["query_id"])
     files = {f"{name}.parquet": {"rows": n, "sha256": _sha256(folder / f"{name}.parquet")} for name, n in rows.items()}
-    return Collected(files, {split: len(queries) for split, queries in sorted(by_split.items())})
+    sizes = {split: len(queries) for split, queries in sorted(by_split.items())}
+    return Collected(files, sizes, repeated_texts(kept, by_split))
 
 
 def _with_a_positive(texts: dict[str, readers.Text], useful: set[str]) -> list[readers.Text]:
@@ -60,6 +65,22 @@ def _with_a_positive(texts: dict[str, readers.Text], useful: set[str]) -> list[r
         example, n = next(query for query in texts if query not in useful), len(texts) - len(kept)
         log.info("%d of %d queries have no positive and are left out, e.g. %s", n, len(texts), example)
     return kept
+
+
+def repeated_texts(kept: list[readers.Text], by_split: dict[str, set[str]]) -> int:
+    """How many texts are queries of different splits under different ids: what is tested may have been trained on."""
+    first: dict[str, tuple[str, set[str]]] = {}
+    repeated: set[str] = set()
+    for query in kept:
+        splits = {split for split, queries in by_split.items() if query.id in queries}
+        other, its = first.setdefault(query.text, (query.id, splits))
+        if other != query.id and splits != its:
+            repeated.add(query.text)
+    if repeated:
+        log.warning(
+            "%d texts are queries of different splits under different ids: %r", len(repeated), min(repeated)[:60]
+        )
+    return len(repeated)
 
 
 def _sha256(path: Path) -> str:

@@ -6,12 +6,14 @@ Every complaint names the file and the line. Byte order marks and CRLF line ends
 import contextlib
 import gzip
 import json
+import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple, cast
 
 from rankscale.core.errors import StudyError
 
@@ -19,6 +21,13 @@ from rankscale.core.errors import StudyError
 HEADERS = {"qid", "query-id", "query_id", "pid", "corpus-id", "doc_id", "docid", "docno", "_id", "id"}
 
 LARGEST_GRADE = 1000
+# What the standard library raises for files that are damaged, encrypted (RuntimeError), packed by a method that it does
+# not know (NotImplementedError), or whose headers name absurd sizes.
+DAMAGED = (
+    *(OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
+    *(RuntimeError, NotImplementedError, ValueError, struct.error, OverflowError, MemoryError),
+)
+LONGEST_LINE = 64 << 20  # bytes; what is longer is no line of texts or judgments
 
 
 class Text(NamedTuple):
@@ -42,24 +51,38 @@ class Judgment(NamedTuple):
 def lines(path: Path) -> Iterator[tuple[str, str]]:
     """Each line without its end, and where it stands as `file:number`.
 
-    Plain, gzipped, or in an archive: `archive.zip!member`, `archive.tar.gz!member`.
+    Plain, gzipped, or in an archive: `archive.zip!member`, `archive.tar.gz!member`. Empty lines are passed over, and
+    a byte order mark may begin any line: files that have one are put together.
     """
     name = str(path)
     try:
         with _open(path) as file:
-            for number, raw in enumerate(file, 1):
+            for number, raw in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), 1):
                 where = f"{name}:{number}"
+                if len(raw) > LONGEST_LINE:
+                    raise StudyError(
+                        f"{where}: the line is longer than {LONGEST_LINE >> 20} MB; has the file no line ends?"
+                    )
                 try:
-                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                    line = raw.decode("utf-8-sig")
                 except UnicodeDecodeError as error:
                     raise StudyError(f"{where}: not UTF-8 at byte {error.start} of the line") from None
                 if "\0" in line:
                     raise StudyError(f"{where}: has a NUL byte")
-                yield line.rstrip("\r\n"), where
+                if line.strip(" \r\n"):
+                    yield line.rstrip("\r\n"), where
+    except StudyError:
+        raise
     except FileNotFoundError:
         raise StudyError(f"{name}: there is no such file") from None
-    except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error) as error:
-        raise StudyError(f"{name}: cannot be read to its end ({error})") from error
+    except DAMAGED as error:
+        raise StudyError(f"{name}: cannot be read to its end ({reason(error)})") from error
+
+
+def reason(error: BaseException) -> str:
+    """Why a file cannot be read, in one line."""
+    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return next(iter(words.splitlines()), "") or type(error).__name__
 
 
 def members(archive: Path) -> list[str]:
@@ -68,8 +91,8 @@ def members(archive: Path) -> list[str]:
         names = zipfile.ZipFile(archive).namelist()
     except FileNotFoundError:
         raise StudyError(f"{archive}: there is no such file") from None
-    except zipfile.BadZipFile as error:
-        raise StudyError(f"{archive}: is not a whole zip ({error})") from error
+    except DAMAGED as error:
+        raise StudyError(f"{archive}: is not a whole zip ({reason(error)})") from error
     for name in names:
         _refuse_outside(archive, name)
     return names
@@ -81,7 +104,7 @@ def _refuse_outside(archive: Path, member: str) -> None:
 
 
 @contextlib.contextmanager
-def _open(path: Path) -> Iterator[Iterable[bytes]]:
+def _open(path: Path) -> Iterator[IO[bytes]]:
     archive, _, member = str(path).partition("!")
     if member and archive.endswith(".zip"):
         if member not in members(Path(archive)):
@@ -100,8 +123,10 @@ def _open(path: Path) -> Iterator[Iterable[bytes]]:
                     return
             raise StudyError(f"{archive}: has no member {member}")
     else:
+        if path.suffix == ".gz" and path.stat().st_size == 0:
+            raise EOFError("it is empty, which no gzip file is")  # Python takes it for one without lines
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            yield file
+            yield cast("IO[bytes]", file)
 
 
 def tsv_texts(path: Path) -> Iterator[Text]:

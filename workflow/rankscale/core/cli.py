@@ -1,12 +1,14 @@
 """What every command shares: how arguments are read, where the log goes, and how an error reads."""
 
 import argparse
+import io
 import logging
 import math
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from rankscale.core import resource_usage
 from rankscale.core.commands import STAGES
@@ -15,9 +17,21 @@ from rankscale.core.errors import StudyError
 log = logging.getLogger("rankscale")
 
 
+class UsageError(StudyError):
+    """A command line that cannot be read."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose complaints are errors like all others, so that they reach the log."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError."""
+        raise UsageError(f"{message} (rankscale {self.prog.split()[-1]} --help lists what it takes)")
+
+
 def command_parser(command: str, doc: str) -> argparse.ArgumentParser:
     """The argument parser of `rankscale {command}`; stages have a `--log`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=f"rankscale {command}",
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -34,25 +48,30 @@ def run_command(
 
     A stage's last line says what it took.
     """
-    args = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows only ASCII must not end a result
     handlers: list[logging.Handler] = [logging.StreamHandler()]
-    log_file = getattr(args, "log", None)
+    log_file = _log_file(arguments) if command in STAGES else None
+    unwritable = ""
     if log_file and os.environ.get("RANK", "0") == "0":  # of several processes the first one writes it
         try:
             log_file.parent.mkdir(parents=True, exist_ok=True)
             handlers.append(logging.FileHandler(log_file, mode="w", encoding="utf-8"))
         except OSError as error:
-            parser.error(f"--log: {log_file} cannot be written ({error.strerror})")
+            unwritable = f"--log: {log_file} cannot be written ({error.strerror})"
     logging.basicConfig(level=logging.INFO, format=f"{command}: %(message)s", handlers=handlers)
     # Libraries speak at warning level only; their chatter would bury the one line that matters.
     logging.getLogger().setLevel(logging.WARNING)
     log.setLevel(logging.INFO)
     logging.raiseExceptions = False  # a log on a full disk must not bury the error that says so
     try:
+        args = parser.parse_args(arguments)
+        if unwritable:
+            raise UsageError(unwritable)
         main(args)
     except StudyError as error:
         log.error("%s", error)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
@@ -60,6 +79,13 @@ def run_command(
         sys.exit(1)
     if command in STAGES:
         log.info("%s", resource_usage.usage_line())
+
+
+def _log_file(arguments: list[str]) -> Path | None:
+    """The file after `--log`: looked for first, for a complaint about the other arguments belongs there."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--log", nargs="?", type=Path)
+    return parser.parse_known_args(arguments)[0].log
 
 
 def at_least(least: float, kind: type = int) -> Callable[[str], float]:

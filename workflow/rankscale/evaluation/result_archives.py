@@ -13,6 +13,7 @@ from rankscale.evaluation.decomposition import NORMAL, THIN, decompose
 from rankscale.evaluation.rank_statistics import log_ranks
 
 KEYS = ("rank", "loss", "qids")
+LARGEST = 1 << 30  # bytes of an array, unpacked: a hundred million queries
 # The default rule with its correction, and what the published code computes.
 RULES = {"expected": "jackknife", "optimistic": "none"}
 
@@ -23,6 +24,10 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises StudyError if the file is none, lacks an array, or names a query twice.
     """
     try:
+        with zipfile.ZipFile(path) as packed:
+            large = next((each for each in packed.infolist() if each.file_size > LARGEST), None)
+        if large:
+            raise StudyError(f"{path}: {large.filename} holds {large.file_size:,} bytes, more than a value per query")
         with np.load(path, allow_pickle=False) as file:
             missing = [key for key in KEYS if key not in getattr(file, "files", ())]
             if missing:
@@ -30,7 +35,9 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
             rank, loss, ids = (np.asarray(file[key]).reshape(-1) for key in KEYS)
     except FileNotFoundError:
         raise StudyError(f"{path}: there is no such file") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+    except StudyError:
+        raise
+    except Exception as error:  # NumPy, zipfile and zlib each raise what they like for a damaged file
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise StudyError(f"{path}: cannot be read as a NumPy archive ({first})") from error
     if not len(rank) == len(loss) == len(ids):

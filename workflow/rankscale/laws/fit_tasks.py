@@ -18,6 +18,7 @@ from rankscale.laws.holdout import ForecastSplit
 
 GRID = 60
 LOOSE = 10  # from end to end of an exponent's interval: more is no knowledge of it
+TOGETHER = 1e-3  # of the variance of a size: less that is not the other's is no size of its own
 OUTLYING = 12  # times the middle residual; Gaussian ones reach some 6 among 200
 # What random draws are keyed by, in this order and no other: it is part of every published interval.
 STREAM = ("metric", "split", "candidates", "axis", "fixed", "law")
@@ -132,6 +133,8 @@ def fit_warnings(fit: fitting.LawFit, parameters: dict[str, tuple]) -> Iterator[
         estimate, low, _ = parameters[law.parameters[law.floor]]
         if low is None and estimate > 0:
             yield "the floor cannot be told from 0"
+    if len(law.exponents) == 2 and rise_together(fit.x):
+        yield f"size and data rise together: which is {law.exponents[0]} and which {law.exponents[1]} cannot be told"
     bounds = {name: parameters[name][1:] for name in law.exponents} if not law.straight else {}
     loose = [name for name, (low, high) in bounds.items() if low <= 0 or high > LOOSE * low]
     if loose:
@@ -141,6 +144,11 @@ def fit_warnings(fit: fitting.LawFit, parameters: dict[str, tuple]) -> Iterator[
     typical = np.median(np.sort(residuals)[min(len(fit.theta), len(residuals) - 1) :])
     if residuals.max() > OUTLYING * typical > 0:
         yield f"a point lies {residuals.max() / typical:.0f} times as far off as the middle one; intervals count it"
+
+
+def rise_together(x: np.ndarray) -> bool:
+    """Whether two sizes [n, 2] vary with each other alone: the one, given the other, by under 3 % of its spread."""
+    return bool(np.corrcoef(np.log(x).T)[0, 1] ** 2 > 1 - TOGETHER)
 
 
 def hc3(fit: fitting.LawFit) -> dict[str, tuple[float, float]]:

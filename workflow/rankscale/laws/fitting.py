@@ -15,6 +15,7 @@ from rankscale.laws.least_squares import HUBER, levenberg_marquardt
 
 CLOSE = 2  # of AICc: less is hardly evidence (Burnham and Anderson, Model Selection, 2002)
 FLAT = 1e-6  # in logarithms: less than that is no change
+CONDITION = 1e7  # of the slopes at the optimum; what is told is below 1e6, what is not above 1e10
 SHARES = (0.0, 0.3, 0.6, 0.8, 0.9, 0.97, 0.995)  # floors to start from, of the smallest value
 # Draws are sought from the estimate, from no floor and from a high one: fewer starts, for they begin near their end.
 NEAR = (0.0, 0.9)
@@ -50,8 +51,29 @@ class LawFit:
         """
         value, slopes = self.law.curve(self.theta[None], np.log(self.x))
         linked = slopes[0] if self.law.signed else slopes[0] / value[0][:, None]
-        floor = self.law.floor
-        return np.delete(linked, floor, axis=1) if floor is not None and self.theta[floor] <= 0 else linked
+        return linked[:, self._free()]
+
+    def _free(self) -> list[int]:
+        """Which parameters can move both ways: all, but for a floor at 0."""
+        return [i for i, value in enumerate(self.theta) if i != self.law.floor or value > 0]
+
+    def not_identified(self) -> list[str]:
+        """The parameters that the points leave open, by name: moved together in some way they change no fitted value.
+
+        By the least singular value of the slopes, each scaled to length 1: what lies beyond double precision's half is
+        no knowledge.
+        """
+        slopes = self.slopes()
+        lengths = np.linalg.norm(slopes, axis=0)
+        _, singular, directions = np.linalg.svd(slopes / np.maximum(lengths, 1e-300), full_matrices=False)
+        names = [self.law.parameters[i] for i in self._free()]
+        idle = [i != self.law.floor and lengths[at] < FLAT for at, i in enumerate(self._free())]
+        if any(idle):
+            return [name for name, still in zip(names, idle, strict=True) if still]
+        if singular[-1] * CONDITION > singular[0]:
+            return []
+        share = np.abs(directions[-1])
+        return [name for name, part in zip(names, share, strict=True) if part > 0.1 * share.max()]
 
     def quality(self) -> dict[str, float | None]:
         """R^2, RMSE and AICc in the space of the law; AICc is None where points are too few for it.
@@ -87,11 +109,16 @@ def fit(law: Law, x: np.ndarray, y: np.ndarray) -> LawFit:
         return result
     values = result.named()
     exponents = [values[name] for name in law.exponents]
+    open_ones = result.not_identified()
     if law.bounded and (1 - result.predict(result.x) / law.ceiling).max() < FLAT:
         result.converged, result.note = False, "all points are at chance: there is no decay to tell"
+    elif open_ones:
+        result.converged, result.note = False, f"{', '.join(open_ones)} cannot be told from these points"
     elif law.may_rise:
         if exponents and min(exponents) < 0:
             result.note = "the metric rises with size"
+    elif min(exponents, default=1) < 0:
+        result.converged, result.note = False, "the metric rises with size: there is no decay to speak of"
     elif not np.isfinite(list(values.values())).all() or min(exponents, default=1) <= 0:
         result.converged, result.note = False, "no decay to speak of: the metric is flat"
     elif law.floor is not None and result.theta[law.floor] == 0:
@@ -149,7 +176,7 @@ def least_squares_end(fit: LawFit) -> np.ndarray:
 
 
 def why_unfittable(law: Law, x: np.ndarray, y: np.ndarray) -> str:
-    """Why these points cannot carry this law; empty if they can."""
+    """Why these points cannot carry this law, whatever the metric; empty if they may: what they tell, the fit shows."""
     needed = len(law.parameters) + (3 if law.robust else 1)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         return "a value is not finite"
@@ -159,20 +186,12 @@ def why_unfittable(law: Law, x: np.ndarray, y: np.ndarray) -> str:
     distinct = [len(np.unique(np.log(column).round(9))) for column in x.T]
     if min(distinct) < 2:
         return "all points are at one size"
-    cells = len(np.unique(x, axis=0))
-    if cells < needed or min(distinct) < min(needed, 3):
+    if len(np.unique(x, axis=0)) < needed:
         return f"too few points: {len(x)} at {' x '.join(map(str, distinct))} sizes, {needed} are needed"
     if not law.signed and (y <= 0).any():
         return "a power law needs positive values"
     if np.ptp(law.link(y)) < FLAT:
         return "the metric is flat: all values are the same"
-    if law.floor is not None:
-        slopes = np.linalg.lstsq(np.column_stack([np.ones(len(x)), np.log(x)]), np.log(y), rcond=None)[0][1:]
-        rises = slopes * np.ptp(np.log(x), axis=0) >= FLAT
-        if rises.any():
-            return "the metric rises with size: there is no floor to fall to"
-        if (slopes * np.ptp(np.log(x), axis=0) > -FLAT).any():
-            return "the metric is flat in a size: there is no floor to fall to"
     return ""
 
 

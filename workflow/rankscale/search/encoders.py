@@ -1,5 +1,6 @@
 """The frozen encoders of the miner: TF-IDF with truncated SVD, or any transformer; and one shard of their vectors."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,11 @@ from rankscale.text.tokenizers import ids_of, load, special_tokens_of
 BATCH = 50_000  # texts sorted by length together: hardly any padding is left, and memory stays small
 DIMENSION = 256
 SEED = 0
+# Thai and Lao, Burmese, Khmer, Japanese and Chinese.
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]+"
+)
+SOME = 0.01  # of the documents; in a collection with fewer of them words alone count
 
 Encoder = Callable[[str, list[str]], np.ndarray]  # documents or queries, their texts: vectors float32 [n, d]
 
@@ -76,8 +82,15 @@ def lsa(collection: Path, threads: int) -> Encoder:
     parts = tables.scan("documents", collection / "documents.parquet", ["text"])
     documents = [text for part in parts for text in part["text"].to_pylist()]
     words = TfidfVectorizer(sublinear_tf=True, min_df=2, dtype=np.float32)
+    unspaced = sum(map(is_unspaced, documents))
+    if unspaced > SOME * len(documents):
+        log.info("%d documents are in scripts without blanks: of those, characters and pairs count", unspaced)
+        plain = words.build_analyzer()
+        words.set_params(analyzer=lambda text: [*plain(UNSPACED.sub(" ", text)), *character_pairs(text)])
     try:
         counts = words.fit_transform(documents)
+        if counts.shape[1] < 2:
+            raise ValueError("one word stands in two documents or more, and no other")
     except ValueError as error:
         raise StudyError(f"miner lsa: {error}; the collection is too small or has no words") from error
     svd = TruncatedSVD(min(DIMENSION, counts.shape[1] - 1), random_state=SEED)
@@ -89,6 +102,21 @@ def lsa(collection: Path, threads: int) -> Encoder:
             return normalize(svd.transform(words.transform(texts)))
 
     return encode
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether most of a text is in a script that puts no blanks between words."""
+    return not text.isascii() and 2 * sum(map(len, UNSPACED.findall(text))) > len(text)
+
+
+def character_pairs(text: str) -> list[str]:
+    """The characters of a text in scripts without blanks, and each two that follow each other.
+
+    Such pairs find nearly as well as words in Chinese (Nie, Gao, Zhang and Zhou, On the Use of Words and N-grams for
+    Chinese Information Retrieval, 2000).
+    """
+    runs = UNSPACED.findall(text)
+    return [run[i : i + n] for run in runs for n in (1, 2) for i in range(len(run) - n + 1)]
 
 
 def transformer(options: EncodeOptions) -> Encoder:

@@ -85,6 +85,24 @@ class TopK:
                 packed[i] = np.sort(np.concatenate([packed[i], *copies]))[: self.depth]
         return unpack(packed)
 
+    def first_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Of each of `rows` int64 the first row with the same vector; all documents have been added."""
+        if not self.repeats:
+            return rows
+        self._groups()
+        (pairs,) = self.repeats
+        heads, repeated = pairs[np.argsort(pairs[:, 1])].T
+        index = np.minimum(np.searchsorted(repeated, rows), len(repeated) - 1)
+        return np.where(repeated[index] == rows, heads[index], rows)
+
+    def rows_of(self, vectors: np.ndarray) -> np.ndarray:
+        """The first row int64 with each of `vectors` [n, d], -1 where no document has it."""
+        if not len(self.keys):
+            return np.full(len(vectors), -1)
+        keys = hashes(vectors.astype(np.float32))
+        index = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[index] == keys, self.heads[index], -1)
+
     def _groups(self) -> tuple[np.ndarray, dict[int, np.ndarray]]:
         """The rows that were repeated, and where."""
         if self.groups is None:

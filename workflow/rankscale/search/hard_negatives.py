@@ -60,11 +60,12 @@ def select(
     drop = rows < 0
     counts = {}
     which = np.repeat(np.arange(len(rows)), [len(p) for p in positives])
-    judged = np.concatenate(positives) if positives else np.empty(0, np.int64)
-    hits = rows[which] == judged[:, None]
-    pair, rank_index = np.nonzero(hits)
-    drop[which[pair], rank_index] = True
-    counts["judged positive"] = len(pair)
+    # Query and row as one number each, and a search: comparing all with all takes the square of many positives.
+    judged = np.sort(which << 32 | np.concatenate(positives)) if len(which) else np.array([-1])
+    pairs = np.arange(len(rows))[:, None] << 32 | rows
+    hits = (judged[np.minimum(np.searchsorted(judged, pairs), len(judged) - 1)] == pairs) & ~drop
+    drop |= hits
+    counts["judged positive"] = int(hits.sum())
     rank = np.cumsum(~drop, axis=1, dtype=np.int32)
     for name, wrong in (
         ("before the rank window", rank <= filters.range_min),

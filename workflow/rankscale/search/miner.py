@@ -24,10 +24,12 @@ from rankscale.search.hard_negatives import (
     refuse_short,
     select,
 )
+from rankscale.search.list_quality import ListQuality
 from rankscale.search.options import MineOptions
 from rankscale.storage import schemas, tables
 
 STATE = 128 << 20  # bytes of running results: more queries than fit wait for another pass over the documents
+MANY = 1000  # positives; queries with more are searched apart, lest all the others be searched as deep
 BLOCK = 1024  # queries whose lists are selected and written together
 
 
@@ -95,34 +97,42 @@ def filters_of(options: MineOptions) -> Filters:
 class Miner:
     """The search for one shard of queries; each pass over the documents serves as many queries as memory holds.
 
-    `left_out` counts documents by why they are no negatives, `filled` the lists that came out short and were filled.
+    `left_out` counts documents by why they are no negatives, `filled` the lists that came out short and were filled,
+    `quality` those that tell nothing.
     `device` is what scores are computed on, `cpu` or `cuda`.
     """
 
     def __init__(self, data: MiningData, options: MineOptions, device: str) -> None:
         self.data, self.options, self.device = data, options, device
         self.filters = filters_of(options)
-        # How many of its nearest documents each query needs: some may be its positives.
-        self.depth = self.filters.range_max + max(map(len, data.positives), default=0)
         self.left_out: Counter[str] = Counter()
+        self.quality = ListQuality()
         self.filled = 0
 
     def tables(self) -> Iterator[pa.Table]:
-        """Parts of the table of negatives, of all queries in order. Raises StudyError for a list that stays short."""
-        size = max(1, STATE // (8 * self.depth))
-        for start in range(0, len(self.data.ids), size):
-            for ids, lists in self._mine(slice(start, min(start + size, len(self.data.ids)))):
-                offsets = np.arange(0, lists.rows.size + 1, self.options.top_k, dtype=np.int32)
-                columns = [pa.ListArray.from_arrays(offsets, a.reshape(-1)) for a in (lists.rows, lists.scores)]
-                yield pa.table([ids, *columns, pa.array(lists.mined)], schema=schemas.SCHEMAS["negatives"])
+        """Parts of the table of negatives, of all queries in order, those with very many positives last.
 
-    def _mine(self, chunk: slice) -> Iterator[tuple[pa.Array, NegativeLists]]:
+        Raises StudyError for a list that stays short, and where lists tell nothing.
+        """
+        counts = np.array([len(rows) for rows in self.data.positives])
+        for which in (np.flatnonzero(counts <= MANY), np.flatnonzero(counts > MANY)):
+            # How many of its nearest documents each query needs: some may be its positives.
+            depth = min(self.filters.range_max + int(counts[which].max(initial=0)), self.data.documents)
+            size = max(1, STATE // (8 * depth))
+            for start in range(0, len(which), size):
+                for ids, lists in self._mine(which[start : start + size], depth):
+                    offsets = np.arange(0, lists.rows.size + 1, self.options.top_k, dtype=np.int32)
+                    columns = [pa.ListArray.from_arrays(offsets, a.reshape(-1)) for a in (lists.rows, lists.scores)]
+                    yield pa.table([ids, *columns, pa.array(lists.mined)], schema=schemas.SCHEMAS["negatives"])
+        self.quality.refuse_degenerate()
+
+    def _mine(self, chunk: np.ndarray, depth: int) -> Iterator[tuple[pa.Array, NegativeLists]]:
         """Ids and negatives of a chunk of the queries, a block at a time; one pass over the documents."""
-        queries, positives = self.data.queries[chunk], self.data.positives[chunk]
-        best, lowest = self._search(chunk)
+        queries, positives = self.data.queries[chunk], [self.data.positives[i] for i in chunk]
+        best, lowest = self._search(queries, positives, depth)
         for first in range(0, len(queries), BLOCK):
             block = slice(first, min(first + BLOCK, len(queries)))
-            ids = self.data.ids[chunk][block]
+            ids = self.data.ids.take(pa.array(chunk[block]))
             scores, rows = best.result(block)
             # As deep as the query itself needs: another query's many positives must not change what this one sees.
             own_depth = self.filters.range_max + np.array([len(p) for p in positives[block]])
@@ -130,20 +140,20 @@ class Miner:
             lists, counts = select(rows, scores, positives[block], lowest[block], self.options.top_k, self.filters)
             self.left_out.update(counts)
             names = ids.to_pylist()
+            self.quality.add(names, queries[block], lists, positives[block], best)
             if self.options.short == "fill":
                 self._fill(names, queries[block], lists, rows, lowest[block])
             refuse_short(names, lists, self.options.short == "fill")
             yield ids, lists
 
-    def _search(self, chunk: slice) -> tuple[TopK, np.ndarray]:
-        """The nearest documents of a chunk of the queries, and float32 [q] the lowest score of each query's positives.
+    def _search(self, queries: np.ndarray, positives: list[np.ndarray], depth: int) -> tuple[TopK, np.ndarray]:
+        """The nearest `depth` documents of each query, and float32 [q] the lowest score of each query's positives.
 
         That is infinite where no filter asks for it.
         """
-        queries, positives = self.data.queries[chunk], self.data.positives[chunk]
-        best = TopK(queries, min(self.depth, self.data.documents), self.device)
+        best = TopK(queries, depth, self.device)
         lowest = np.full(len(queries), np.inf, np.float32)
-        doing = f"mine queries {chunk.start} to {chunk.stop}"
+        doing = f"mine for {len(queries)} queries"
         if not self.filters.use_positives():
             self._show_documents(doing, best)
             return best, lowest

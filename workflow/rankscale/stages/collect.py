@@ -18,8 +18,9 @@ def main(args: argparse.Namespace) -> None:
     kind = source_kind(options.source)
     log.info("collecting %s into %s: every later stage reads these tables", options.source, args.output)
     source = kind.read(options, args.output / "downloads")
-    files, queries = write_collection(source, args.output, options.titles, options.positive_grade)
-    manifests.write_manifest(args, args.output / "manifest.json", files=files, queries=queries, **source.facts)
+    files, queries, repeated = write_collection(source, args.output, options.titles, options.positive_grade)
+    counts = {"queries": queries, "texts_in_several_splits": repeated}
+    manifests.write_manifest(args, args.output / "manifest.json", files=files, **counts, **source.facts)
     log.info("%d documents; queries: %s", files["documents.parquet"]["rows"], queries)
 
 

@@ -31,7 +31,13 @@ def main(args: argparse.Namespace) -> None:
     log.info("left out: %s", ", ".join(f"{n} {why}" for why, n in miner.left_out.items()))
     if miner.filled:
         log.info("%d of %d lists came out short and were filled with random documents", miner.filled, queries)
-    counts = {"left_out": miner.left_out, "lists_filled": miner.filled}
+    n = miner.quality.counts
+    if n["useless_lists"] or n["copies"]:
+        log.warning(
+            "%d of %d lists tell nothing, %d of %d negatives are copies of their query or positive: see quality in %s",
+            *(n["useless_lists"], n["lists"], n["copies"], n["negatives"], args.manifest),
+        )
+    counts = {"left_out": miner.left_out, "lists_filled": miner.filled, "quality": miner.quality.counts}
     manifests.write_manifest(args, args.manifest, queries=queries, **counts)
 
 

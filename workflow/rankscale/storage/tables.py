@@ -172,6 +172,6 @@ def reading(path: str | Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise StudyError(f"{path}: there is no such file; ask Snakemake for it") from None
-    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, OSError) as error:
-        first = str(error).splitlines()[0]
+    except (pa.ArrowException, MemoryError, OverflowError, UnicodeDecodeError, OSError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
         raise StudyError(f"{path}: not a whole Parquet table ({first}); delete it and run again") from error

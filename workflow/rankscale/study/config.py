@@ -6,6 +6,7 @@ Read by the Snakefile, which every cluster job parses: nothing heavy is imported
 import difflib
 import json
 import math
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from rankscale.study import variants
 from rankscale.study.grid_checks import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
 from rankscale.study.training_checks import refuse_objective, refuse_teacher, refuse_weights
 
+MOST_CHECKPOINTS = 100_000
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 
 
@@ -46,7 +48,10 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     study = _filled(config, schema())
     study["training"]["objective"] = _checked_objective(study["training"]["objective"])
     for refuse in (_refuse_models, _refuse_source, _refuse_miner, _refuse_training, _refuse_evaluation):
-        refuse(study)
+        try:
+            refuse(study)
+        except OSError as error:  # a name that is too long, a folder that may not be read
+            raise StudyError(f"{_short(str(error.filename))}: cannot be looked at ({error.strerror})") from None
     return study | {"variants": variants.checked(study, check_config)}
 
 
@@ -96,6 +101,12 @@ def _refuse_training(study: dict[str, Any]) -> None:
     for size in training["train_queries"]:
         if size and size < training["batch_size"]:
             raise StudyError(f"training.train_queries: {size} is less than one batch of {training['batch_size']}")
+    runs = len(study["models"]) * len(training["train_queries"]) * len(training["seeds"])
+    if runs * (1 + len(training["snapshots"]["steps"])) > MOST_CHECKPOINTS:
+        raise StudyError(
+            f"training: {runs} runs with {len(training['snapshots']['steps'])} snapshots each are more than "
+            f"{MOST_CHECKPOINTS:,} checkpoints, which Snakemake cannot plan; make several studies of it"
+        )
     refuse_cells(study)
     refuse_snapshots(study)
     if training["negatives"] != "random" and training["negatives_per_query"] > study["miner"]["top_k"]:
@@ -176,8 +187,16 @@ def _refuse_source(study: dict[str, Any]) -> None:
 
 def _refuse_missing(place: str, what: str) -> None:
     """A name that is a path, not a hub id, must lead to a folder."""
-    if place.startswith((".", "/", "~")) and not Path(place).expanduser().is_dir():
-        raise StudyError(f"{what}{place}: there is no such folder")
+    if not place.startswith((".", "/", "~")):
+        return
+    try:
+        folder = Path(place).expanduser()
+    except RuntimeError:  # ~somebody
+        raise StudyError(f"{what}{_short(place)}: there is no such user") from None
+    if not folder.is_dir():
+        raise StudyError(f"{what}{_short(place)}: there is no such folder")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise StudyError(f"{what}{_short(place)}: the folder may not be read")
 
 
 def _filled(value: Any, rule: dict[str, Any]) -> Any:
@@ -216,12 +235,17 @@ def _explain(error: ValidationError) -> str:
     said = f"{key or 'config'}: {_short(error.instance)} is not allowed"
     kinds = error.schema.get("enum") or error.schema.get("description") or error.validator_value
     if isinstance(error.instance, str) and _number(error.instance):
-        return f"{said}: it is text, not a number (YAML reads 3e-6 as text; write 3.0e-6)"
+        return (
+            f"{said}: it is text, not a number. YAML reads 3e-6 as text (write 3.0e-6); --config hands on all numbers "
+            "within braces as text (write them into a second --configfile)"
+        )
     if isinstance(error.instance, bool):
         return f"{said}: it is true or false (YAML reads on, off, yes, no so; quote them); expected: {_short(kinds)}"
+    if error.validator == "maxLength":
+        return f"{said}: it has {len(error.instance)} characters, at most {error.validator_value} are"
     if error.validator == "oneOf" and key.startswith("models."):
         return f"{said}: give layers, hidden and heads, or a checkpoint, not both"
-    return f"{said}: {error.message if error.validator not in ('oneOf', 'not') else _short(kinds)}"
+    return f"{said}: {_short(error.message if error.validator not in ('oneOf', 'not') else kinds, 300)}"
 
 
 def _number(value: str) -> bool:
@@ -232,6 +256,6 @@ def _number(value: str) -> bool:
     return True
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, most: int = 120) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 120 else text[:117] + "..."
+    return text if len(text) <= most else text[: most - 3] + "..."

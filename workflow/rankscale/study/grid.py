@@ -80,7 +80,12 @@ def tokenizer_of(study: dict[str, Any], model: dict[str, Any]) -> tuple[str, str
 
 def is_folder(place: str) -> bool:
     """Whether an encoder or tokenizer is a folder, by its form or because there is one; else it is a hub id."""
-    return place not in ("", "lsa") and (place.startswith((".", "/", "~")) or Path(place).is_dir())
+    if place in ("", "lsa"):
+        return False
+    try:
+        return place.startswith((".", "/", "~")) or Path(place).is_dir()
+    except OSError:  # a name longer than any folder's
+        return False
 
 
 def needs_miner(study: dict[str, Any]) -> bool:

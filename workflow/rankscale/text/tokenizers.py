@@ -23,6 +23,7 @@ LONGEST = 512
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORD = re.compile(r"[^\W_]+|[^\w\s]|_")  # what BERT takes for a word: letters and digits, or one mark
 INNER = 0xF0000  # where Unicode's private planes begin
+LONGEST_WORD = 100  # letters; BERT's tokenizer makes [UNK] of a longer one, and merging takes their square
 LAST = "\ufffd"  # a character beyond the first plane has no private twin; words with one are left out
 
 
@@ -48,7 +49,7 @@ def wordpieces(texts: Iterable[str], size: int) -> list[str]:
     normal = normalizers.BertNormalizer(lowercase=True)
     counts: Counter[str] = Counter()
     for text in progress(texts, "count words", "text"):
-        counts.update(WORD.findall(normal.normalize_str(text)))
+        counts.update(word for word in WORD.findall(normal.normalize_str(text)) if len(word) <= LONGEST_WORD)
     merged = Tokenizer(models.BPE())
     merged.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     # A word as often as it occurs, in one text: one call per word is dear, one per occurrence dearer.

@@ -41,10 +41,10 @@ def main(args: argparse.Namespace) -> None:
             raise StudyError(f"--law {name} needs --ceiling: the metric of a model that has learnt nothing")
         law = law.for_ceiling(args.ceiling)
     result = fit_points(points, y, law, args)
-    print(description(result))
     if args.output:
         names = schemas.SCHEMAS["fits"].names
         tables.write("fits", {n: [row.get(n) for row in result.rows.fits] for n in names}, args.output)
+    print(description(result))
 
 
 def points_of(args: argparse.Namespace) -> tuple[PointSet, np.ndarray]:

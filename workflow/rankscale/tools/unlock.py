@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import pwd
 import subprocess
 import sys
 from itertools import pairwise
@@ -13,32 +14,80 @@ import psutil
 from rankscale.core import cli
 from rankscale.core.commands import STAGES
 from rankscale.core.errors import StudyError
+from rankscale.study import run_owners
+from rankscale.study.run_owners import RunOwner
 
 
-def main(_: argparse.Namespace) -> None:
-    """End what a killed run left behind, then unlock. Raises StudyError if a live run holds the folder."""
-    here = Path.cwd()
-    if not any((here / ".snakemake" / "locks").glob("*")):
+def main(args: argparse.Namespace) -> None:
+    """End what a killed run left behind, then unlock. Raises StudyError if a live run holds the folder, or may."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise StudyError("this folder has been removed; go to the project's folder") from None
+    locks = list((here / ".snakemake" / "locks").glob("*"))
+    if not locks:
         return
+    notes = list(run_owners.notes())
+    refuse_others(locks, [owner for _, owner in notes], args.force)
+    left = abandoned_stages(here)
+    # Stages whose Snakemake was killed go on writing what the new run would write too.
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):  # it ended by itself just now
+            process.kill()
+    psutil.wait_procs(left, timeout=10)
+    print("unlock: a killed run left its lock; clearing it, finished results stay", flush=True)
+    command = [str(Path(sys.executable).parent / "snakemake"), "--unlock", "--quiet", "all"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        last = next(iter(done.stderr.strip().splitlines()[::-1]), "it says nothing")
+        raise StudyError(f"snakemake --unlock failed ({last.strip()})")
+    for note, _ in notes:
+        note.unlink(missing_ok=True)
+
+
+def refuse_others(locks: list[Path], owners: list[RunOwner], force: bool) -> None:
+    """Raise StudyError where a run is alive; unless `force` says that they have ended, also where that cannot be seen:
+    runs on another host, in another container, or another user's.
+    """
+    for owner in owners:
+        state = owner.state()
+        if state == "alive":
+            raise StudyError(f"Snakemake is still working in this folder ({owner}); wait for it or end it")
+        if state == "elsewhere" and not force:
+            raise StudyError(
+                f"the lock may be that of {owner}: whether it is alive cannot be seen from here. Look there; if it has "
+                "ended, rankscale unlock --force"
+            )
+    strangers = {lock.stat().st_uid for lock in locks} - {os.getuid()}
+    if strangers and not force:
+        raise StudyError(
+            f"the lock is that of another user ({', '.join(sorted(map(_name, strangers)))}); if that run has ended, "
+            "rankscale unlock --force"
+        )
+
+
+def abandoned_stages(here: Path) -> list[psutil.Process]:
+    """Stages that work in the folder. Raises StudyError if a Snakemake does."""
     mine = {os.getpid(), *(p.pid for p in psutil.Process().parents())}
-    live, left = [], []
+    left = []
     for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
         words, folder = process.info["cmdline"] or [], process.info["cwd"]
         if process.pid in mine or not folder or Path(folder) != here or not words:
             continue
         if any(Path(word).name == "snakemake" for word in words[:3]):
-            live.append(process.pid)
-        elif is_stage(words):
+            raise StudyError(
+                f"Snakemake (process {process.pid}) is still working in this folder; wait for it or end it"
+            )
+        if is_stage(words):
             left.append(process)
-    if live:
-        raise StudyError(f"Snakemake (process {live[0]}) is still working in this folder; wait for it or end it")
-    # Stages whose Snakemake was killed go on writing what the new run would write too.
-    for process in left:
-        with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself just now
-            process.kill()
-    psutil.wait_procs(left, timeout=10)
-    print("unlock: a killed run left its lock; clearing it, finished results stay", flush=True)
-    subprocess.run([Path(sys.executable).parent / "snakemake", "--unlock", "--quiet", "all"], check=True, stderr=-3)
+    return left
+
+
+def _name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def is_stage(words: list[str]) -> bool:
@@ -48,4 +97,8 @@ def is_stage(words: list[str]) -> bool:
 
 def arguments() -> argparse.ArgumentParser:
     """The tool's command line."""
-    return cli.command_parser("unlock", __doc__)
+    parser = cli.command_parser("unlock", __doc__)
+    parser.add_argument(
+        "--force", action="store_true", help="runs on other hosts, in containers or of others have ended"
+    )
+    return parser
