@@ -5,7 +5,15 @@ rule collect:
     input:
         grid.source_files(STUDY),
     output:
-        multiext(f"{LAYOUT.shared}/", "documents.parquet", "queries.parquet", "qrels.parquet", "manifest.json"),
+        multiext(
+            f"{LAYOUT.shared}/",
+            "documents.parquet",
+            "queries.parquet",
+            "qrels.parquet",
+            "copies.parquet",
+            "own_documents.parquet",
+            "manifest.json",
+        ),
     log:
         LAYOUT.shared_log("collect"),
     conda:

@@ -9,6 +9,7 @@ SEARCHING = set(grid.searching(STUDY))
 NOT_SEARCHING = sorted({run.subset for run in PLANNED if run not in SEARCHING}) if DEPTH else []
 # A pooled retrieval searches the judged and mined documents and a sample, fixed once like the candidates.
 POOLED = grid.pool_sample(STUDY)
+OWN_DOCUMENTS = f"{LAYOUT.shared}/own_documents.parquet"
 POOL = [] if POOLED is None else LAYOUT.pool("{collection}")
 
 
@@ -42,6 +43,7 @@ rule retrieve:
         checkpoint=LAYOUT.checkpoint(WILDCARDS, "{checkpoint}"),
         tokens=tokens_of,
         candidates=rules.sample.output.candidates,
+        own_documents=OWN_DOCUMENTS if DEPTH else [],
         pool=POOL,
     output:
         **({"run": evaluated("runs")} if DEPTH else {}),
@@ -67,7 +69,7 @@ rule retrieve:
         "--device {resources.device} "
         "--collection {wildcards.collection} --checkpoint {input.checkpoint} --tokens $(dirname {input.tokens[0]}) --candidates {input.candidates} "
         "--observations {output.observations}"
-        + (" --run {output.run}" if DEPTH else "")
+        + (" --run {output.run} --own-documents {input.own_documents}" if DEPTH else "")
         + (" --pool {input.pool}" if POOL else "")
 
 

@@ -14,6 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 
+from rankscale.collection.archives import split_member
 from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.paths import PACKAGE, WORKFLOW
@@ -144,7 +145,7 @@ def _refuse_source(study: dict[str, Any]) -> None:
     if not isinstance(path, kind.path_type):
         raise StudyError(f"collection.path: {_short(path)} does not fit source {source}; it takes {kind.path_words}")
     for key, file in kind.files(path):
-        if not Path(file.partition("!")[0]).exists():
+        if not Path(split_member(file)[0]).exists():
             raise StudyError(f"collection.path{key}: {file}: there is no such file or folder")
     judged = kind.splits(path)
     if judged is None:  # what the library has shows when it is read

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from rankscale.collection.archives import split_member
 from rankscale.collection.registry import source_kind
 from rankscale.core.layout import BASE, FINAL, Layout, RunId
 
@@ -105,7 +106,7 @@ def source_files(study: dict[str, Any]) -> list[str]:
     """The local files that the collection is read from: a change in one makes it anew."""
     collection = study["collection"]
     files = source_kind(collection["source"]).files(collection["path"])
-    return sorted({file.partition("!")[0] for _, file in files})
+    return sorted({split_member(file)[0] for _, file in files})
 
 
 def local_files(place: str) -> list[str]:

@@ -10,13 +10,13 @@ class ExampleSampler:
     """Draws the training examples of one run, in rows of the queries and documents tables.
 
     Negatives are drawn afresh in each pass: from each query's mined list or, where there are none, from the whole
-    collection, positives excepted.
+    collection, but for positives, their copies and the query itself.
     """
 
     def __init__(self, data: TrainingData, per_query: int, seed: int) -> None:
         self.data, self.per_query, self.seed = data, per_query, seed
         # Judged pairs as one number each, so that a batch's false negatives are found in one look-up.
-        pairs = zip(data.queries, data.positives, strict=True)
+        pairs = zip(data.queries, data.wrong, strict=True)
         self.judged_pairs = np.sort(np.concatenate([query * data.n_documents + rows for query, rows in pairs]))
 
     def __len__(self) -> int:
@@ -28,7 +28,7 @@ class ExampleSampler:
         settings = [self.per_query, self.seed, data.n_documents]
         lengths = np.array([len(rows) for rows in data.positives])
         mined = [] if data.mined is None else [data.mined]
-        return [settings, data.queries, lengths, np.concatenate(data.positives), *mined]
+        return [settings, data.queries, lengths, np.concatenate(data.positives), self.judged_pairs, *mined]
 
     def epoch(self, number: int) -> np.ndarray:
         """The order, positions int64 [n], in which pass `number` (from 0) goes through the examples."""
@@ -53,7 +53,7 @@ class ExampleSampler:
         return queries, np.column_stack([positive, negatives])
 
     def is_judged(self, queries: np.ndarray, documents: np.ndarray) -> np.ndarray:
-        """Whether each of `documents` [b, k] is judged positive for its query of `queries` [b]."""
+        """Whether each of `documents` [b, k] is positive for its query of `queries` [b], a copy of such, or itself."""
         pairs = queries[:, None] * self.data.n_documents + documents
         index = np.searchsorted(self.judged_pairs, pairs).clip(max=len(self.judged_pairs) - 1)
         return self.judged_pairs[index] == pairs

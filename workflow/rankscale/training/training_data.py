@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rankscale.collection.copies import never_negative
 from rankscale.collection.qrels import positives_of
 from rankscale.core.errors import StudyError
 from rankscale.core.seeding import generator
@@ -16,12 +17,14 @@ from rankscale.storage import tables
 class TrainingData(NamedTuple):
     """The n queries of one subset, in rows of the queries and documents tables.
 
-    `queries` int64 [n]; `positives` holds each query's rows, int64; `mined` int32 [n, width] the first so many mined
+    `queries` int64 [n]; `positives` holds each query's rows, int64, and `wrong` those with their copies and the query's
+    own document: what is no negative of it; `mined` int32 [n, width] the first so many mined
     rows of each, as all have at least those (None: negatives are drawn from the whole collection).
     """
 
     queries: np.ndarray
     positives: list[np.ndarray]
+    wrong: list[np.ndarray]
     mined: np.ndarray | None
     n_documents: int
 
@@ -41,14 +44,16 @@ def load_training_data(
     """
     ids = tables.read("queries", collection / "queries.parquet", ["query_id"])["query_id"].combine_chunks()
     qrels = tables.read("qrels", collection / "qrels.parquet")
-    positives = positives_of(qrels.filter(pc.equal(qrels["split"], split)), ids)
+    trained = qrels.filter(pc.equal(qrels["split"], split))
+    positives = positives_of(trained, ids)
     usable = np.flatnonzero([len(rows) > 0 for rows in positives])
     if not len(usable):
         raise StudyError(f"collection.splits.train: no query of split {split} has a positive document")
     queries = usable[subset(len(usable), size, subset_mode, seed)]
     n_documents = tables.count(collection / "documents.parquet")
     _refuse_rows(collection / "qrels.parquet", qrels["row"].to_numpy(), n_documents)
-    if negatives is None and max(map(len, positives)) + per_query > n_documents:
+    wrong = never_negative(collection, trained, ids)
+    if negatives is None and max(map(len, wrong)) + per_query > n_documents:
         raise StudyError(
             f"training.negatives_per_query: {per_query} asked for, but a query's positives leave fewer of "
             f"{n_documents} documents"
@@ -59,7 +64,9 @@ def load_training_data(
             raise StudyError("--mined: training.negatives takes mined negatives, and no table of them was given")
         mined = _read_mined(negatives, ids.take(pa.array(queries)), per_query)
         _refuse_rows(negatives[0].parent, mined, n_documents)
-    return TrainingData(queries, [positives[row] for row in queries], mined, n_documents)
+    return TrainingData(
+        queries, [positives[row] for row in queries], [wrong[row] for row in queries], mined, n_documents
+    )
 
 
 def subset(n_queries: int, size: int | None, mode: str, seed: int) -> np.ndarray:
