@@ -47,12 +47,12 @@ def located(path: str) -> tuple[str, dict[str, str]]:
         raise StudyError(f"{path}: has no member {CORPUS}")
     if len(roots) > 1:
         _refuse_several(archive, "!", roots)
-    judged = f"{roots[0]}qrels"
+    judged = PurePosixPath(f"{roots[0]}qrels")
     qrels = {
         file.stem: f"{before}{name}"
         for name in names
         for file in [PurePosixPath(name)]
-        if str(file.parent) == judged and file.suffix == ".tsv" and not archives.is_hidden(file.name)
+        if file.parent == judged and file.suffix == ".tsv" and not archives.is_hidden(file.name)
     }
     return before + roots[0], qrels
 

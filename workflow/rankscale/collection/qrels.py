@@ -52,7 +52,7 @@ def read_judgments(
             row = row_of(judged.doc_id)
             if judged.query_id not in texts or row is None:
                 missing += 1
-                unknown = f"document {judged.doc_id}, which the collection lacks"
+                unknown = f"document {judged.doc_id}, which the collection lacks or has empty"
                 if judged.query_id not in texts:
                     unknown = f"query {judged.query_id}, which the queries lack"
                 first = first or f"{judged.where}: judges {unknown}"
