@@ -28,7 +28,7 @@ rule sample:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.sample"),
-        options=stage_arguments.sample(STUDY),
+        options=fixed(stage_arguments.sample(STUDY)),
     message:
         "Fixing the candidates that every checkpoint is scored on"
     shell:
@@ -60,7 +60,7 @@ rule retrieve:
         device=DEVICE,
     params:
         recipe=stage_versions.RETRIEVE,
-        options=stage_arguments.retrieve(STUDY),
+        options=fixed(stage_arguments.retrieve(STUDY)),
     message:
         "Evaluating {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
         "step {wildcards.checkpoint}"
@@ -102,7 +102,7 @@ rule score:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.score"),
-        options=stage_arguments.score(STUDY),
+        options=fixed(stage_arguments.score(STUDY)),
     message:
         "Scoring {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
         "step {wildcards.checkpoint}"
@@ -143,7 +143,7 @@ rule gather:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.gather"),
-        options=stage_arguments.gather(STUDY, [run for run in PLANNED if run not in FINISHED]),
+        options=fixed(stage_arguments.gather(STUDY, [run for run in PLANNED if run not in FINISHED])),
     message:
         f"Gathering the scores of {len(CHECKPOINTS)} checkpoints"
     shell:

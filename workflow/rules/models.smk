@@ -11,7 +11,7 @@ rule train:
     input:
         collected=rules.collect.output,
         tokens=tokens_of,
-        local=checkpoint_files,
+        local=lambda wildcards: watched_files.inputs(checkpoint_files(wildcards)),
         mined=[] if STUDY["training"]["negatives"] == "random" else NEGATIVES,
     output:
         multiext(f"{RUN}/", *PUBLISHED),
@@ -29,6 +29,7 @@ rule train:
     params:
         recipe=stage_versions.TRAIN,
         options=training_arguments,
+        stamps=lambda wildcards: watched_files.stamps(checkpoint_files(wildcards)),
         snapshots="",
     message:
         "Training {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}"
@@ -38,7 +39,7 @@ rule train:
         "--device {resources.device} --save-seconds {resources.save_seconds} "
         f"--collection {LAYOUT.shared} "
         "--tokens $(dirname {input.tokens[0]}) --mined {input.mined} "
-        f"--scratch {{resources.scratch}}/{str(WILDCARDS).replace('{', '{wildcards.')} "
+        f"--scratch {{resources.scratch:q}}/{str(WILDCARDS).replace('{', '{wildcards.')} "
         f"--output {RUN.replace('{', '{wildcards.')}"
 
 
@@ -57,6 +58,7 @@ if SNAPSHOTS:
         params:
             recipe=stage_versions.TRAIN,
             options=training_arguments,
+            stamps=lambda wildcards: watched_files.stamps(checkpoint_files(wildcards)),
             snapshots=f"--snapshots {' '.join(STEPS)}",
 
     ruleorder: train_with_snapshots > train

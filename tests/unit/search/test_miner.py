@@ -262,7 +262,7 @@ def test_a_copy_of_a_positive_and_the_query_itself_are_no_negatives(mined):
     assert not {positive, copy, itself} & set(filled["rows"][0])
     others = [i for i in range(N) if mined.near[i] not in (positive, copy)]
     assert [after["rows"][i] for i in others] == [before["rows"][i] for i in others]
-    assert counted["copy of a positive, or the query itself"] == 2
+    assert counted["copy of a positive, or the query itself"] >= 2  # another query may have the same positive
 
 
 def test_short_lists_are_refused_or_filled(mined):

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -25,11 +26,13 @@ def main(args: argparse.Namespace) -> None:
     given = [name for name in TABLES if getattr(args, name)]
     read = {name: tables.read(name, getattr(args, name)).to_pandas() for name in given}
     missing = tables.read("left_out", args.left_out).to_pylist()
-    text = summary(**{"plan": None, **read}, missing=missing)
+    # Names come from the config; none of them is HTML, in whatever shows the page.
+    text = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", summary(**{"plan": None, **read}, missing=missing))
     # A page of the report is one file, and has the figures beside it.
     shown = "\n".join(line for line in text.splitlines() if not line.startswith("!["))
     pages = {name: page(name.capitalize(), table) for name, table in read.items()}
-    pages["summary"] = PAGE.format(title="Summary", body=MarkdownIt("commonmark").enable("table").render(shown))
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    pages["summary"] = PAGE.format(title="Summary", body=markdown.render(shown))
     texts = {args.tables / f"{name}.html": html for name, html in pages.items()}
     texts[args.summary] = text
     record = provenance(options.config, args.manifest, missing)

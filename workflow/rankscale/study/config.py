@@ -6,6 +6,7 @@ Read by the Snakefile, which every cluster job parses: nothing heavy is imported
 import difflib
 import json
 import math
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from rankscale.collection.archives import split_member
 from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.paths import PACKAGE, WORKFLOW
+from rankscale.study.grid import is_folder
 from rankscale.study.grid_checks import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
 
+HUB_ID = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 
 
@@ -162,9 +165,11 @@ def _refuse_source(study: dict[str, Any]) -> None:
 
 
 def _refuse_missing(place: str, what: str) -> None:
-    """A name that is a path, not a hub id, must lead to a folder."""
+    """A name that is a path, not a hub id, must lead to a folder; any other must be one that the hub can have."""
     if place.startswith((".", "/", "~")) and not Path(place).expanduser().is_dir():
         raise StudyError(f"{what}{place}: there is no such folder")
+    if place and not is_folder(place) and not HUB_ID.fullmatch(place):
+        raise StudyError(f"{what}{place}: there is no such folder, and no id of the hub looks so")
 
 
 def _filled(value: Any, rule: dict[str, Any]) -> Any:

@@ -150,7 +150,8 @@ def plan(study: Study) -> str:
 
 def summarize(study: Study) -> str:
     """The whole config, which is recorded."""
-    return command_line(SummarizeOptions, {"config": json.dumps(study, sort_keys=True)})
+    # Snakemake's report shows it within a script, where any "<" of a value would be HTML.
+    return command_line(SummarizeOptions, {"config": json.dumps(study, sort_keys=True).replace("<", "\\u003c")})
 
 
 def _resampling(study: Study) -> dict[str, Any]:
