@@ -19,6 +19,8 @@ def read(path: Path) -> pd.DataFrame:
         else:
             _refuse_columns(path)
             table = pd.read_csv(path, encoding="utf-8-sig", skipinitialspace=True)
+    except StudyError:
+        raise
     except FileNotFoundError:
         raise StudyError(f"{path}: there is no such file") from None
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError, IsADirectoryError) as error:
@@ -42,10 +44,11 @@ def _refuse_columns(path: Path) -> None:
         twice = sorted({name for name in header if header.count(name) > 1})
         if twice:
             raise StudyError(f"{path}: column {twice[0]} stands twice")
-        longer = [(number, row) for number, row in enumerate(rows, 1) if len(row) > len(header)]
+        cells = list(rows)
+        longer = [(number, row) for number, row in enumerate(cells, 1) if len(row) > len(header)]
         names = [row[0] for _, row in longer]
     is_written_by_r = (
-        bool(longer)
+        len(longer) == len(cells)
         and all(len(row) == len(header) + 1 and row[-1].strip() for _, row in longer)
         and (names == [str(number) for number, _ in longer] or not any(_is_number(name) for name in names))
     )
