@@ -9,7 +9,7 @@ from rankscale.core.errors import StudyError
 from rankscale.core.layout import FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout
 from rankscale.laws.options import OF_VARIANTS
 from rankscale.report.figures.registry import figures_of
-from rankscale.study import environment, failed_jobs, grid, run_owners, sharing, stage_arguments, teachers, variants
+from rankscale.study import environment, failed_jobs, grid, run_owners, sharing, stage_arguments, teachers, variants, watched_files
 from rankscale.study.code_digest import code_digest
 from rankscale.study.config import check_config
 from rankscale.study.config_file import load_config_file
@@ -23,6 +23,8 @@ try:
     STUDY = check_config(config)
     sharing.refuse_clashes(STUDY, Layout.of(STUDY))
     environment.refuse_unwritable(Path(RESULTS))
+    if workflow.is_main_process:  # the clocks of a cluster's nodes may differ
+        watched_files.refuse_unusable(grid.own_files(STUDY))
 except StudyError as error:
     raise WorkflowError(f"{' '.join(map(str, workflow.configfiles))}: {error}") from None
 
@@ -74,6 +76,11 @@ wildcard_constraints:
     shard=r"\d+",
     teacher="|".join(map(re.escape, TEACHERS)) or "none",
     place="|".join(map(re.escape, FETCHED)) or "none",
+
+
+def fixed(value):
+    """A parameter that Snakemake takes as it is: in plain text it would fill in what stands in braces."""
+    return lambda wildcards: value
 
 
 def tokens_of(wildcards):

@@ -35,7 +35,7 @@ rule fit:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.fit"),
-        options=stage_arguments.fit(STUDY),
+        options=fixed(stage_arguments.fit(STUDY)),
         of_variants=COMPARISONS,
     message:
         "Fitting laws, forecasting the sizes held out, judging the metrics"
@@ -66,7 +66,7 @@ if PLAN:
             launcher=RANKSCALE,
         params:
             code=code_digest("stages.plan"),
-            options=stage_arguments.plan(STUDY),
+            options=fixed(stage_arguments.plan(STUDY)),
         message:
             "Planning what to train next"
         shell:
@@ -88,7 +88,7 @@ rule subsample:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.subsample"),
-        options=stage_arguments.subsample(STUDY),
+        options=fixed(stage_arguments.subsample(STUDY)),
     message:
         "Dropping queries, to see whether there are enough"
     shell:
@@ -183,7 +183,7 @@ rule summarize:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.summarize"),
-        options=stage_arguments.summarize(STUDY),
+        options=fixed(stage_arguments.summarize(STUDY)),
         plan=f"--plan {LAYOUT.together}/plan.parquet" if PLAN else "",
         of_variants=COMPARISONS,
     message:

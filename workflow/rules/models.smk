@@ -11,7 +11,7 @@ rule train:
     input:
         collected=rules.collect.output,
         tokens=tokens_of,
-        local=checkpoint_files,
+        local=lambda wildcards: watched_files.inputs(checkpoint_files(wildcards)),
         mined=training_negatives,
         miner_scores=miner_scores,
         teacher_scores=teacher_scores,
@@ -31,6 +31,7 @@ rule train:
     params:
         recipe=stage_versions.TRAIN,
         options=training_arguments,
+        stamps=lambda wildcards: watched_files.stamps(checkpoint_files(wildcards)),
         snapshots="",
     message:
         "Training {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}"
@@ -41,7 +42,7 @@ rule train:
         f"--collection {LAYOUT.shared} "
         "--tokens $(dirname {input.tokens[0]}) --mined {input.mined} "
         "--miner-scores {input.miner_scores} --teacher-scores {input.teacher_scores} "
-        f"--scratch {{resources.scratch}}/{str(WILDCARDS).replace('{', '{wildcards.')} "
+        f"--scratch {{resources.scratch:q}}/{str(WILDCARDS).replace('{', '{wildcards.')} "
         f"--output {RUN.replace('{', '{wildcards.')}"
 
 
@@ -60,6 +61,7 @@ if SNAPSHOTS:
         params:
             recipe=stage_versions.TRAIN,
             options=training_arguments,
+            stamps=lambda wildcards: watched_files.stamps(checkpoint_files(wildcards)),
             snapshots=f"--snapshots {' '.join(STEPS)}",
 
     ruleorder: train_with_snapshots > train

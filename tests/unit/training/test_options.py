@@ -38,7 +38,7 @@ OPTIONS = TrainOptions(model="m", learning_rate=1e-3, **PATHS)
 def fingerprint(options):
     torch.manual_seed(0)
     store = TokenStore(pa.array(["a"]), np.array([5], np.uint16), np.array([0, 1]), SpecialTokens([1], [2], 0, 9), 8)
-    data = TrainingData(np.array([0]), [np.array([0])], None, 2)
+    data = TrainingData(np.array([0]), [np.array([0])], [np.array([0])], None, 2)
     model = BiEncoder(from_scratch(1, 4, 2, 9, 8), 2)
     return run_fingerprint(options, model, ExampleSampler(data, 1, 1), (store, store), torch.device("cpu"), 1)
 

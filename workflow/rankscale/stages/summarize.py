@@ -4,13 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
-from markdown_it import MarkdownIt
-
 from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
 from rankscale.core.options import add_options, parsed
 from rankscale.laws.options import OF_VARIANTS
-from rankscale.report.html import PAGE, page
+from rankscale.report.html import page, text_page, without_tags
 from rankscale.report.options import SummarizeOptions
 from rankscale.report.summary import summary
 from rankscale.storage import tables
@@ -27,11 +25,12 @@ def main(args: argparse.Namespace) -> None:
     given = [name for name in TABLES if getattr(args, name)]
     read = {name: tables.read(name, getattr(args, name)).to_pandas() for name in given}
     missing = tables.read("left_out", args.left_out).to_pylist()
-    text = summary(**{**dict.fromkeys(OPTIONAL), **read}, missing=missing)
+    # Names come from the config; none of them is HTML, in whatever shows the page.
+    text = without_tags(summary(**{**dict.fromkeys(OPTIONAL), **read}, missing=missing))
     # A page of the report is one file, and has the figures beside it.
     shown = "\n".join(line for line in text.splitlines() if not line.startswith("!["))
     pages = {name: page(name.capitalize(), table) for name, table in read.items()}
-    pages["summary"] = PAGE.format(title="Summary", body=MarkdownIt("commonmark").enable("table").render(shown))
+    pages["summary"] = text_page("Summary", shown)
     texts = {args.tables / f"{name}.html": html for name, html in pages.items()}
     texts[args.summary] = text
     record = provenance(options.config, args.manifest, missing)

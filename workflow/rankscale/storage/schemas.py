@@ -69,6 +69,9 @@ SCHEMAS = {
     "documents": schema("doc_id", doc_id=text, title=text, text=text),
     "queries": schema("query_id", query_id=text, text=text),
     "qrels": schema("split query_id doc_id", split=text, query_id=text, doc_id=text, row=i32, grade=i32, positive=flag),
+    # Documents whose normalised text another has too, and the first with it; queries that are documents themselves.
+    "copies": schema("row", row=i32, first=i32),
+    "own_documents": schema("query_id", query_id=text, row=i32),
     "tokens": schema("id", id=text, ids=pa.list_(pa.field("item", i32, nullable=False))),
     "negatives": schema("query_id", query_id=text, rows=pa.list_(i32), scores=pa.list_(f32), mined=i32),
     "teacher": schema("query_id", query_id=text, rows=pa.list_(i32), scores=pa.list_(f32)),

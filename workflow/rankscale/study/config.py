@@ -7,6 +7,7 @@ import difflib
 import json
 import math
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,16 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 
+from rankscale.collection.archives import split_member
 from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.paths import PACKAGE, WORKFLOW
 from rankscale.study import variants
+from rankscale.study.grid import is_folder
 from rankscale.study.grid_checks import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
 from rankscale.study.training_checks import refuse_objective, refuse_teacher, refuse_weights
 
+HUB_ID = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")
 MOST_CHECKPOINTS = 100_000
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 
@@ -169,7 +173,7 @@ def _refuse_source(study: dict[str, Any]) -> None:
     if not isinstance(path, kind.path_type):
         raise StudyError(f"collection.path: {_short(path)} does not fit source {source}; it takes {kind.path_words}")
     for key, file in kind.files(path):
-        if not Path(file.partition("!")[0]).exists():
+        if not Path(split_member(file)[0]).exists():
             raise StudyError(f"collection.path{key}: {file}: there is no such file or folder")
     judged = kind.splits(path)
     if judged is None:  # what the library has shows when it is read
@@ -186,8 +190,10 @@ def _refuse_source(study: dict[str, Any]) -> None:
 
 
 def _refuse_missing(place: str, what: str) -> None:
-    """A name that is a path, not a hub id, must lead to a folder."""
+    """A name that is a path, not a hub id, must lead to a folder; any other must be one that the hub can have."""
     if not place.startswith((".", "/", "~")):
+        if place and not is_folder(place) and not HUB_ID.fullmatch(place):
+            raise StudyError(f"{what}{_short(place)}: there is no such folder, and no id of the hub looks so")
         return
     try:
         folder = Path(place).expanduser()

@@ -4,10 +4,12 @@ Read by the Snakefile, which every cluster job parses: nothing heavy is imported
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from rankscale.collection.archives import split_member
 from rankscale.collection.registry import source_kind
 from rankscale.core.layout import FINAL, Layout, RunId
 from rankscale.study import teachers, variants
@@ -73,9 +75,10 @@ def tokenizer_of(study: dict[str, Any], model: dict[str, Any]) -> tuple[str, str
     source = model.get("tokenizer", model["checkpoint"])
     if not is_folder(source):
         return source.replace("/", "--"), source
-    # Folders of one name at two places are two tokenizers.
+    # Folders of one name at two places are two tokenizers. Their names go into paths of ours, and command lines.
     place = str(Path(source).expanduser().resolve())
-    return f"{Path(place).name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}", source
+    name = re.sub(r"[^\w.,+-]", "_", Path(place).name)
+    return f"{name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}", source
 
 
 def is_folder(place: str) -> bool:
@@ -119,7 +122,7 @@ def source_files(study: dict[str, Any]) -> list[str]:
     """The local files that the collection is read from: a change in one makes it anew."""
     collection = study["collection"]
     files = source_kind(collection["source"]).files(collection["path"])
-    return sorted({file.partition("!")[0] for _, file in files})
+    return sorted({split_member(file)[0] for _, file in files})
 
 
 def local_files(place: str) -> list[str]:
@@ -128,6 +131,13 @@ def local_files(place: str) -> list[str]:
         return []
     kinds = (".json", ".txt", ".safetensors", ".bin", ".model")
     return sorted(str(file) for file in Path(place).expanduser().iterdir() if file.suffix in kinds)
+
+
+def own_files(study: dict[str, Any]) -> list[str]:
+    """All files of the user that the study reads."""
+    encoders = [study["miner"]["encoder"], *(model.get("checkpoint", "") for model in study["models"])]
+    encoders += [source or "" for _, source in (tokenizer_of(study, model) for model in study["models"])]
+    return sorted({*source_files(study), *(file for place in encoders for file in local_files(place))})
 
 
 def snapshot_sizes(training: dict[str, Any]) -> list[int | None]:

@@ -40,7 +40,7 @@ def collect(study: Study) -> str:
     """Where the collection comes from, and how it is read."""
     collection = study["collection"]
     kind, path = source_kind(collection["source"]), collection["path"]
-    names = {"source", "titles", "positive_grade", *kind.option_names}
+    names = {"source", "titles", "positive_grade", "max_missing", *kind.option_names}
     values = {key: collection[key] for key in names}
     if "splits" in values:
         values["splits"] = [collection["splits"]["train"], *collection["splits"]["test"]]
@@ -164,7 +164,8 @@ def plan(study: Study) -> str:
 
 def summarize(study: Study) -> str:
     """The whole config, which is recorded."""
-    return command_line(SummarizeOptions, {"config": json.dumps(study, sort_keys=True)})
+    # Snakemake's report shows it within a script, where any "<" of a value would be HTML.
+    return command_line(SummarizeOptions, {"config": json.dumps(study, sort_keys=True).replace("<", "\\u003c")})
 
 
 def _resampling(study: Study) -> dict[str, Any]:

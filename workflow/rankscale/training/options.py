@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from rankscale.core.cli import count, positive, within
+from rankscale.core.cli import count, expanded_path, positive, within
 from rankscale.core.options import option
 from rankscale.models.options import ModelOptions
 
@@ -70,7 +70,9 @@ class TrainOptions(ModelOptions):
     device: str = option("auto", in_result=False, choices=["auto", "cpu", "cuda"])
     save_seconds: float = option(120.0, read=within(0, 1e9), in_result=False, help="keep the state every so often")
     save_steps: int | None = option(None, read=count, in_result=False, help="or every so many steps")
-    scratch: Path = option(in_result=False, help="folder for what is not finished yet")
+    scratch: Path = option(
+        read=expanded_path, in_result=False, help="folder for what is not finished yet; $NAME is taken from the job"
+    )
     output: Path = option(in_result=False, help="folder of the run")
 
     @property

@@ -11,8 +11,8 @@ class ExampleSampler:
     """Draws the training examples of one run, in rows of the queries and documents tables.
 
     Negatives are drawn afresh in each pass: from each query's mined list or, where there are none, from the whole
-    collection, positives excepted. With `annealing` (two temperatures, of the first and of the last step) those that
-    the miner scores high are drawn more often, and in the end the highest.
+    collection, but for positives, their copies and the query itself. With `annealing` (two temperatures, of the first and
+    of the last step) those that the miner scores high are drawn more often, and in the end the highest.
     """
 
     def __init__(
@@ -20,7 +20,7 @@ class ExampleSampler:
     ) -> None:
         self.data, self.per_query, self.seed, self.annealing = data, per_query, seed, annealing
         # Judged pairs as one number each, so that a batch's false negatives are found in one look-up.
-        pairs = zip(data.queries, data.judged or data.positives, strict=True)
+        pairs = zip(data.queries, data.wrong, strict=True)
         self.judged_pairs = np.sort(np.concatenate([query * data.n_documents + rows for query, rows in pairs]))
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ class ExampleSampler:
         return draws.annealed_picks(random, self.data.mined_scores[examples], self.per_query, temperature)
 
     def is_judged(self, queries: np.ndarray, documents: np.ndarray) -> np.ndarray:
-        """Whether each of `documents` [b, k] is judged positive for its query of `queries` [b]."""
+        """Whether each of `documents` [b, k] is positive for its query of `queries` [b], a copy of such, or itself."""
         pairs = queries[:, None] * self.data.n_documents + documents
         index = np.searchsorted(self.judged_pairs, pairs).clip(max=len(self.judged_pairs) - 1)
         return self.judged_pairs[index] == pairs

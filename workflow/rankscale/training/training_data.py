@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rankscale.collection.copies import never_negative
 from rankscale.collection.qrels import positives_of
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
@@ -18,18 +19,18 @@ from rankscale.storage import tables
 class TrainingData(NamedTuple):
     """The n queries of one subset, in rows of the queries and documents tables.
 
-    `queries` int64 [n]; `positives` holds each query's rows, int64; `mined` int32 [n, width] the first so many mined
-    rows of each, as all have at least those (None: negatives are drawn from the whole collection). `mined_scores`
-    float32 [n, width] are the miner's, where they were asked for; `judged` holds each query's positives, those that are
-    not trained on too (None: there are no such).
+    `queries` int64 [n]; `positives` holds each query's rows, int64, and `wrong` all of its positives (those too that are
+    not trained on), their copies and the query's own document: what is no negative of it; `mined` int32 [n, width] the
+    first so many mined rows of each, as all have at least those (None: negatives are drawn from the whole collection);
+    `mined_scores` float32 [n, width] are the miner's, where they were asked for.
     """
 
     queries: np.ndarray
     positives: list[np.ndarray]
+    wrong: list[np.ndarray]
     mined: np.ndarray | None
     n_documents: int
     mined_scores: np.ndarray | None = None
-    judged: list[np.ndarray] | None = None
 
 
 def load_training_data(
@@ -51,11 +52,12 @@ def load_training_data(
     """
     ids = tables.read("queries", collection / "queries.parquet", ["query_id"])["query_id"].combine_chunks()
     qrels = tables.read("qrels", collection / "qrels.parquet")
-    positives = positives_of(qrels.filter(pc.equal(qrels["split"], split)), ids)
+    trained = qrels.filter(pc.equal(qrels["split"], split))
+    positives = positives_of(trained, ids)
     usable = np.flatnonzero([len(rows) > 0 for rows in positives])
     if not len(usable):
         raise StudyError(f"collection.splits.train: no query of split {split} has a positive document")
-    n_documents, judged = tables.count(collection / "documents.parquet"), positives
+    n_documents = tables.count(collection / "documents.parquet")
     if keep:
         kept = keep([positives[row] for row in usable], ids.take(pa.array(usable)), n_documents)
         positives = list(positives)
@@ -65,7 +67,8 @@ def load_training_data(
         log.info("the miner finds positives of %d of %d training queries", len(usable), len(kept))
     queries = usable[subset(len(usable), size, subset_mode, seed)]
     _refuse_rows(collection / "qrels.parquet", qrels["row"].to_numpy(), n_documents)
-    if negatives is None and max(map(len, positives)) + per_query > n_documents:
+    wrong = never_negative(collection, trained, ids)
+    if negatives is None and max(map(len, wrong)) + per_query > n_documents:
         raise StudyError(
             f"training.negatives_per_query: {per_query} asked for, but a query's positives leave fewer of "
             f"{n_documents} documents"
@@ -76,8 +79,8 @@ def load_training_data(
             raise StudyError("--mined: training.negatives takes mined negatives, and no table of them was given")
         mined, scores = _read_mined(negatives, ids.take(pa.array(queries)), per_query, with_scores)
         _refuse_rows(negatives[0].parent, mined, n_documents)
-    everyones = [judged[row] for row in queries] if keep else None
-    return TrainingData(queries, [positives[row] for row in queries], mined, n_documents, scores, everyones)
+    own = [positives[row] for row in queries]
+    return TrainingData(queries, own, [wrong[row] for row in queries], mined, n_documents, scores)
 
 
 def subset(n_queries: int, size: int | None, mode: str, seed: int) -> np.ndarray:

@@ -14,7 +14,8 @@ from rankscale.training.training_data import TrainingData
 MINED = np.array([[3, 4, 5, 6], [5, 6, 7, 8], [3, 4, 7, 8]], np.int32)
 SCORES = np.array([[0.8, 0.6, 0.4, 0.2], [0.9, 0.7, 0.3, 0.1], [0.8, 0.7, 0.6, 0.5]], np.float32)
 OF_POSITIVES = np.array([0.9, 0.5, 0.4], np.float32)
-DATA = TrainingData(np.arange(3), [np.array([0]), np.array([1]), np.array([2])], MINED, 10, SCORES)
+POSITIVES = [np.array([0]), np.array([1]), np.array([2])]
+DATA = TrainingData(np.arange(3), POSITIVES, POSITIVES, MINED, 10, SCORES)
 PAIRS = ScoredPairs(
     np.repeat(np.arange(3), 5), np.column_stack([np.arange(3), MINED]).ravel(),
     np.column_stack([OF_POSITIVES, SCORES]).ravel(), 10,

@@ -16,7 +16,7 @@ from rankscale.report.figures.style import (
     subplots,
     subtitle,
 )
-from rankscale.report.labels import SEARCHED, name_of
+from rankscale.report.labels import SEARCHED, in_figure, name_of
 
 MRR = "MRR over the candidates"
 
@@ -125,5 +125,7 @@ def shares(study: StudyTables) -> plt.Figure:
         ax.set_ylabel("Signed share of the cross-entropy")
         ax.set_title(f"{kind} candidates, D = {subset:,}", fontsize=9.5)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    figure.suptitle(f"{finals.study.iloc[0]}: {finals.n_queries.iloc[0]} {finals.split.iloc[0]} queries", fontsize=9)
+    figure.suptitle(
+        f"{finals.study.iloc[0]}: {finals.n_queries.iloc[0]} {in_figure(finals.split.iloc[0])} queries", fontsize=9
+    )
     return figure

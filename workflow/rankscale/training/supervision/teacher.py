@@ -33,4 +33,4 @@ def with_scores_only(data: TrainingData, teacher: ScoredPairs, ids: pa.Array, pe
     order = np.argsort(~has_score, axis=1, kind="stable")[:, : left.min()]
     scores = None if data.mined_scores is None else np.take_along_axis(data.mined_scores, order, 1)
     mined = np.take_along_axis(data.mined, order, 1)
-    return data._replace(positives=positives, judged=data.judged, mined=mined, mined_scores=scores)
+    return data._replace(positives=positives, mined=mined, mined_scores=scores)
