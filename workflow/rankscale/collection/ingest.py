@@ -14,6 +14,7 @@ from rankscale.collection.base import LeftOut, Source
 from rankscale.collection.copies import copy_columns, drop_repeats, normalised, own_columns
 from rankscale.collection.qrels import answered, read_judgments
 from rankscale.core import atomic_files
+from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
 from rankscale.storage import schemas, tables

@@ -11,8 +11,8 @@ class ExampleSampler:
     """Draws the training examples of one run, in rows of the queries and documents tables.
 
     Negatives are drawn afresh in each pass: from each query's mined list or, where there are none, from the whole
-    collection, but for positives, their copies and the query itself. With `annealing` (two temperatures, of the first and
-    of the last step) those that the miner scores high are drawn more often, and in the end the highest.
+    collection, but for positives, their copies and the query itself. With `annealing` (two temperatures, of the first
+    and of the last step) those that the miner scores high are drawn more often, and in the end the highest.
     """
 
     def __init__(

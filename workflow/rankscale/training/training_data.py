@@ -19,8 +19,8 @@ from rankscale.storage import tables
 class TrainingData(NamedTuple):
     """The n queries of one subset, in rows of the queries and documents tables.
 
-    `queries` int64 [n]; `positives` holds each query's rows, int64, and `wrong` all of its positives (those too that are
-    not trained on), their copies and the query's own document: what is no negative of it; `mined` int32 [n, width] the
+    `queries` int64 [n]; `positives` holds each query's rows, int64, and `wrong` all of its positives (those too that
+    are not trained on), their copies and the query's own document: what is no negative of it; `mined` int32 [n, width] the
     first so many mined rows of each, as all have at least those (None: negatives are drawn from the whole collection);
     `mined_scores` float32 [n, width] are the miner's, where they were asked for.
     """
