@@ -15,6 +15,7 @@ from rankscale.models.bert import Bert, BertShape
 from rankscale.models.encoder import Encoder
 from rankscale.models.pretrained import Pretrained
 from rankscale.models.registry import RANKERS
+from rankscale.storage.identity import refuse_other_facts
 
 
 def encoder_config(model: Ranker) -> dict[str, Any]:
@@ -54,6 +55,7 @@ def load_checkpoint(path: Path) -> tuple[Ranker, dict]:
         kind, facts, config = (json.loads(metadata["rankscale"])[key] for key in ("ranker", "facts", "encoder"))
     except (TypeError, KeyError, ValueError) as error:
         raise StudyError(f"{path}: is no checkpoint of this project ({error!r}); delete it and run again") from error
+    refuse_other_facts(path, facts)
     if kind not in RANKERS:
         raise StudyError(f"{path}: holds a ranker of kind {kind}; this version knows {', '.join(RANKERS)}")
     if set(config) == set(BertShape._fields):

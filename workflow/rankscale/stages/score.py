@@ -27,9 +27,10 @@ def main(args: argparse.Namespace) -> None:
             write("per_query", [], args.per_query)
         return
     rows = score_observations(observations, options.ties, options.correction)
+    key = {name: rows[0][name] for name in schemas.EVALUATED_KEY}
     by_split = {}
     if args.run:
-        parts = tables.scan("runs", args.run, retrieval_measures.COLUMNS)
+        parts = tables.scan("runs", args.run, retrieval_measures.COLUMNS, keys=key)
         by_split = retrieval_measures.full_retrieval(parts, tables.read("qrels", args.qrels))
     unmeasured: dict[str, Any] = {"retrieval": "none", **dict.fromkeys(schemas.RETRIEVAL)}
     measured: dict[str, dict[str, Any]] = {
@@ -47,7 +48,6 @@ def main(args: argparse.Namespace) -> None:
         )
     write("scores", rows, args.output)
     if args.per_query:
-        key = {k: rows[0][k] for k in schemas.EVALUATED_KEY}
         each = [
             {**key, "split": split, "query_id": query, **measures}
             for split, values in by_split.items()
