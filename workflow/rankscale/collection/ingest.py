@@ -1,6 +1,5 @@
 """Documents, queries and judgments of any source, checked and brought into tables."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -16,6 +15,7 @@ from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
 from rankscale.storage import schemas, tables
+from rankscale.storage.digests import file_hash
 
 BATCH = 100_000
 
@@ -47,7 +47,8 @@ def write_collection(source: Source, folder: Path, titles: str, thresholds: dict
         for name, columns in (("queries", queries), ("qrels", qrels)):
             tables.write(name, columns, folder / f"{name}.parquet")
             rows[name] = len(columns["query_id"])
-    files = {f"{name}.parquet": {"rows": n, "sha256": _sha256(folder / f"{name}.parquet")} for name, n in rows.items()}
+    sums = {name: file_hash(folder / f"{name}.parquet") for name in rows}
+    files = {f"{name}.parquet": {"rows": rows[name], "sha256": total} for name, total in sums.items()}
     return Collected(files, {split: len(queries) for split, queries in sorted(by_split.items())})
 
 
@@ -60,11 +61,6 @@ def _with_a_positive(texts: dict[str, readers.Text], useful: set[str]) -> list[r
         example, n = next(query for query in texts if query not in useful), len(texts) - len(kept)
         log.info("%d of %d queries have no positive and are left out, e.g. %s", n, len(texts), example)
     return kept
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Ids:
