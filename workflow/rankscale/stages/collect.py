@@ -19,7 +19,7 @@ def main(args: argparse.Namespace) -> None:
     log.info("collecting %s into %s: every later stage reads these tables", options.source, args.output)
     source = kind.read(options, args.output / "downloads")
     files, queries = write_collection(source, args.output, options.titles, options.positive_grade)
-    manifests.write_manifest(args, args.output / "manifest.json", files=files, queries=queries, **source.facts)
+    manifests.write_manifest(args, args.output / manifests.MANIFEST, files=files, queries=queries, **source.facts)
     log.info("%d documents; queries: %s", files["documents.parquet"]["rows"], queries)
 
 

@@ -32,7 +32,8 @@ def main(args: argparse.Namespace) -> None:
     if miner.filled:
         log.info("%d of %d lists came out short and were filled with random documents", miner.filled, queries)
     counts = {"left_out": miner.left_out, "lists_filled": miner.filled}
-    manifests.write_manifest(args, args.manifest, queries=queries, **counts)
+    files = manifests.checksums([args.output])
+    manifests.write_manifest(args, args.manifest, queries=queries, files=files, **counts)
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ from rankscale.core.options import add_options, parsed
 from rankscale.evaluation import retrieval_measures
 from rankscale.evaluation.score_options import ScoreOptions
 from rankscale.evaluation.scoring import score_observations
-from rankscale.storage import schemas, tables
+from rankscale.storage import manifests, schemas, tables
 
 
 def main(args: argparse.Namespace) -> None:
@@ -30,6 +30,7 @@ def main(args: argparse.Namespace) -> None:
     key = {name: rows[0][name] for name in schemas.EVALUATED_KEY}
     by_split = {}
     if args.run:
+        manifests.refuse_changed(args.qrels.parent / manifests.MANIFEST, args.qrels.name)
         parts = tables.scan("runs", args.run, retrieval_measures.COLUMNS, keys=key)
         by_split = retrieval_measures.full_retrieval(parts, tables.read("qrels", args.qrels))
     unmeasured: dict[str, Any] = {"retrieval": "none", **dict.fromkeys(schemas.RETRIEVAL)}

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from rankscale.collection.qrels import positives_of
 from rankscale.core.errors import StudyError
 from rankscale.core.seeding import generator
-from rankscale.storage import tables
+from rankscale.storage import manifests, tables
 
 
 class TrainingData(NamedTuple):
@@ -39,6 +39,9 @@ def load_training_data(
 
     Raises StudyError where a query lacks what is needed, and where tables do not belong together.
     """
+    manifests.refuse_changed(collection / manifests.MANIFEST, "queries.parquet", "qrels.parquet")
+    for path in negatives or ():
+        manifests.refuse_changed(path.with_suffix(".json"), path.name)
     ids = tables.read("queries", collection / "queries.parquet", ["query_id"])["query_id"].combine_chunks()
     qrels = tables.read("qrels", collection / "qrels.parquet")
     positives = positives_of(qrels.filter(pc.equal(qrels["split"], split)), ids)
