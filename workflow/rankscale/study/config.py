@@ -18,6 +18,7 @@ from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.paths import PACKAGE, WORKFLOW
 from rankscale.study.grid_checks import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
+from rankscale.study.names import refuse_equal_names
 
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 
@@ -42,7 +43,8 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     if error:
         raise StudyError(_explain(error))
     study = _filled(config, schema())
-    for refuse in (_refuse_models, _refuse_source, _refuse_miner, _refuse_training, _refuse_evaluation):
+    checks = (_refuse_models, _refuse_source, refuse_equal_names, _refuse_miner, _refuse_training, _refuse_evaluation)
+    for refuse in checks:
         refuse(study)
     return study
 
@@ -99,14 +101,9 @@ def _refuse_evaluation(study: dict[str, Any]) -> None:
 
 
 def _refuse_miner(study: dict[str, Any]) -> None:
-    """Its folder must be its own, its window wide enough."""
+    """Its encoder must be there, its window wide enough."""
     miner = study["miner"]
     _refuse_missing(miner["encoder"], "miner.encoder: ")
-    taken = miner["name"]
-    if taken in ("tokens", "logs", "downloads") or taken.endswith((".parquet", ".json")):
-        raise StudyError(
-            f"miner.name: {taken} is the name of something else in the collection's folder; choose another"
-        )
     if miner["range_max"] and miner["range_max"] < miner["range_min"] + miner["top_k"] and miner["short"] == "refuse":
         raise StudyError(
             f"miner.range_max: ranks {miner['range_min'] + 1} to {miner['range_max']} hold fewer than top_k "
@@ -219,5 +216,5 @@ def _number(value: str) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = value if isinstance(value, str) and value.isprintable() else json.dumps(value)  # of one line
     return text if len(text) <= 120 else text[:117] + "..."
