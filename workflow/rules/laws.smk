@@ -41,7 +41,7 @@ rule fit:
         "Fitting laws, forecasting the sizes held out, judging the metrics"
     shell:
         "{resources.launcher} fit {params.options} --log {log} --workers {threads} "
-        f"--study {LAYOUT.own} "
+        f"--study {LAYOUT.own} --study-name {NAME} "
         "--metrics {input.metrics} --fits {output.fits} --forecasts {output.forecasts} --curves {output.curves} "
         "--influence {output.influence} --ranking {output.ranking} "
         "--verdicts {output.verdicts} --contrasts {output.contrasts} {params.of_variants}"
@@ -71,13 +71,14 @@ if PLAN:
             "Planning what to train next"
         shell:
             "{resources.launcher} plan {params.options} --log {log} "
-            f"--study {LAYOUT.own} "
+            f"--study {LAYOUT.own} --study-name {NAME} "
             "--metrics {input.metrics} --forecasts {input.forecasts} --plan {output.plan} --grid {output.grid}"
 
 
 rule subsample:
     input:
-        [LAYOUT.table("observations", run, FINAL) for run in ON_LARGEST],
+        metrics=rules.gather.output.metrics,
+        observations=[LAYOUT.table("observations", run, FINAL) for run in ON_LARGEST],
     output:
         f"{LAYOUT.together}/subsamples.parquet",
     log:
@@ -92,7 +93,9 @@ rule subsample:
     message:
         "Dropping queries, to see whether there are enough"
     shell:
-        "{resources.launcher} subsample {params.options} --log {log} --observations {input} --output {output}"
+        "{resources.launcher} subsample {params.options} --log {log} --metrics {input.metrics} "
+        f"--study-name {NAME} "
+        "--observations {input.observations} --output {output}"
 
 
 rule plot:
@@ -134,7 +137,7 @@ rule plot:
     shell:
         "{resources.launcher} plot --log {log} --metrics {input.metrics} --left-out {input.left_out} --fits {input.fits} "
         "--forecasts {input.forecasts} --curves {input.curves} --subsamples {input.subsamples} --influence {input.influence} --verdicts {input.verdicts} {params.plan} {params.of_variants} "
-        f"--output {LAYOUT.together}/figures "
+        f"--output {LAYOUT.together}/figures --study-name {NAME} "
         "--figures {params.figures}"
 
 

@@ -51,7 +51,8 @@ def analysed(tmp_path_factory):
     chosen = ["--bootstrap", 100, "--columns", *FitOptions().columns]
     run(fit, "--metrics", folder / "metrics.parquet", "--study", folder, *chosen, *outputs)
     largest = [folder / f"observations/synthetic/base/N{int(size)}/2000/42/final.parquet" for size in SIZES]
-    run(subsample, "--observations", *largest, "--draws", 3, "--output", folder / "subsamples.parquet")
+    given = ("--metrics", folder / "metrics.parquet", "--observations", *largest)
+    run(subsample, *given, "--draws", 3, "--output", folder / "subsamples.parquet")
     return folder
 
 

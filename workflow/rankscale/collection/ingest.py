@@ -1,6 +1,5 @@
 """Documents, queries and judgments of any source, checked and brought into tables."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import compress, islice
 from pathlib import Path
@@ -18,6 +17,7 @@ from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
 from rankscale.storage import schemas, tables
+from rankscale.storage.digests import file_hash
 
 BATCH = 100_000
 
@@ -73,7 +73,8 @@ def write_collection(
             tables.write(name, columns, folder / f"{name}.parquet")
             rows[name] = len(next(iter(columns.values())))
     left_out.say()
-    files = {f"{name}.parquet": {"rows": n, "sha256": _sha256(folder / f"{name}.parquet")} for name, n in rows.items()}
+    sums = {name: file_hash(folder / f"{name}.parquet") for name in rows}
+    files = {f"{name}.parquet": {"rows": rows[name], "sha256": total} for name, total in sums.items()}
     by_name = {split: len(queries) for split, queries in sorted(by_split.items())}
     return Collected(files, by_name, repeated_texts(kept, by_split), left_out.counts)
 
@@ -106,11 +107,6 @@ def repeated_texts(kept: list[readers.Text], by_split: dict[str, set[str]]) -> i
             "%d texts are queries of different splits under different ids: %r", len(repeated), min(repeated)[:60]
         )
     return len(repeated)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Ids:

@@ -14,7 +14,7 @@ from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.seeding import generator
 from rankscale.evaluation.options import SampleOptions
-from rankscale.storage import schemas, tables
+from rankscale.storage import manifests, schemas, tables
 
 
 class Sampled(NamedTuple):
@@ -32,6 +32,10 @@ def sample_candidates(collection: Path, mined: list[Path], options: SampleOption
     """
     if not (options.hard or options.random):
         raise StudyError("evaluation.candidates: neither hard nor random ones are asked for")
+    # Once a study: what was exchanged is seen before the first checkpoint is evaluated.
+    manifests.refuse_changed(collection / manifests.MANIFEST, *manifests.COLLECTED)
+    for path in mined:
+        manifests.refuse_changed(path.with_suffix(".json"), path.name)
     documents = tables.count(collection / "documents.parquet")
     qrels = tables.read("qrels", collection / "qrels.parquet")
     evaluated = evaluated_judgments(qrels, options.splits, options.train_split)

@@ -16,6 +16,7 @@ from rankscale.laws.forms.base import Law
 from rankscale.laws.forms.registry import LAWS, laws_for
 from rankscale.laws.options import Resampling
 from rankscale.laws.query_covariance import values_of
+from rankscale.laws.selection import by_aicc
 
 COARSE = 41
 LEAST_COVERAGE = 0.5  # of held-out cells; 95 % intervals that hold fewer are wrong
@@ -77,7 +78,7 @@ def law_of(
     """
     fits = [fit_with_query_noise(law, x, y, noise) for law in laws]
     scored = [(score, fit) for fit in fits if fit.converged and (score := fit.quality()["aicc"]) is not None]
-    good = [scored[i][1] for i in fitting.by_aicc([score for score, _ in scored], [fit.law for _, fit in scored])]
+    good = [scored[i][1] for i in by_aicc([score for score, _ in scored], [fit.law for _, fit in scored])]
     if not good:
         return fits[0], ""
     refuted: list[str] = []

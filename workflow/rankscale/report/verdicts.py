@@ -7,9 +7,9 @@ import pandas as pd
 from rankscale.core.metrics import PARTS
 from rankscale.laws.axes import headline_slice
 from rankscale.laws.bootstrap import LOCAL_EXPONENTS
-from rankscale.laws.fitting import by_aicc
 from rankscale.laws.forms.base import Law
 from rankscale.laws.forms.registry import NO_CHANGE, forecasting_laws
+from rankscale.laws.selection import by_aicc
 from rankscale.laws.verdicts.rule import KEEPS_IMPROVING, POWER, UNDECIDED
 
 AXES = ("model", "data", "compute")

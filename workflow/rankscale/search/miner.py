@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from rankscale.collection.copies import COPIES, never_negative, with_copies
 from rankscale.collection.qrels import positives_of
@@ -28,7 +27,7 @@ from rankscale.search.hard_negatives import (
 )
 from rankscale.search.list_quality import ListQuality
 from rankscale.search.options import MineOptions
-from rankscale.storage import schemas, tables
+from rankscale.storage import manifests, schemas, tables
 
 STATE = 128 << 20  # bytes of running results: more queries than fit wait for another pass over the documents
 MANY = 1000  # positives; queries with more are searched apart, lest all the others be searched as deep
@@ -58,6 +57,7 @@ def read_mining_data(collection: Path, shards: list[Path], queries: Path) -> Min
 
     Raises StudyError unless they are the collection's, and of one dimension.
     """
+    manifests.refuse_changed(collection / manifests.MANIFEST, "queries.parquet", "qrels.parquet")
     ids, vectors = vector_shards.read_shard(queries)
     collected = tables.read("queries", collection / "queries.parquet", ["query_id"])["query_id"]
     if pc.index_in(ids, collected.combine_chunks()).null_count:
@@ -87,8 +87,7 @@ def refuse_other_documents(shards: list[Path], collection: Path) -> None:
     start, documents = 0, collection / "documents.parquet"
     for path in shards:
         rows, _ = vector_shards.shard_shape(path)
-        with tables.reading(path):
-            ids = pq.read_table(path, columns=["id"])["id"]
+        ids = vector_shards.shard_ids(path)
         parts = [part["doc_id"] for part in tables.scan("documents", documents, ["doc_id"], (start, start + rows))]
         if pa.chunked_array(parts, pa.string()) != ids:
             raise StudyError(f"{path}: its vectors and {documents} name different documents; remake it with encode")

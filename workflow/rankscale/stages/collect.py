@@ -22,7 +22,7 @@ def main(args: argparse.Namespace) -> None:
         source, args.output, options.titles, options.positive_grade, options.max_missing
     )
     counts = {"queries": queries, "texts_in_several_splits": repeated, "left_out_or_merged": left_out}
-    manifests.write_manifest(args, args.output / "manifest.json", files=files, **counts, **source.facts)
+    manifests.write_manifest(args, args.output / manifests.MANIFEST, files=files, **counts, **source.facts)
     log.info("%d documents; queries: %s", files["documents.parquet"]["rows"], queries)
 
 

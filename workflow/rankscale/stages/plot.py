@@ -27,6 +27,7 @@ from rankscale.report.figures.style import StudyTables
 from rankscale.report.narrative import describe_missing_runs, progress_phrase
 from rankscale.report.options import PlotOptions
 from rankscale.storage import tables
+from rankscale.storage.identity import add_study_name
 from rankscale.storage.schemas import UNFINISHED
 
 TABLES = ("metrics", "fits", "forecasts", "curves", "subsamples", "influence", "verdicts")
@@ -43,8 +44,9 @@ def main(args: argparse.Namespace) -> None:
         if not set(given).issuperset(FIGURES[name].needs):
             options = " and ".join(f"--{table.replace('_', '-')}" for table in FIGURES[name].needs)
             raise StudyError(f"the figure {name} needs {options}")
-    study = StudyTables(**{name: tables.read(name, getattr(args, name)).to_pandas() for name in given})
-    missing = tables.read("left_out", args.left_out).to_pylist()
+    read = tables.read_study({name: getattr(args, name) for name in (*given, "left_out")}, args.study_name)
+    missing = read.pop("left_out").to_pylist()
+    study = StudyTables(**{name: table.to_pandas() for name, table in read.items()})
     # What is still to come is counted, what is lost is named.
     lost = describe_missing_runs([run for run in missing if run["status"] != UNFINISHED])
     note = ". ".join(filter(None, (progress_phrase(study.metrics, missing).capitalize(), lost)))
@@ -73,5 +75,6 @@ def arguments() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path)
     parser.add_argument("--left-out", type=Path, required=True, help="table of the runs that the figures do not show")
     parser.add_argument("--output", type=Path, required=True, help="folder of the figures")
+    add_study_name(parser)
     add_options(parser, PlotOptions)
     return parser

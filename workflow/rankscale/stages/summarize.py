@@ -23,8 +23,9 @@ def main(args: argparse.Namespace) -> None:
     log.info("saying what the study shows")
     options = parsed(SummarizeOptions, args)
     given = [name for name in TABLES if getattr(args, name)]
-    read = {name: tables.read(name, getattr(args, name)).to_pandas() for name in given}
-    missing = tables.read("left_out", args.left_out).to_pylist()
+    whole = tables.read_study({name: getattr(args, name) for name in (*given, "left_out")}, options.config["study"])
+    missing = whole.pop("left_out").to_pylist()
+    read = {name: table.to_pandas() for name, table in whole.items()}
     # Names come from the config; none of them is HTML, in whatever shows the page.
     text = without_tags(summary(**{**dict.fromkeys(OPTIONAL), **read}, missing=missing))
     # A page of the report is one file, and has the figures beside it.

@@ -232,12 +232,9 @@ SCHEMAS = {
         "model budget target encoder_parameters train_queries device_hours cost_training cost_judging cost_serving "
         "cost predicted low high extrapolation parameters_low parameters_high queries_low queries_high",
         **{name: text for name in ("collection", "variant", "metric", "split", "candidates", "law")},
-        budget=f64,
-        target=f64,
+        **dict.fromkeys(("budget", "target", "encoder_parameters", "train_queries"), f64),
         chosen=flag,
         model=text,
-        encoder_parameters=f64,
-        train_queries=f64,
         **dict.fromkeys(("device_hours", "cost_training", "cost_judging", "cost_serving", "cost"), f64),
         **dict.fromkeys(("predicted", "low", "high", "extrapolation"), f64),
         **{f"{name}_{end}": f64 for name in ("parameters", "queries") for end in BOUNDS},

@@ -4,28 +4,22 @@ Read by the Snakefile, which every cluster job parses: nothing heavy is imported
 """
 
 import difflib
-import json
 import math
-import os
-import re
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 
-from rankscale.collection.archives import split_member
-from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.paths import PACKAGE, WORKFLOW
 from rankscale.study import variants
-from rankscale.study.grid import is_folder
-from rankscale.study.grid_checks import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
-from rankscale.study.training_checks import refuse_objective, refuse_teacher, refuse_weights
+from rankscale.study.checks.cells import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
+from rankscale.study.checks.inputs import refuse_miner, refuse_models, refuse_source, shortened
+from rankscale.study.checks.names import refuse_equal_names
+from rankscale.study.checks.training import refuse_objective, refuse_teacher, refuse_weights
 
-HUB_ID = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")
 MOST_CHECKPOINTS = 100_000
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 
@@ -51,11 +45,12 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
         raise StudyError(_explain(error))
     study = _filled(config, schema())
     study["training"]["objective"] = _checked_objective(study["training"]["objective"])
-    for refuse in (_refuse_models, _refuse_source, _refuse_miner, _refuse_training, _refuse_evaluation):
+    checks = (refuse_models, refuse_source, refuse_equal_names, refuse_miner, _refuse_training, _refuse_evaluation)
+    for refuse in checks:
         try:
             refuse(study)
         except OSError as error:  # a name that is too long, a folder that may not be read
-            raise StudyError(f"{_short(str(error.filename))}: cannot be looked at ({error.strerror})") from None
+            raise StudyError(f"{shortened(str(error.filename))}: cannot be looked at ({error.strerror})") from None
     return study | {"variants": variants.checked(study, check_config)}
 
 
@@ -69,26 +64,6 @@ def _checked_objective(objective: dict[str, Any]) -> dict[str, Any]:
     if error:
         raise StudyError(f"training.objective.{_explain(error)}")
     return {"name": name, **_filled(parameters, rule)}
-
-
-def _refuse_models(study: dict[str, Any]) -> None:
-    """Each model has a name of its own, a shape that can be built, and a learning rate."""
-    names = [m["name"] for m in study["models"]]
-    for i, model in enumerate(study["models"]):
-        if names.index(model["name"]) != i:
-            raise StudyError(f"models: the name {model['name']} stands twice")
-        if model.get("heads") and model["hidden"] % model["heads"]:
-            raise StudyError(f"models: {model['name']}: {model['heads']} heads do not divide hidden {model['hidden']}")
-        _refuse_missing(model.get("checkpoint", ""), f"models: {model['name']}: checkpoint ")
-        _refuse_missing(model.get("tokenizer", ""), f"models: {model['name']}: tokenizer ")
-    rates = study["training"]["learning_rate"]
-    if isinstance(rates, dict) and set(rates) != set(names):
-        extra, lacking = sorted(set(rates) - set(names)), sorted(set(names) - set(rates))
-        said = [f"{', '.join(extra)} is no model"] * bool(extra) + [f"{', '.join(lacking)} is a model without a rate"]
-        raise StudyError(f"training.learning_rate: {'; '.join(said if lacking else said[:1])}")
-    unknown = sorted(set(study["training"]["snapshots"]["models"]) - set(names))
-    if unknown:
-        raise StudyError(f"training.snapshots.models: {unknown[0]} is no model of the ladder")
 
 
 def _refuse_training(study: dict[str, Any]) -> None:
@@ -127,24 +102,6 @@ def _refuse_evaluation(study: dict[str, Any]) -> None:
     refuse_unmeasured_plan(study)
 
 
-def _refuse_miner(study: dict[str, Any]) -> None:
-    """Its folder must be its own, its window wide enough."""
-    miner = study["miner"]
-    _refuse_missing(miner["encoder"], "miner.encoder: ")
-    taken = miner["name"]
-    if taken in ("tokens", "logs", "downloads") or taken.endswith((".parquet", ".json")):
-        raise StudyError(
-            f"miner.name: {taken} is the name of something else in the collection's folder; choose another"
-        )
-    if miner["range_max"] and miner["range_max"] < miner["range_min"] + miner["top_k"] and miner["short"] == "refuse":
-        raise StudyError(
-            f"miner.range_max: ranks {miner['range_min'] + 1} to {miner['range_max']} hold fewer than top_k "
-            f"{miner['top_k']} documents; raise it, or set miner.short to fill"
-        )
-    if miner["encoder"] == "lsa" and miner["shards"] > 1:
-        raise StudyError("miner.shards: lsa reads the whole collection at once; set it to 1")
-
-
 def _refuse_odd(value: Any, key: str, above: tuple[int, ...] = ()) -> None:
     """What YAML has and no key takes: .inf and .nan, dates, keys that are no text, anchors that hold themselves."""
     if id(value) in above:
@@ -159,50 +116,6 @@ def _refuse_odd(value: Any, key: str, above: tuple[int, ...] = ()) -> None:
     if isinstance(value, dict | list):
         for name, sub in value.items() if isinstance(value, dict) else enumerate(value):
             _refuse_odd(sub, f"{key}.{name}" if key else str(name), (*above, id(value)))
-
-
-def _refuse_source(study: dict[str, Any]) -> None:
-    """A source, its path and its splits must fit, and what the path names must be there."""
-    collection = study["collection"]
-    source, path, splits = collection["source"], collection["path"], collection["splits"]
-    if splits["train"] in splits["test"]:
-        raise StudyError(
-            f"collection.splits: {splits['train']} is to be trained on and tested; test needs other queries"
-        )
-    kind = source_kind(source)
-    if not isinstance(path, kind.path_type):
-        raise StudyError(f"collection.path: {_short(path)} does not fit source {source}; it takes {kind.path_words}")
-    for key, file in kind.files(path):
-        if not Path(split_member(file)[0]).exists():
-            raise StudyError(f"collection.path{key}: {file}: there is no such file or folder")
-    judged = kind.splits(path)
-    if judged is None:  # what the library has shows when it is read
-        judged = {splits["train"], *splits["test"]}
-    grades = collection["positive_grade"]
-    for split in grades if isinstance(grades, dict) else ():
-        if split not in judged:
-            raise StudyError(f"collection.positive_grade: the collection has no split {split}")
-    for split in (splits["train"], *splits["test"]):
-        if split not in judged:
-            raise StudyError(
-                f"collection.splits: the collection has no split {split}; it has {', '.join(sorted(judged))}"
-            )
-
-
-def _refuse_missing(place: str, what: str) -> None:
-    """A name that is a path, not a hub id, must lead to a folder; any other must be one that the hub can have."""
-    if not place.startswith((".", "/", "~")):
-        if place and not is_folder(place) and not HUB_ID.fullmatch(place):
-            raise StudyError(f"{what}{_short(place)}: there is no such folder, and no id of the hub looks so")
-        return
-    try:
-        folder = Path(place).expanduser()
-    except RuntimeError:  # ~somebody
-        raise StudyError(f"{what}{_short(place)}: there is no such user") from None
-    if not folder.is_dir():
-        raise StudyError(f"{what}{_short(place)}: there is no such folder")
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise StudyError(f"{what}{_short(place)}: the folder may not be read")
 
 
 def _filled(value: Any, rule: dict[str, Any]) -> Any:
@@ -238,7 +151,7 @@ def _explain(error: ValidationError) -> str:
     if error.validator == "required":
         missing = next(k for k in error.validator_value if k not in error.instance)
         return f"{key + '.' if key else ''}{missing}: is missing"
-    said = f"{key or 'config'}: {_short(error.instance)} is not allowed"
+    said = f"{key or 'config'}: {shortened(error.instance)} is not allowed"
     kinds = error.schema.get("enum") or error.schema.get("description") or error.validator_value
     if isinstance(error.instance, str) and _number(error.instance):
         return (
@@ -246,12 +159,12 @@ def _explain(error: ValidationError) -> str:
             "within braces as text (write them into a second --configfile)"
         )
     if isinstance(error.instance, bool):
-        return f"{said}: it is true or false (YAML reads on, off, yes, no so; quote them); expected: {_short(kinds)}"
+        return f"{said}: it is true or false (YAML reads on, off, yes, no so; quote them); expected: {shortened(kinds)}"
     if error.validator == "maxLength":
         return f"{said}: it has {len(error.instance)} characters, at most {error.validator_value} are"
     if error.validator == "oneOf" and key.startswith("models."):
         return f"{said}: give layers, hidden and heads, or a checkpoint, not both"
-    return f"{said}: {_short(error.message if error.validator not in ('oneOf', 'not') else kinds, 300)}"
+    return f"{said}: {shortened(error.message if error.validator not in ('oneOf', 'not') else kinds, 300)}"
 
 
 def _number(value: str) -> bool:
@@ -260,8 +173,3 @@ def _number(value: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _short(value: Any, most: int = 120) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= most else text[: most - 3] + "..."

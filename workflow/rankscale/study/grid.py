@@ -105,11 +105,16 @@ def trains_on_mined(study: dict[str, Any]) -> bool:
 
 
 def hub_ids(study: dict[str, Any]) -> dict[str, str]:
-    """What the study takes from the hub (encoders and tokenizers neither folders nor made here), by names for files."""
+    """What the study takes from the hub, by names for files."""
+    return {name: place for place, name in hub_places(study).items()}
+
+
+def hub_places(study: dict[str, Any]) -> dict[str, str]:
+    """A name for files of each hub id that the study takes: encoders and tokenizers neither folders nor made here."""
     places = [study["miner"]["encoder"], *(model.get("checkpoint", "") for model in study["models"])]
     places += [source or "" for _, source in (tokenizer_of(study, model) for model in study["models"])]
     ids = {place for place in places if place not in ("", "lsa") and not is_folder(place)}
-    return {place.replace("/", "--"): place for place in sorted(ids)}
+    return {place: place.replace("/", "--") for place in sorted(ids)}
 
 
 def pool_sample(study: dict[str, Any]) -> int | None:

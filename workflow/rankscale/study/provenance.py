@@ -11,6 +11,8 @@ from pathlib import Path
 from rankscale.core import resource_usage
 from rankscale.core.layout import Layout
 from rankscale.core.paths import PROJECT
+from rankscale.storage.digests import file_hash
+from rankscale.storage.manifests import COLLECTED, refuse_changed
 from rankscale.storage.schemas import UNFINISHED
 from rankscale.study import grid, sharing
 from rankscale.study.teachers import teachers
@@ -21,12 +23,12 @@ PACKAGES = (
 )
 CODE = ("Snakefile", "workflow", "profiles")  # a study's own config file is no change of these
 RUN = ("variant", "model", "subset", "seed")
-COLLECTED = ("documents", "queries", "qrels")
 
 
 def provenance(config: dict, manifest: Path, missing: list[dict]) -> dict[str, object]:
     """All of it, ready for JSON; `manifest` is the collection's, `missing` the runs that are in no table."""
     layout = Layout.of(config, str(manifest.parents[2]))
+    refuse_changed(manifest, *COLLECTED)
     return {
         "rankscale": importlib.metadata.version("rankscale"),
         "commit": _git("rev-parse", "HEAD"),
@@ -36,7 +38,7 @@ def provenance(config: dict, manifest: Path, missing: list[dict]) -> dict[str, o
         "config": config,
         "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
         "collection": json.loads(manifest.read_text(encoding="utf-8")),
-        "checksums": {f"{name}.parquet": _sha256(manifest.parent / f"{name}.parquet") for name in COLLECTED},
+        "checksums": {name: file_hash(manifest.parent / name) for name in COLLECTED},
         "teachers": taught(config, layout),
         "reused": reused(config, layout),
         "hardware": {
@@ -111,11 +113,6 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _processor() -> str:

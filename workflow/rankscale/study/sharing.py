@@ -10,6 +10,7 @@ from typing import Any
 from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.layout import Layout
+from rankscale.study.checks.names import refuse_twin_folders
 from rankscale.study.teachers import teachers
 
 
@@ -49,7 +50,8 @@ def tokenized(layout: Layout, tokenizer: str) -> str:
 
 
 def refuse_clashes(study: dict[str, Any], layout: Layout) -> None:
-    """Raise StudyError if another study made a shared folder of this one with other settings."""
+    """Raise StudyError if another study made a shared folder of this one with other settings, or has it by its name."""
+    refuse_twin_folders(study, layout)
     for path, wanted in shared_settings(study, layout).items():
         if not Path(path).exists() or study["remake"]:
             continue

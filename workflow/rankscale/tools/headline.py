@@ -16,11 +16,13 @@ from rankscale.storage import tables
 def main(args: argparse.Namespace) -> None:
     """Print the headline table and the answer of the study."""
     folder = args.folder
-    read = {n: tables.read(n, folder / f"{n}.parquet").to_pandas() for n in ("metrics", "verdicts", "contrasts")}
+    names = "metrics", "verdicts", "contrasts", "left_out"
+    whole = tables.read_study({name: folder / f"{name}.parquet" for name in names})
+    missing = whole.pop("left_out").to_pylist()
+    read = {name: table.to_pandas() for name, table in whole.items()}
     if read["metrics"].empty:
         raise StudyError(f"{folder}/metrics.parquet: holds no finished run")
     verdicts, contrasts = (headline_of(read[name], read["metrics"]) for name in ("verdicts", "contrasts"))
-    missing = tables.read("left_out", folder / "left_out.parquet").to_pylist()
     for note in filter(None, (progress_phrase(read["metrics"], missing).capitalize(), describe_missing_runs(missing))):
         print(f"{note}.")
     print(f"\n{headline_table(read['metrics']).to_markdown(index=False, disable_numparse=True, tablefmt='simple')}\n")

@@ -10,7 +10,7 @@ from rankscale.core import atomic_files
 from rankscale.core.layout import FINAL, PUBLISHED
 from rankscale.models import checkpoints
 from rankscale.models.base import Ranker
-from rankscale.training.fingerprint import content_hash
+from rankscale.storage.digests import content_hash
 from rankscale.training.setup import TrainingRun
 
 # Settings without which a checkpoint cannot be used, beside its inverse temperature.

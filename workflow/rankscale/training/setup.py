@@ -8,6 +8,7 @@ from rankscale.core import progress
 from rankscale.core.errors import StudyError
 from rankscale.models import devices
 from rankscale.models.factory import build_model
+from rankscale.storage.manifests import MANIFEST, refuse_other_sources
 from rankscale.text.token_store import TokenStore
 from rankscale.training.batch_loader import BatchLoader
 from rankscale.training.distributed import ProcessGroup
@@ -58,6 +59,7 @@ def set_up(options: TrainOptions, processes: ProcessGroup) -> TrainingRun:
     queries = TokenStore.read(options.tokens, "queries", options.query_length)
     documents = TokenStore.read(options.tokens, "documents", options.passage_length)
     refuse_other_ids(options.collection, queries.ids, documents.ids)
+    refuse_other_sources(options.tokens / MANIFEST, options.collection)
     sizes = options.batch_size, options.micro_batch or 0
     loader = BatchLoader(sampler, queries, documents, objective.in_batch, *sizes, device, processes, labels)
     steps = loader.per_epoch and (options.steps or loader.per_epoch * options.epochs)

@@ -13,15 +13,15 @@ from rankscale.collection.qrels import positives_of
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.seeding import generator
-from rankscale.storage import tables
+from rankscale.storage import manifests, tables
 
 
 class TrainingData(NamedTuple):
     """The n queries of one subset, in rows of the queries and documents tables.
 
     `queries` int64 [n]; `positives` holds each query's rows, int64, and `wrong` all of its positives (those too that
-    are not trained on), their copies and the query's own document: what is no negative of it; `mined` int32 [n, width] the
-    first so many mined rows of each, as all have at least those (None: negatives are drawn from the whole collection);
+    are not trained on), their copies and the query's own document: what is no negative of it; `mined` int32 [n, width]
+    the first so many mined rows of each, as all have at least those (None: drawn from the whole collection);
     `mined_scores` float32 [n, width] are the miner's, where they were asked for.
     """
 
@@ -50,6 +50,9 @@ def load_training_data(
     of so many documents, those that may be trained on; the subset is one of the queries that it leaves any. Raises
     StudyError where a query lacks what is needed, and where tables do not belong together.
     """
+    manifests.refuse_changed(collection / manifests.MANIFEST, "queries.parquet", "qrels.parquet")
+    for path in negatives or ():
+        manifests.refuse_changed(path.with_suffix(".json"), path.name)
     ids = tables.read("queries", collection / "queries.parquet", ["query_id"])["query_id"].combine_chunks()
     qrels = tables.read("qrels", collection / "qrels.parquet")
     trained = qrels.filter(pc.equal(qrels["split"], split))
