@@ -5,15 +5,17 @@ import os
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from rankscale.core.errors import StudyError
 from rankscale.evaluation.candidates import sample_candidates
 from rankscale.evaluation.options import SampleOptions
 from rankscale.search.encoders import shard_rows
-from rankscale.stages import collect, encode, mine, score, tokenize
+from rankscale.stages import collect, encode, mine, score, teach, tokenize
 from rankscale.storage import manifests, tables
 from rankscale.text.token_store import TokenStore
+from rankscale.training.supervision.scored_pairs import ScoredPairs
 from rankscale.training.training_data import load_training_data
 
 WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")
@@ -45,7 +47,15 @@ def made(tmp_path_factory):
     negatives = folder / "lsa/negatives/0"
     results = ("--manifest", f"{negatives}.json", "--output", f"{negatives}.parquet")
     call(mine, "--collection", folder, *outputs, "--top-k", 3, "--device", "cpu", *results)
+    teach_to(folder, "teachers/miner")
     return folder
+
+
+def teach_to(folder, name):
+    given = ("--mined", folder / "lsa/negatives/0.parquet", "--documents", folder / "lsa/documents/0.parquet")
+    results = ("--manifest", folder / f"{name}.json", "--output", folder / f"{name}.parquet")
+    asked = ("--teacher", "miner", "--split", "train", "--queries", folder / "lsa/queries/0.parquet")
+    call(teach, "--collection", folder, *given, *asked, *results)
 
 
 @pytest.fixture
@@ -63,6 +73,14 @@ def exchange(name, path, harm):
 
 def other_texts(rows):
     rows["text"] = rows["text"][::-1]
+
+
+def add_copies(rows):
+    rows.update(row=[0, 1], first=[0, 0])
+
+
+def add_own_document(rows):
+    rows.update(query_id=["q0"], row=[1])
 
 
 def trained(folder):
@@ -89,11 +107,19 @@ def mined(folder):
     call(mine, "--collection", folder, *vectors, "--top-k", 3, "--device", "cpu", *results)
 
 
+def taught(folder):
+    teach_to(folder, "x")
+
+
+def told(folder):
+    return ScoredPairs.read(folder / "teachers/miner.parquet", pa.array(["q0", "q1"]), NUMBER)
+
+
 def read_tokens(folder):
     return TokenStore.read(folder / "tokens/w", "documents", 16)
 
 
-@pytest.mark.parametrize("reader", [tokenized, encoded, mined, sampled, trained, read_tokens])
+@pytest.mark.parametrize("reader", [tokenized, encoded, mined, taught, told, sampled, trained, read_tokens])
 def test_whole_files_are_read(shared, reader):
     reader(shared)
     assert shard_rows(shared, "documents", 0, 1) == (0, NUMBER)
@@ -103,9 +129,12 @@ def test_whole_files_are_read(shared, reader):
     ("name", "file", "harm", "readers"),
     [
         ("documents", "documents.parquet", other_texts, [tokenized, encoded, sampled]),
-        ("queries", "queries.parquet", other_texts, [tokenized, encoded, mined, sampled, trained]),
+        ("queries", "queries.parquet", other_texts, [tokenized, encoded, mined, taught, sampled, trained]),
         ("qrels", "qrels.parquet", lambda rows: rows["grade"].__setitem__(0, 2), [tokenized, mined, sampled, trained]),
-        ("negatives", "lsa/negatives/0.parquet", lambda rows: rows["rows"][0].reverse(), [sampled, trained]),
+        ("negatives", "lsa/negatives/0.parquet", lambda rows: rows["rows"][0].reverse(), [sampled, taught, trained]),
+        ("copies", "copies.parquet", add_copies, [mined, sampled]),
+        ("own_documents", "own_documents.parquet", add_own_document, [mined]),
+        ("teacher", "teachers/miner.parquet", lambda rows: rows["scores"][0].reverse(), [told]),
         ("tokens", "tokens/w/documents.parquet", lambda rows: rows["ids"].reverse(), [read_tokens]),
     ],
 )

@@ -44,7 +44,14 @@ def test_a_bad_table_is_not_written(tmp_path, change, said):
 
 def test_a_number_that_is_none_is_named(tmp_path):
     keys = {"variant": "base", "model": "m", "train_queries": 1, "seed": 1, "step": [1, 2]}
-    rest = {"epoch": [1.0, 2.0], "loss": [1.0, np.nan], "gradient_norm": 1.0, "learning_rate": 1.0, "tokens": 1}
+    rest = {
+        "epoch": [1.0, 2.0],
+        "loss": [1.0, np.nan],
+        "gradient_norm": 1.0,
+        "learning_rate": 1.0,
+        "tokens": 1,
+        "inverse_temperature": 1.0,
+    }
     with pytest.raises(StudyError, match="column loss, row 1"):
         tables.write("training", {**keys, **rest}, tmp_path / "t.parquet")
 
@@ -177,3 +184,48 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
         beside.write_bytes(b"x" * 10)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["t.parquet"]
+
+
+def test_no_bit_of_a_footer_can_turn_without_a_word(tmp_path):
+    """Every 23rd bit of what no page's checksum covers: the table as it was, or a complaint that names the file."""
+    path = tmp_path / "t.parquet"
+    rows = {name: [f"{name}{i}" for i in range(300)] for name in ("split", "query_id", "doc_id")}
+    tables.write("qrels", {**rows, "row": range(300), "grade": 1, "positive": True}, path)
+    whole, table = path.read_bytes(), tables.read("qrels", path)
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    refused = 0
+    for bit in range(8 * footer, 8 * len(whole), 23):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        for reader in (lambda: tables.read("qrels", path), lambda: pa.concat_tables(tables.scan("qrels", path))):
+            try:
+                assert reader().equals(table)
+            except StudyError as error:
+                assert str(path) in str(error)
+                refused += 1
+    assert refused > 100
+
+
+def test_rows_that_a_footer_does_not_count_are_missed(tmp_path):
+    """The number of rows of the only group stands in the footer as its first one of the whole does: 300 as varint."""
+    path = tmp_path / "t.parquet"
+    rows = {name: [f"{name}{i}" for i in range(300)] for name in ("split", "query_id", "doc_id")}
+    tables.write("qrels", {**rows, "row": range(300), "grade": 1, "positive": True}, path)
+    whole = path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    number, fewer = b"\xd8\x04", b"\xd0\x04"  # 300 and 296, zigzag and varint as Thrift writes them
+    last = whole.rindex(number, footer)
+    damaged = 0
+    while last >= footer:
+        path.write_bytes(whole[:last] + fewer + whole[last + 2 :])
+        for reader in (lambda: tables.read("qrels", path), lambda: list(tables.scan("qrels", path))):
+            try:
+                reader()
+            except StudyError as error:
+                assert "t.parquet" in str(error)
+                damaged += "of 300 rows can be read" in str(error) or "of 296 rows can be read" in str(error)
+        last = whole.rfind(number, footer, last)
+        if last < 0:
+            break
+    assert damaged >= 4  # both readers, the group's number and the file's

@@ -19,7 +19,8 @@ def study_with(models=(), **sections):
     """The project's own study with other models and other values in its sections."""
     study = copy.deepcopy(EMBEDDED)
     if models:
-        study |= {"models": list(models), "training": {**study["training"], "learning_rate": 1e-3, "snapshots": {}}}
+        training = {**study["training"], "learning_rate": 1e-3, "cells": None, "snapshots": {}}
+        study |= {"models": list(models), "training": training}
     for name, values in sections.items():
         study[name] = {**study.get(name, {}), **values} if isinstance(values, dict) else values
     return study
@@ -49,6 +50,10 @@ def checkpoint(name, place, **more):
             "the record of what is fetched: o--b--x would be that of o--b/x and of o/b--x",
         ),
         (study_with([OWN, {**OWN, "name": "Own"}]), "models: own and Own differ in case"),
+        (
+            study_with(variants=[{"name": "a"}, {"name": "A", "training": {"clip": 1}}]),
+            "variants: a and A differ in case",
+        ),
         (study_with(miner={"name": "Tokens"}), "miner.name: Tokens is the name of something else in the collection's"),
         (study_with(miner={"name": "x.Parquet"}), "miner.name: x.Parquet is the name of a file"),
         (study_with(collection={"name": "Hub"}), "collection.name: Hub is the name of the folder of what is fetched"),

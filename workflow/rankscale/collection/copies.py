@@ -18,7 +18,7 @@ from rankscale.collection.qrels import positives_of
 from rankscale.collection.readers import Text
 from rankscale.core import atomic_files
 from rankscale.core.errors import StudyError
-from rankscale.storage import tables
+from rankscale.storage import manifests, tables
 
 COPIES, OWN = "copies.parquet", "own_documents.parquet"
 
@@ -97,10 +97,17 @@ def own_columns(candidates: dict[int, Text], path: Path) -> dict[str, list]:
 
 def own_rows(path: Path, ids: pa.Array) -> np.ndarray:
     """Of each query of `ids` the row int64 of the document that it is itself, by the table at `path`; -1 if none."""
+    manifests.refuse_changed(path.parent / manifests.MANIFEST, path.name)
     own = tables.read("own_documents", path)
     index = pc.index_in(ids, own["query_id"].combine_chunks())
     rows = np.append(own["row"].to_numpy().astype(np.int64), -1)
     return rows[pc.fill_null(index, -1).to_numpy().astype(np.int64)]
+
+
+def read_copies(collection: Path) -> pa.Table:
+    """The table of copies of a collection's folder."""
+    manifests.refuse_changed(collection / manifests.MANIFEST, COPIES)
+    return tables.read("copies", collection / COPIES)
 
 
 def with_copies(rows: list[np.ndarray], copies: pa.Table) -> list[np.ndarray]:
@@ -129,4 +136,4 @@ def never_negative(collection: Path, qrels: pa.Table, ids: pa.Array) -> list[np.
     positives = positives_of(qrels, ids)
     rows = own_rows(collection / OWN, ids)
     own = [np.union1d(p, [row]) if row >= 0 else p for p, row in zip(positives, rows.tolist(), strict=True)]
-    return with_copies(own, tables.read("copies", collection / COPIES))
+    return with_copies(own, read_copies(collection))

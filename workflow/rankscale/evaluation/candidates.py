@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale.collection.copies import COPIES, never_negative, with_copies
+from rankscale.collection.copies import never_negative, read_copies, with_copies
 from rankscale.collection.qrels import positives_of
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
@@ -43,7 +43,7 @@ def sample_candidates(collection: Path, mined: list[Path], options: SampleOption
     # A document that is relevant by any split's judgments is no candidate of its query.
     # Nor is a copy of it, or the query itself.
     wrong = dict(zip(ids.to_pylist(), never_negative(collection, qrels, ids), strict=True))
-    answers = with_copies(positives_of(qrels, ids), tables.read("copies", collection / COPIES))
+    answers = with_copies(positives_of(qrels, ids), read_copies(collection))
     pool = random_pool(documents, answers, options.random_pool, options.seed)
     lists = mined_lists(mined, ids) if options.hard or pooled else {}
     log.info(

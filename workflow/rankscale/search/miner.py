@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankscale.collection.copies import COPIES, never_negative, with_copies
+from rankscale.collection.copies import never_negative, read_copies, with_copies
 from rankscale.collection.qrels import positives_of
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
@@ -72,7 +72,7 @@ def read_mining_data(collection: Path, shards: list[Path], queries: Path) -> Min
             )
     qrels = tables.read("qrels", collection / "qrels.parquet")
     answers = np.unique(qrels["row"].filter(qrels["positive"]).to_numpy())
-    (answers,) = with_copies([answers], tables.read("copies", collection / COPIES))
+    (answers,) = with_copies([answers], read_copies(collection))
     documents = tables.count(collection / "documents.parquet")
     positives = positives_of(qrels, ids)
     wrong = never_negative(collection, qrels, ids)

@@ -17,7 +17,7 @@ from rankscale.models import encoding
 from rankscale.models.base import Ranker
 from rankscale.search import vector_shards
 from rankscale.search.exact_search import PairScores
-from rankscale.storage import tables
+from rankscale.storage import manifests, tables
 from rankscale.text.token_store import TokenStore
 
 BLOCK = 1 << 20  # lines of a file at a time
@@ -38,6 +38,7 @@ class Pairs(NamedTuple):
 
 def training_queries(collection: Path, split: str) -> tuple[pa.Array, np.ndarray, list[np.ndarray]]:
     """Ids and rows int64 of the queries of a split that have a positive, and the rows of those."""
+    manifests.refuse_changed(collection / manifests.MANIFEST, "queries.parquet", "qrels.parquet")
     ids = tables.read("queries", collection / "queries.parquet", ["query_id"])["query_id"].combine_chunks()
     qrels = tables.read("qrels", collection / "qrels.parquet")
     positives = positives_of(qrels.filter(pc.equal(qrels["split"], split)), ids)
@@ -49,6 +50,8 @@ def training_queries(collection: Path, split: str) -> tuple[pa.Array, np.ndarray
 
 def pairs_to_score(collection: Path, split: str, mined: list[Path]) -> Pairs:
     """Each training query with its positives, then with its mined list. Raises StudyError for one without a list."""
+    for path in mined:
+        manifests.refuse_changed(path.with_suffix(".json"), path.name)
     ids, query_rows, positives = training_queries(collection, split)
     counts = [len(rows) for rows in positives]
     queries, rows = [np.repeat(np.arange(len(ids)), counts)], [np.concatenate(positives)]

@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
     tables.write("teacher", teacher.as_table(pairs, scores), args.output)
     digest = hashlib.sha256(pairs.rows.tobytes() + scores.tobytes()).hexdigest()
     facts = {"queries": len(pairs.ids), "pairs": len(pairs.rows), "digest": digest, "flops": flops}
-    manifests.write_manifest(args, args.manifest, **facts)
+    manifests.write_manifest(args, args.manifest, files=manifests.checksums([args.output]), **facts)
 
 
 def _by_checkpoint(args: argparse.Namespace, options: TeachOptions, pairs: "Pairs") -> tuple["np.ndarray", float]:

@@ -14,7 +14,8 @@ from rankscale.core.errors import StudyError
 from rankscale.storage.digests import file_hash
 
 MANIFEST = "manifest.json"
-COLLECTED = ("documents.parquet", "queries.parquet", "qrels.parquet")  # the files of a collection
+# The files of a collection.
+COLLECTED = ("documents.parquet", "queries.parquet", "qrels.parquet", "copies.parquet", "own_documents.parquet")
 
 
 def add_manifest(arguments: argparse.ArgumentParser) -> None:

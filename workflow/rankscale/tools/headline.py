@@ -31,7 +31,8 @@ def main(args: argparse.Namespace) -> None:
     for axis in JUDGED:
         print(f"Only Rank-Entropy scales, {axis} axis: {claim_sentence(verdicts, contrasts, axis)}.")
     if read["metrics"].variant.nunique() > 1:
-        multipliers = tables.read("multipliers", folder / "multipliers.parquet").to_pandas()
+        keys = {"study": read["metrics"].study.iloc[0]}
+        multipliers = tables.read("multipliers", folder / "multipliers.parquet", keys=keys).to_pandas()
         for sentence in multiplier_sentences(on_headline_test(multipliers, read["metrics"])):
             print(f"\n{sentence}")
     print(f"\nIn words: {folder / 'summary.md'}")

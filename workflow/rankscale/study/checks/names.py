@@ -29,6 +29,7 @@ def folded(name: str) -> str:
 def refuse_equal_names(study: dict[str, Any]) -> None:
     """Raise StudyError where two things of the config would have one place, or one that is taken."""
     splits = study["collection"]["splits"]
+    _refuse_twins("variants", ((variant["name"], "") for variant in study["variants"]))
     _refuse_twins("models", ((model["name"], "") for model in study["models"]))
     _refuse_twins("collection.splits", ((split, "") for split in (splits["train"], *splits["test"])))
     folders = (grid.tokenizer_of(study, model) for model in study["models"])

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rankscale.core.errors import StudyError
-from rankscale.storage import tables
+from rankscale.storage import manifests, tables
 
 
 class ScoredPairs:
@@ -25,8 +25,10 @@ class ScoredPairs:
     def read(cls, path: Path, ids: pa.Array, n_documents: int) -> "ScoredPairs":
         """Those of the queries `ids` in a table of the stage teach.
 
-        Raises StudyError for a query that it lacks, a score that is not finite, and a row that is no document's.
+        Raises StudyError for another file than its manifest speaks of, a query that it lacks, a score that is not
+        finite, and a row that is no document's.
         """
+        manifests.refuse_changed(path.with_suffix(".json"), path.name)
         parts, is_there = [], np.zeros(len(ids), bool)
         for batch in tables.scan("teacher", path):
             index = pc.index_in(batch["query_id"].combine_chunks(), ids)
