@@ -17,6 +17,7 @@ from rankscale.search.miner import Miner, MiningData
 from rankscale.search.options import EncodeOptions, MineOptions
 from rankscale.stages import mine
 from rankscale.storage import tables
+from tests.conftest import write_copies
 from tests.unit.storage.test_tables import save
 
 N = 40
@@ -29,7 +30,7 @@ def mined(folder, documents, queries, positives=None, **options):
     answers = np.unique(np.concatenate(positives))
     ids = pa.array([f"q{i}" for i in range(len(queries))])
     vectors = queries.astype(np.float16).astype(np.float32)
-    data = MiningData(ids, vectors, positives, answers, len(documents), [folder / "documents.parquet"])
+    data = MiningData(ids, vectors, positives, positives, answers, len(documents), [folder / "documents.parquet"])
     miner = Miner(data, MineOptions(**{"top_k": 5, **options}), "cpu")
     return miner, pa.concat_tables(miner.tables())
 
@@ -88,6 +89,7 @@ def test_the_manifest_says_it(tmp_path, vectors, caplog):
     tables.write("queries", {"query_id": names, "text": names}, tmp_path / "queries.parquet")
     qrels = {"split": "train", "query_id": names, "doc_id": ids[:N], "row": np.arange(N), "grade": 1, "positive": True}
     tables.write("qrels", qrels, tmp_path / "qrels.parquet")
+    write_copies(tmp_path)
     save(tmp_path / "d.parquet", documents.astype(np.float16), ids)
     save(tmp_path / "q.parquet", queries.astype(np.float16), names)
     words = f"--collection {tmp_path} --documents {tmp_path}/d.parquet --queries {tmp_path}/q.parquet --top-k 5"

@@ -13,6 +13,7 @@ from rankscale.training.distributed import ProcessGroup
 from rankscale.training.options import TrainOptions
 from rankscale.training.setup import set_up
 from rankscale.training.trainer import Trainer
+from tests.conftest import write_copies
 
 N, DOCUMENTS, WIDTH = 32, 80, 12  # queries, documents, length of mined lists
 
@@ -28,6 +29,7 @@ def write_collection(folder, grades=(1,)):
     grade = [grades[i % len(grades)] for i in range(len(judged))]
     qrels |= {"row": [row for _, row in judged], "grade": grade, "positive": True}
     tables.write("qrels", qrels, folder / "qrels.parquet")
+    write_copies(folder)
     for name, keys, most in (("queries", ids, 6), ("documents", docs, 9)):
         texts = [random.integers(5, 30, size=random.integers(2, most)).tolist() for _ in keys]
         tables.write("tokens", {"id": keys, "ids": texts}, folder / f"tokens/{name}.parquet")
