@@ -36,25 +36,30 @@ def studied(candidates: int, queries: int, known: float, seed: int) -> dict[str,
     loss, rank = draw(candidates, TRUTH, known, np.random.default_rng([seed, 0]))
     true = decompose(loss, rank)
     true = {name: getattr(true, name) for name in PARTS}
-    plugin, corrected, held, flagged = [], [], [], 0
+    plugin, corrected, covered, local, local_covered, flagged = [], [], [], [], [], 0
     for number in range(1, STUDIES + 1):
-        found = decompose(*draw(candidates, queries, known, np.random.default_rng([seed, number])))
-        plugin.append([getattr(found, f"{name}_plugin") - true[name] for name in PARTS[1:]])
-        corrected.append([getattr(found, name) - true[name] for name in PARTS[1:]])
-        held.append([low <= true[name] <= high for name in PARTS for low, high in [found.interval(name)]])
-        flagged += found.too_few_queries
+        study = draw(candidates, queries, known, np.random.default_rng([seed, number]))
+        result, smooth = decompose(*study), decompose(*study, n_candidates=candidates, correction="local")
+        plugin.append([getattr(result, f"{name}_plugin") - true[name] for name in PARTS[1:]])
+        corrected.append([getattr(result, name) - true[name] for name in PARTS[1:]])
+        covered.append([low <= true[name] <= high for name in PARTS for low, high in [result.interval(name)]])
+        local.append([getattr(smooth, name) - true[name] for name in PARTS[2:]])
+        local_covered.append([low <= true[name] <= high for name in PARTS[2:] for low, high in [smooth.interval(name)]])
+        flagged += result.too_few_queries
 
-    def said(values: np.ndarray, form: str) -> str:
+    def means(values: np.ndarray, form: str) -> str:
         return " / ".join(format(v, form) for v in np.mean(values, axis=0))
 
     return {
         "candidates": candidates,
         "queries": queries,
         "true CE / RE / RSA / SU": " / ".join(f"{v:.2f}" for v in true.values()),
-        "plug-in bias RE / RSA / SU": said(plugin, "+.3f"),
-        "jackknife bias": said(corrected, "+.3f"),
+        "plug-in bias RE / RSA / SU": means(plugin, "+.3f"),
+        "jackknife bias": means(corrected, "+.3f"),
         "error of a bias": f"{np.std(corrected, axis=0, ddof=1).max() / np.sqrt(STUDIES):.3f}",
-        "coverage CE / RE / RSA / SU": said(held, ".2f"),
+        "coverage CE / RE / RSA / SU": means(covered, ".2f"),
+        "local bias RSA / SU": means(local, "+.4f"),
+        "coverage": means(local_covered, ".2f"),
         "flagged": f"{flagged / STUDIES:.0%}",
     }
 

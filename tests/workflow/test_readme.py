@@ -40,7 +40,7 @@ def test_command(command, folder):
         assert (folder / command.split()[1]).parent.is_dir()
         return
     # The small study has a ladder of its own.
-    run(command.replace("L1H20/8000", "L1H8/1024").replace("L2H128/8000", "L1H32/1024"), folder)
+    run(command.replace("L1H16/8000/1", "L1H8/1024/42").replace("L1H160/8000/1", "L1H32/1024/42"), folder)
 
 
 def test_the_python_example_runs(tmp_path):

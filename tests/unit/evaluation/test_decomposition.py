@@ -148,7 +148,13 @@ def test_intervals_cover_the_truth_and_the_plugin_does_not():
     assert abs(corrected) < 0.008
 
 
-def test_too_few_queries_is_said():
+def test_too_few_queries_by_the_share_of_q_at_thin_ranks():
+    # Ranks 0 to 3 hold 6, 5, 4 and 1 queries of loss r + 1, so q is in proportion to exp(-r - 1), and 2 and 3 are thin.
+    above = np.repeat([0, 1, 2, 3], [6, 5, 4, 1])
+    q = np.exp(-np.array([1.0, 2, 3, 4]))
+    assert decompose(above + 1.0, above).thin_share == pytest.approx(q[2:].sum() / q.sum())
+    assert decompose(above + 1.0, above).too_few_queries
+    assert not decompose(9.0 * above + 1.0, above).too_few_queries  # the thin ranks hardly count
     assert decompose(*drawn(4, 100, 64)).too_few_queries
     assert not decompose(*drawn(4, 2000, 64)).too_few_queries
 

@@ -13,7 +13,9 @@ from rankscale.core.layout import Layout, RunId
 from rankscale.study import config, config_file, environment, grid, sharing
 from tests.conftest import ROOT
 
-EMBEDDED = yaml.safe_load((ROOT / "config.yaml").read_text())
+AS_IT_IS = yaml.safe_load((ROOT / "config.yaml").read_text())
+# Changes of the grid stand alone without the blocks of cells.
+EMBEDDED = AS_IT_IS | {"training": AS_IT_IS["training"] | {"cells": None}}
 
 
 def changed(path, value):
@@ -39,7 +41,7 @@ def test_every_study_file_is_accepted(path):
         ("training.learning_rate", "3e-6", "text, not a number. YAML reads 3e-6 as text .write 3.0e-6"),
         ("training.learning_rate", 0, "training.learning_rate: 0 is not allowed"),
         ("training.learning_rate", float("inf"), "training.learning_rate: is not a finite number"),
-        ("training.learning_rate", {"L1H20": 1e-3}, "is a model without a rate"),
+        ("training.learning_rate", {"L1H16": 1e-3}, "is a model without a rate"),
         ("training.train_queries", [], "training.train_queries: .. is not allowed"),
         ("training.train_queries", 500, "training.train_queries: 500 is not allowed"),
         ("training.train_queries", [10], "10 is less than one batch of 32"),
@@ -47,7 +49,7 @@ def test_every_study_file_is_accepted(path):
         ("training.snapshots.models", ["L9"], "L9 is no model of the ladder"),
         ("training", None, "training: null is not allowed"),
         ("models", [], "models: .. is not allowed"),
-        ("models.0.heads", 3, "L1H20: 3 heads do not divide hidden 20"),
+        ("models.0.heads", 3, "L1H16: 3 heads do not divide hidden 16"),
         ("models.0.name", "L1H32", "the name L1H32 stands twice"),
         ("models.0.checkpoint", "bert", "models.0.*layers, hidden and heads, or a checkpoint"),
         ("models.0", {"name": "x", "checkpoint": "./nowhere"}, "x: checkpoint ./nowhere: there is no such folder"),
@@ -198,12 +200,15 @@ def test_tokenizers_of_two_places_have_two_folders():
 
 
 def test_runs_and_snapshots():
-    found = config.check_config(EMBEDDED)
+    found = config.check_config(AS_IT_IS)
     runs = list(grid.runs(found))
-    assert len(runs) == 7 * 5
-    assert str(runs[0]) == "base/L1H20/500/42"
-    assert grid.snapshots(found) == {RunId("base", "L2H64", "8000", 42): ["1", "10", "30", "100", "300"]}
+    # All eight sizes on the largest subset, the six others of one size, four sizes on two more: by each of two seeds.
+    assert len(runs) == 2 * (8 + 6 + 4 * 2)
+    assert str(runs[0]) == "base/L1H16/2300/1"
+    steps = ["1", "10", "30", "100", "300"]
+    assert grid.snapshots(found) == {RunId("base", "L1H64", "8000", seed): steps for seed in (1, 2)}
     everything = changed("training.train_queries", [500, None])
+    everything["training"] |= {"seeds": [42]}
     everything["training"]["snapshots"]["train_queries"] = "largest"
     assert [run.subset for run in grid.snapshots(config.check_config(everything))] == ["all"]
     everything["training"]["snapshots"] |= {"train_queries": "every", "steps": [1, 10]}
@@ -221,7 +226,7 @@ def test_another_study_s_settings_under_the_same_name_are_refused(tmp_path):
     manifest.write_text(json.dumps({"study": "other", "settings": settings}))
     sharing.refuse_clashes(mine, layout)
     manifest.write_text(json.dumps({"study": "other", "settings": settings | {"test_queries": 9}}))
-    with pytest.raises(StudyError, match="study other made it with test_queries=9, study demo wants test_queries=1500"):
+    with pytest.raises(StudyError, match="study other made it with test_queries=9, study demo wants test_queries=3000"):
         sharing.refuse_clashes(mine, layout)
     sharing.refuse_clashes({**mine, "remake": True}, layout)
     for harm in ("{", "[]", "null", '{"study": "a", "settings": null}'):

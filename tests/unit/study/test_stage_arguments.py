@@ -67,15 +67,15 @@ PATHS = {"collection": "c", "tokens": "t", "scratch": "s", "output": "o"}
 def test_what_the_config_says_is_what_train_reads():
     settings = {"epochs": 7, "clip": None, "precision": "bf16", "micro_batch": 4, "gradient_checkpointing": True}
     config = study(**settings, learning_rate={model["name"]: 0.5 for model in study()["models"]})
-    options = told(stage_arguments.train(config, "L2H96"), TrainOptions, train.arguments(), model="L2H96", **PATHS)
-    assert (options.layers, options.hidden, options.heads, options.checkpoint) == (2, 96, 4, None)
+    options = told(stage_arguments.train(config, "L1H96"), TrainOptions, train.arguments(), model="L1H96", **PATHS)
+    assert (options.layers, options.hidden, options.heads, options.checkpoint) == (1, 96, 6, None)
     assert (options.learning_rate, options.split, options.threads) == (0.5, "train", 1)
     assert {key: getattr(options, key) for key in settings} == settings
 
 
 def test_the_loss_s_own_parameters_are_passed_on():
     config = study(objective={"name": "infonce", "b": 1, "a": [2]})
-    options = told(stage_arguments.train(config, "L1H20"), TrainOptions, train.arguments(), model="L1H20", **PATHS)
+    options = told(stage_arguments.train(config, "L1H16"), TrainOptions, train.arguments(), model="L1H16", **PATHS)
     assert (options.objective, options.objective_parameters) == ("infonce", '{"a": [2], "b": 1}')
 
 

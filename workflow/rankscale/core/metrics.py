@@ -14,7 +14,7 @@ from rankscale.core.errors import StudyError
 from rankscale.core.metric import COMPLEMENT, Metric, TrecMeasure
 
 TIES = ("expected", "optimistic")
-CORRECTIONS = ("jackknife", "none", "miller-madow", "grassberger")
+CORRECTIONS = ("jackknife", "local", "none", "miller-madow", "grassberger")
 QUANTILE = "a quantile is no mean over queries"
 
 

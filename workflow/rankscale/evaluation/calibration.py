@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from rankscale.core.errors import StudyError
 from rankscale.evaluation.decomposition import NORMAL
+from rankscale.evaluation.rank_statistics import score_array
 
 # Nats that a mean absolute score difference is worth at most. Beyond it the loss changes only for queries whose
 # differences are below a hundredth of the usual: rankings without a mistake, which have no best inverse temperature.
@@ -117,27 +118,6 @@ def calibrate(
 def cross_fitting_folds(query_ids: Iterable[object], seed: int = 0) -> np.ndarray:
     """The fold, 0 or 1, of each query, int8 [q]: the parity of a digest of the seed and its id, nothing else."""
     return np.fromiter((hashlib.sha256(f"{seed}\x1f{query}".encode()).digest()[0] & 1 for query in query_ids), np.int8)
-
-
-def score_array(scores: ArrayLike, query_ids: Sequence[object] | None = None) -> np.ndarray:
-    """`scores` as a floating-point array [q, 1 + n]. Raises StudyError where they are not, naming the query."""
-    try:
-        scores = np.asarray(scores)
-        scores = scores if scores.dtype in {np.dtype(np.float32), np.dtype(np.float64)} else scores.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise StudyError(f"scores must be an array of numbers ({error})") from error
-    if scores.ndim != 2 or len(scores) < 1 or scores.shape[1] < 2:
-        raise StudyError(
-            f"scores must have a row per query, its positive's and then its candidates'; their shape is {scores.shape}"
-        )
-    if query_ids is not None and len(query_ids) != len(scores):
-        raise StudyError(f"there are {len(query_ids)} query ids for the scores of {len(scores)} queries")
-    finite = np.isfinite(scores).all(1)
-    if not finite.all():
-        row = int(finite.argmin())
-        query = f"number {row}" if query_ids is None else query_ids[row]
-        raise StudyError(f"a score of query {query} is not finite; the checkpoint cannot be evaluated")
-    return scores
 
 
 def _moments(differences: np.ndarray, t: float) -> np.ndarray:

@@ -12,21 +12,25 @@ from numpy.typing import ArrayLike
 
 from rankscale.core.errors import StudyError
 from rankscale.core.metrics import CORRECTIONS, TIES
+from rankscale.evaluation.local_uncertainty import WINDOW, local_with_errors
+from rankscale.evaluation.rank_statistics import grassberger_entropy, reciprocal_ranks
 
 # Of a normal distribution: 95 % of it lies this many standard deviations around its mean.
 NORMAL = 1.959963984540054
 # A rank whose weight is below this holds no query; weights are sums of 1 / (tied + 1), far above it.
 NOTHING = 1e-9
 MOST = 10**7  # candidates; beyond it a number is a mistake, and would fill the memory
-ENOUGH = 15  # queries per observed rank; with fewer the jackknife's intervals lose their coverage
+THIN = 5  # queries at a rank, below which the jackknife leaves a bias of second order in Score-Uncertainty
+MOST_THIN = 0.02  # of q at such ranks: with more its interval is off centre
 
 
 @dataclass(frozen=True)
 class Decomposition:
     """A decomposed cross-entropy, in nats; `*_se` are standard errors over queries.
 
-    The parts sum to `cross_entropy`; so do the `*_plugin` ones, which carry the sampling bias. `chance` is the
-    MRR of random scores, None where the number of candidates is not known.
+    The parts sum to `cross_entropy`; so do the `*_plugin` ones, which carry the sampling bias. `thin_share` is the
+    share of q, plug-in, at ranks of fewer than 5 queries; `chance` is the MRR of random scores, None where the number
+    of candidates is not known.
     """
 
     cross_entropy: float
@@ -45,6 +49,7 @@ class Decomposition:
     _: KW_ONLY
     n_queries: int
     observed_ranks: int
+    thin_share: float
     chance: float | None
 
     def interval(self, name: str) -> tuple[float, float]:
@@ -59,8 +64,8 @@ class Decomposition:
 
     @property
     def too_few_queries(self) -> bool:
-        """Whether there are fewer than 15 queries per observed rank, too few for the intervals."""
-        return self.n_queries < ENOUGH * self.observed_ranks
+        """Whether over .02 of q (`thin_share`) lie at ranks of fewer than 5 queries: too much for the jackknife."""
+        return self.thin_share > MOST_THIN
 
 
 def decompose(
@@ -76,32 +81,45 @@ def decompose(
 
     `loss` (nats), `above` and `tied` hold one value per query: the loss, and how many candidates score strictly
     higher than and exactly like the positive. `ties="expected"` spreads a query evenly over the ranks it could
-    hold, `"optimistic"` gives it the best; `correction` is `jackknife`, `none`, `miller-madow` or `grassberger`
-    (the last two correct Rank-Entropy and take the difference off Rank-Score-Alignment). Raises StudyError (a
-    ValueError) for fewer than two queries or values that cannot be.
+    hold, `"optimistic"` gives it the best; `correction` is `jackknife`, `local` (the same, with Score-Uncertainty from
+    a smooth course of the loss over all `n_candidates` + 1 ranks: for few queries a rank), `none`, `miller-madow` or
+    `grassberger` (the last two correct Rank-Entropy and take the difference off Rank-Score-Alignment). Raises
+    StudyError (a ValueError) for fewer than two queries or values that cannot be.
     """
     counts = _Counts(loss, above, tied, n_candidates, ties)
     pseudo = counts.pseudo_values()
+    reciprocal = counts.reciprocal_ranks()
+    errors = np.append(pseudo.std(0, ddof=1), reciprocal.std(ddof=1)) / np.sqrt(len(counts.loss))
     entropy, uncertainty, alignment = counts.plugin()
     if abs(counts.loss.mean() - entropy - uncertainty - alignment) > 1e-9 * max(1.0, abs(counts.loss.mean())):
         raise StudyError("the parts do not sum to the cross-entropy; the losses are too large to add exactly")
     plugin = np.array([counts.loss.mean(), entropy, alignment, uncertainty])
-    if correction == "jackknife":
+    if correction in ("jackknife", "local"):
         corrected = pseudo.mean(0)
+        if correction == "local":
+            if n_candidates is None:
+                raise StudyError("correction: local sums over all ranks; give n_candidates")
+            # Of a model that puts its positives at a few ranks only, nothing is known of the others.
+            if (counts.weight > NOTHING).sum() >= WINDOW:
+                corrected[3], errors[2:4] = local_with_errors(
+                    counts.query, counts.rank, counts.share, counts.loss, n_candidates + 1
+                )
         # The sum of means and the mean of sums may differ in the last digit; the parts decide.
         corrected[2] = corrected[0] - corrected[1] - corrected[3]
     elif correction in CORRECTIONS:
-        bias = {"none": 0.0, "miller-madow": counts.miller_madow(), "grassberger": counts.grassberger() - entropy}
+        bias = {
+            "none": 0.0,
+            "miller-madow": counts.miller_madow(),
+            "grassberger": grassberger_entropy(counts.weight) - entropy,
+        }
         corrected = plugin + np.array([0, bias[correction], -bias[correction], 0])
     else:
         raise StudyError(f"correction: {correction!r} is none of {', '.join(CORRECTIONS)}")
-    q = len(counts.loss)
-    reciprocal = counts.reciprocal_ranks()
-    errors = np.append(pseudo.std(0, ddof=1), reciprocal.std(ddof=1)) / np.sqrt(q)
     return Decomposition(
         *map(float, [*corrected, *plugin[1:], reciprocal.mean(), *errors]),
-        n_queries=q,
+        n_queries=len(counts.loss),
         observed_ranks=int((counts.weight > NOTHING).sum()),
+        thin_share=counts.thin_share(),
         chance=None if n_candidates is None else float(harmonic(n_candidates + 1) / (n_candidates + 1)),
     )
 
@@ -111,17 +129,10 @@ def pseudo_values(
 ) -> np.ndarray:
     """Jackknife pseudo-values float64 [q, 4], in the order of `core.metrics.PARTS`, and the columns sum query by query.
 
-    Their mean is the corrected part, their covariance over q that of the parts: of one checkpoint, or, paired
-    by query, of several (Efron and Stein 1981).
+    Their mean is the part that the jackknife corrected, their covariance over q that of the parts: of one checkpoint,
+    or, paired by query, of several (Efron and Stein 1981).
     """
     return _Counts(loss, above, tied, None, ties).pseudo_values()
-
-
-def reciprocal_ranks(above: ArrayLike, tied: ArrayLike) -> np.ndarray:
-    """Expected reciprocal rank float64 [q] over random breaking of ties: the mean of 1/(r+1) over the ranks."""
-    above, tied = np.asarray(above, np.int64), np.asarray(tied, np.int64)
-    sums = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, int((above + tied).max(initial=0)) + 2))])
-    return (sums[above + tied + 1] - sums[above]) / (tied + 1)
 
 
 def harmonic(n: int) -> float:
@@ -219,26 +230,18 @@ class _Counts:
     def reciprocal_ranks(self) -> np.ndarray:
         return reciprocal_ranks(self.above, self.tied)
 
+    def thin_share(self) -> float:
+        """How much of q lies at ranks of fewer than 5 queries."""
+        on = self.weight > NOTHING
+        c = self.weighted_loss[on] / self.weight[on]
+        q = np.exp(-c - _log_sum(-c))
+        return float(q[self.weight[on] < THIN - NOTHING].sum())
+
     def miller_madow(self) -> float:
         """What the plug-in entropy lacks to first order (Miller 1955), for weights spread over ties."""
         q, on = len(self.loss), self.weight > NOTHING
         squares = np.bincount(self.rank, self.share**2, len(self.weight))[on] / q
         return float(((squares / (self.weight[on] / q)).sum() - 1) / (2 * q))
-
-    def grassberger(self) -> float:
-        """Entropy by Grassberger (2003, eq. 31); a fractional count lies between its two neighbours."""
-        from scipy.special import digamma
-
-        q, n = len(self.loss), self.weight[self.weight > NOTHING]
-
-        def g(count: np.ndarray) -> np.ndarray:
-            safe = np.maximum(count, 1)
-            sign = np.where(safe % 2 == 0, 1, -1)
-            return np.where(count < 1, 0, digamma(safe) + sign / 2 * (digamma((safe + 1) / 2) - digamma(safe / 2)))
-
-        low = np.floor(n)
-        between = (1 - (n - low)) * low * g(low) + (n - low) * (low + 1) * g(low + 1)
-        return float(np.log(q) - between.sum() / q)
 
 
 def _log_sum(values: np.ndarray) -> float:

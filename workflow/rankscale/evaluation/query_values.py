@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from rankscale.evaluation.calibration import uncertain
-from rankscale.evaluation.decomposition import Decomposition, decompose, pseudo_values, reciprocal_ranks
-from rankscale.evaluation.rank_statistics import log_ranks
+from rankscale.evaluation.decomposition import Decomposition, decompose, pseudo_values
+from rankscale.evaluation.rank_statistics import log_ranks, reciprocal_ranks
 
 # Of an observations table, what a metric is computed from.
 VALUES = ("loss", "above", "tied", "margin", "calibrated_loss", "auc_global")

@@ -9,7 +9,7 @@ import numpy as np
 
 from rankscale.core.errors import StudyError
 from rankscale.core.metrics import PARTS
-from rankscale.evaluation.decomposition import NORMAL, decompose
+from rankscale.evaluation.decomposition import NORMAL, THIN, decompose
 from rankscale.evaluation.rank_statistics import log_ranks
 
 KEYS = ("rank", "loss", "qids")
@@ -90,6 +90,7 @@ def format_decomposition(path: Path, n_candidates: int | None, as_json: bool) ->
             rows.append(f"  {name.replace('_', ' '):<22}{values[name]:10.6f}   95 % {low:.6f} to {high:.6f}")
     if results["expected"]["too_few_queries"]:
         rows.append(
-            "\nFewer than 15 queries per observed rank: alignment's and uncertainty's intervals are too narrow."
+            f"\n{results['expected']['thin_share']:.0%} of q lies at ranks of fewer than {THIN} queries: intervals of "
+            'alignment and uncertainty are off centre; decompose(..., correction="local") mends them.'
         )
     return "\n".join(rows)

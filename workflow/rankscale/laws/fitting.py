@@ -5,7 +5,7 @@ floor minimises the summed Huber loss of log residuals, one without their square
 docs/method.md says why each is fitted so.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from rankscale.laws.forms.base import Law, as_columns
 from rankscale.laws.least_squares import HUBER, levenberg_marquardt
 
+CLOSE = 2  # of AICc: less is hardly evidence (Burnham and Anderson, Model Selection, 2002)
 FLAT = 1e-6  # in logarithms: less than that is no change
 CONDITION = 1e7  # of the slopes at the optimum; what is told is below 1e6, what is not above 1e10
 SHARES = (0.0, 0.3, 0.6, 0.8, 0.9, 0.97, 0.995)  # floors to start from, of the smallest value
@@ -125,6 +126,17 @@ def fit(law: Law, x: np.ndarray, y: np.ndarray) -> LawFit:
     return result
 
 
+def by_aicc(scores: Sequence[float], laws: Sequence[Law]) -> list[int]:
+    """The order in which AICc prefers laws that were fitted to the same points: positions in `scores`.
+
+    Of laws that it hardly tells apart from the first, bounded ones come first: a metric has its bound whether or not
+    these points show it.
+    """
+    close = min(scores, default=0.0) + CLOSE
+    keys = [(score > close, score <= close and not law.bounded, score) for score, law in zip(scores, laws, strict=True)]
+    return sorted(range(len(keys)), key=keys.__getitem__)
+
+
 def preferred(fits: Iterable[LawFit]) -> LawFit | None:
     """Of fits to the same points the one that AICc prefers, None if none converged.
 
@@ -134,7 +146,7 @@ def preferred(fits: Iterable[LawFit]) -> LawFit | None:
     good = [fit for fit in fits if fit.converged]
     scored = [(score, fit) for fit in good if (score := fit.quality()["aicc"]) is not None]
     if scored:
-        return min(scored, key=lambda pair: pair[0])[1]
+        return scored[by_aicc([score for score, _ in scored], [fit.law for _, fit in scored])[0]][1]
     return min(good, key=lambda fit: (len(fit.theta), fit.quality()["rmse"]), default=None)
 
 

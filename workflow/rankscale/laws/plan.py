@@ -70,8 +70,8 @@ def law_of(
     built on. Without a law the fit is not `converged`, and its note says why.
     """
     fits = [fit_with_query_noise(law, x, y, noise) for law in laws]
-    scored = [(fit.quality()["aicc"], fit) for fit in fits if fit.converged]
-    good = [fit for score, fit in sorted(scored, key=lambda pair: pair[0] or 0.0) if score is not None]
+    scored = [(score, fit) for fit in fits if fit.converged and (score := fit.quality()["aicc"]) is not None]
+    good = [scored[i][1] for i in fitting.by_aicc([score for score, _ in scored], [fit.law for _, fit in scored])]
     if not good:
         return fits[0], ""
     refuted: list[str] = []

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from rankscale.evaluation.calibration import SURE
-from rankscale.evaluation.decomposition import ENOUGH
+from rankscale.evaluation.decomposition import MOST_THIN, THIN
 from rankscale.laws.axes import headline_subset, is_product
 from rankscale.laws.verdicts.rule import CONFIRMED, NO_LONGER
 from rankscale.report.answer import answer_sentences, claim_sentence
@@ -41,8 +41,9 @@ def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame,
     few = metrics[metrics.too_few_queries]
     if len(few):
         cautions.append(
-            f"{len(few)} of {len(metrics)} rows have fewer than {ENOUGH} queries per observed rank; "
-            "their intervals of Rank-Score-Alignment and Score-Uncertainty are too narrow."
+            f"{len(few)} of {len(metrics)} rows owe over {MOST_THIN:.0%} of Score-Uncertainty's sum to ranks of fewer "
+            f"than {THIN} queries; their intervals of Rank-Score-Alignment and Score-Uncertainty are off centre. More "
+            "test queries, or `correction: local`, mend that."
         )
     uncertain = metrics[metrics.calibration_uncertain]
     if len(uncertain):

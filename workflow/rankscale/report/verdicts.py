@@ -7,6 +7,7 @@ import pandas as pd
 from rankscale.core.metrics import PARTS
 from rankscale.laws.axes import headline_slice
 from rankscale.laws.bootstrap import LOCAL_EXPONENTS
+from rankscale.laws.fitting import by_aicc
 from rankscale.laws.forms.base import Law
 from rankscale.laws.forms.registry import NO_CHANGE, forecasting_laws
 from rankscale.laws.verdicts.rule import KEEPS_IMPROVING, POWER, UNDECIDED
@@ -115,11 +116,12 @@ def preferred_law(rows: pd.DataFrame, laws: tuple[Law, ...]) -> str | None:
 
     Where points are too few for any AICc, the one of least squares among those with the fewest parameters.
     """
+    by_name = {law.name: law for law in laws}
     parameters = {law.name: len(law.parameters) for law in laws}
     rows = rows[rows.law.isin(parameters)].dropna(subset="rmse")
-    scored = rows.dropna(subset="aicc")
+    scored = rows.dropna(subset="aicc").drop_duplicates("law")
     if len(scored):
-        return scored.sort_values("aicc", kind="stable").law.iloc[0]
+        return str(scored.law.iloc[by_aicc(scored.aicc.tolist(), [by_name[name] for name in scored.law])[0]])
     rows = rows.assign(parameters=rows.law.map(parameters)).sort_values(["parameters", "rmse"], kind="stable")
     return rows.law.iloc[0] if len(rows) else None
 
