@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rankscale.laws.forms.base import Law, as_columns
+from rankscale.laws.identification import FLAT, open_parameters
 from rankscale.laws.least_squares import HUBER, levenberg_marquardt
 
 CLOSE = 2  # of AICc: less is hardly evidence (Burnham and Anderson, Model Selection, 2002)
-FLAT = 1e-6  # in logarithms: less than that is no change
-CONDITION = 1e7  # of the slopes at the optimum; what is told is below 1e6, what is not above 1e10
 SHARES = (0.0, 0.3, 0.6, 0.8, 0.9, 0.97, 0.995)  # floors to start from, of the smallest value
 # Draws are sought from the estimate, from no floor and from a high one: fewer starts, for they begin near their end.
 NEAR = (0.0, 0.9)
@@ -58,22 +57,12 @@ class LawFit:
         return [i for i, value in enumerate(self.theta) if i != self.law.floor or value > 0]
 
     def not_identified(self) -> list[str]:
-        """The parameters that the points leave open, by name: moved together in some way they change no fitted value.
-
-        By the least singular value of the slopes, each scaled to length 1: what lies beyond double precision's half is
-        no knowledge.
-        """
-        slopes = self.slopes()
-        lengths = np.linalg.norm(slopes, axis=0)
-        _, singular, directions = np.linalg.svd(slopes / np.maximum(lengths, 1e-300), full_matrices=False)
-        names = [self.law.parameters[i] for i in self._free()]
-        idle = [i != self.law.floor and lengths[at] < FLAT for at, i in enumerate(self._free())]
-        if any(idle):
-            return [name for name, still in zip(names, idle, strict=True) if still]
-        if singular[-1] * CONDITION > singular[0]:
-            return []
-        share = np.abs(directions[-1])
-        return [name for name, part in zip(names, share, strict=True) if part > 0.1 * share.max()]
+        """The parameters that the points leave open, by name."""
+        free = self._free()
+        names = [self.law.parameters[i] for i in free]
+        return open_parameters(
+            self.slopes(), names, None if self.law.floor is None else self.law.parameters[self.law.floor]
+        )
 
     def quality(self) -> dict[str, float | None]:
         """R^2, RMSE and AICc in the space of the law; AICc is None where points are too few for it.
