@@ -10,9 +10,10 @@ import pytest
 from filelock import FileLock
 
 from rankscale.report.figures import registry
+from rankscale.storage import tables
 
 ROOT = Path(__file__).parents[1]
-FIGURES = tuple(registry.FIGURES)
+FIGURES = tuple(registry.figures_of({"plan", "plan_grid"}))  # of the study below
 SMALL = """
 study: demo
 collection: {name: docstrings, source: docstrings, sample: 3000, test_queries: 400, dev_queries: 100}
@@ -59,6 +60,14 @@ def run(command, cwd, check=True, **how):
 def stage(name, *arguments, check=True):
     """Run `python -m rankscale {name}` in a process of its own."""
     return run([sys.executable, "-m", "rankscale", name, *map(str, arguments)], ROOT, check=check)
+
+
+def write_copies(folder, copies=(), own=()):
+    """A hand-made collection's tables of copies, (row, first) each, and of own documents, (query id, row) each."""
+    columns = {"row": [row for row, _ in copies], "first": [first for _, first in copies]}
+    tables.write("copies", columns, folder / "copies.parquet")
+    columns = {"query_id": [query for query, _ in own], "row": [row for _, row in own]}
+    tables.write("own_documents", columns, folder / "own_documents.parquet")
 
 
 def clone(folder, config=SMALL):

@@ -14,6 +14,7 @@ from rankscale.search import exact_search, miner, vector_shards
 from rankscale.stages import mine
 from rankscale.storage import tables
 from tests.benchmarks.measure import Clock, part, report, table
+from tests.conftest import write_copies
 
 DOCUMENTS, QUERIES, DIMENSION, TOP, THREADS = 200_000, 10_000, 384, 1000, 2
 ME = "tests.benchmarks.mining"
@@ -36,6 +37,7 @@ def generate(folder: Path, documents: int, queries: int) -> None:
     rows = np.random.default_rng(0).integers(documents, size=queries)
     judged = {"split": "train", "query_id": names, "doc_id": [f"d{i}" for i in rows], "row": rows}
     tables.write("qrels", {**judged, "grade": 1, "positive": True}, folder / "qrels.parquet")
+    write_copies(folder)
     for shard, (a, b) in enumerate(((0, documents // 2), (documents // 2, documents))):
         with vector_shards.shard_writer(folder / f"documents{shard}.parquet", DIMENSION) as write:
             for start in range(a, b, 50_000):

@@ -19,7 +19,7 @@ from rankscale.training.batch_loader import Batch
 from rankscale.training.distributed import ProcessGroup
 from rankscale.training.learner import Learner
 from rankscale.training.objectives.base import Targets
-from rankscale.training.objectives.infonce import InfoNCE
+from rankscale.training.objectives.contrastive.infonce import InfoNCE
 from tests.benchmarks.gpu import passages
 from tests.benchmarks.measure import table
 

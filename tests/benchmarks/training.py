@@ -34,7 +34,7 @@ def generate(folder: Path, mean: int, spread: float, negatives: int, steps: int,
     from rankscale.collection import docstrings
     from rankscale.storage import tables
     from rankscale.text.tokenizers import train_wordpiece
-    from tests.conftest import stage
+    from tests.conftest import stage, write_copies
 
     random = np.random.default_rng(0)
     words = " ".join(pair.passage for pair in docstrings.harvest()[:4000]).lower().split()
@@ -54,6 +54,7 @@ def generate(folder: Path, mean: int, spread: float, negatives: int, steps: int,
     rows = random.integers(documents, size=n)
     judged = {"split": "train", "query_id": ids, "doc_id": [docs[r] for r in rows], "row": rows, "grade": 1}
     tables.write("qrels", {**judged, "positive": True}, folder / "qrels.parquet")
+    write_copies(folder)
     lists = [random.choice(documents - 1, 100, replace=False) for _ in range(n)]
     lists = [(found + (found >= row)).tolist() for found, row in zip(lists, rows, strict=True)]
     found = {"query_id": ids, "rows": lists, "scores": [[0.0] * 100] * n, "mined": [100] * n}

@@ -189,7 +189,7 @@ def kinds(folder: Path) -> list[Kind]:
         *(Kind(f"a.{k}", packed(k), lines_of("!corpus.tsv"), True) for k in ("tar.gz", "tar.bz2", "tar.xz")),
         Kind("runs.csv", csv.encode(), runs_of, False),
         Kind("trec.txt", trec.encode(), lambda path: trec_format.read_trec(path, {}), False),
-        Kind("q.tsv", "\n".join(LINES).encode(), lambda path: list(readers.tsv_texts(path)), False),
+        Kind("q.tsv", "\n".join(LINES).encode(), lambda path: list(readers.document_lines(path)), False),
         Kind("study.yaml", (ROOT / "config.yaml").read_bytes(), study_of, False),
     ]
 

@@ -1,5 +1,7 @@
 """A study that was never run: metrics and observations whose laws are known."""
 
+from itertools import product
+
 import numpy as np
 import pyarrow as pa
 
@@ -32,10 +34,10 @@ def query_ids(queries: int) -> np.ndarray:
     return np.array([f"q{i:05}" for i in range(queries)])
 
 
-def checkpoint_of(size, data, seed):
+def checkpoint_of(size, data, seed, variant="base"):
     """A row of the checkpoints table."""
     return {
-        "variant": "base",
+        "variant": variant,
         "model": f"N{int(size)}",
         "train_queries": int(data),
         "seed": seed,
@@ -54,33 +56,36 @@ def checkpoint_of(size, data, seed):
     }
 
 
-def write_study(folder, sizes, subsets, queries=300, seeds=(42,), ties="expected", cells=None, searching=()):
+def write_study(
+    folder, sizes, subsets, queries=300, seeds=(42,), ties="expected", cells=None, searching=(), variants=None
+):
     """metrics.parquet and observations of every size on every subset, in `folder`; or of the `cells` (size, subset).
 
-    The runs on the subsets `searching` have measures of retrieval too.
+    The runs on the subsets `searching` have measures of retrieval too. `variants` says by name how many times the data
+    those of a variant seem to have had; their queries are the same.
     """
     rows = []
-    for size in sizes:
-        for data in subsets:
-            for seed in seeds if cells is None or (size, data) in cells else ():
-                random = np.random.default_rng([int(size), int(data), seed])
-                row = checkpoint_of(size, data, seed)
-                keys = {"collection": "synthetic", **{name: row[name] for name in schemas.CHECKPOINT_KEY}}
-                fixed = {"split": "test", "candidates": "hard", "n_candidates": CANDIDATES}
-                seen = tables.checked(
-                    "observations",
-                    {**keys, **fixed, "query_id": query_ids(queries), **observed(size, data, queries, random)},
-                    "synthetic",
-                )
-                run = RunId(*(row[name] for name in RunId._fields))
-                tables.write("observations", seen, table_path(folder, "observations", "synthetic", run, "final"))
-                retrieval = {"retrieval": "none", **dict.fromkeys(schemas.RETRIEVAL)}
-                if data in searching:
-                    ndcg = 1 / np.log2(2 + seen["above"].to_numpy())
-                    each = dict.fromkeys(schemas.RETRIEVAL, ndcg)
-                    path = table_path(folder, "per_query", "synthetic", run, "final")
-                    tables.write("per_query", {**keys, "split": "test", "query_id": query_ids(queries), **each}, path)
-                    retrieval = {"retrieval": "full", **dict.fromkeys(schemas.RETRIEVAL, float(ndcg.mean()))}
-                study = {"study": "synthetic", **row}
-                rows += [{**study, **scores, **retrieval} for scores in score_observations(seen, ties, "jackknife")]
+    grid = product((variants or {"base": 1.0}).items(), sizes, subsets)
+    for (variant, better), size, data in grid:
+        for seed in seeds if cells is None or (size, data) in cells else ():
+            random = np.random.default_rng([int(size), int(data), seed])
+            row = checkpoint_of(size, data, seed, variant)
+            keys = {"collection": "synthetic", **{name: row[name] for name in schemas.CHECKPOINT_KEY}}
+            fixed = {"split": "test", "candidates": "hard", "n_candidates": CANDIDATES}
+            seen = tables.checked(
+                "observations",
+                {**keys, **fixed, "query_id": query_ids(queries), **observed(size, better * data, queries, random)},
+                "synthetic",
+            )
+            run = RunId(*(row[name] for name in RunId._fields))
+            tables.write("observations", seen, table_path(folder, "observations", "synthetic", run, "final"))
+            retrieval = {"retrieval": "none", **dict.fromkeys(schemas.RETRIEVAL)}
+            if data in searching:
+                ndcg = 1 / np.log2(2 + seen["above"].to_numpy())
+                each = dict.fromkeys(schemas.RETRIEVAL, ndcg)
+                path = table_path(folder, "per_query", "synthetic", run, "final")
+                tables.write("per_query", {**keys, "split": "test", "query_id": query_ids(queries), **each}, path)
+                retrieval = {"retrieval": "full", **dict.fromkeys(schemas.RETRIEVAL, float(ndcg.mean()))}
+            study = {"study": "synthetic", **row}
+            rows += [{**study, **scores, **retrieval} for scores in score_observations(seen, ties, "jackknife")]
     tables.write("metrics", pa.Table.from_pylist(rows, schema=schemas.SCHEMAS["metrics"]), folder / "metrics.parquet")

@@ -60,6 +60,7 @@ def test_what_is_kept_and_what_runs_at_once_make_the_peak():
         "miner": {"encoder": "lsa", "top_k": 10},
         "models": models,
         "training": training,
+        "variants": [],
         "evaluation": {"full_retrieval": False, "candidates": {"hard": 4}},
     }
     small, large = (4 * (12 * h**2 + 13 * h + 1008 * h) for h in (8, 16))

@@ -64,6 +64,12 @@ def test_one_more_seed_trains_that_seed_alone(finished):
     assert jobs(finished) == {**trained, "retrieve": 11, "score": 11, "gather": 1, **SUBSAMPLED}
 
 
+def test_one_more_variant_trains_that_variant_alone(finished):
+    edit(finished, "evaluation:", "variants: [{name: base}, {name: slow, training: {epochs: 3}}]\nevaluation:")
+    trained = {"train": 8, "train_with_snapshots": 1}
+    assert jobs(finished) == {**trained, "retrieve": 11, "score": 11, "gather": 1, **SUBSAMPLED}
+
+
 def test_another_miner_mines_and_trains_anew(finished):
     edit(finished, "miner: {name: lsa,", "miner: {name: deeper, encoder: lsa,")
     trained = {"train": 8, "train_with_snapshots": 1}

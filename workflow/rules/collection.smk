@@ -1,11 +1,22 @@
 # From a source to tables of documents, queries and judgments, and to token ids.
 
 
+SOURCE_FILES = grid.source_files(STUDY)
+
+
 rule collect:
     input:
-        grid.source_files(STUDY),
+        watched_files.inputs(SOURCE_FILES),
     output:
-        multiext(f"{LAYOUT.shared}/", "documents.parquet", "queries.parquet", "qrels.parquet", "manifest.json"),
+        multiext(
+            f"{LAYOUT.shared}/",
+            "documents.parquet",
+            "queries.parquet",
+            "qrels.parquet",
+            "copies.parquet",
+            "own_documents.parquet",
+            "manifest.json",
+        ),
     log:
         LAYOUT.shared_log("collect"),
     conda:
@@ -15,7 +26,8 @@ rule collect:
         study=NAME,
     params:
         recipe=stage_versions.COLLECT,
-        options=stage_arguments.collect(STUDY),
+        options=fixed(stage_arguments.collect(STUDY)),
+        stamps=fixed(watched_files.stamps(SOURCE_FILES)),
     message:
         f"Collecting {COLLECTION}: documents, queries and judgments for every later stage"
     shell:
@@ -26,7 +38,7 @@ rule collect:
 rule tokenize:
     input:
         collected=rules.collect.output,
-        local=tokenizer_files,
+        local=lambda wildcards: watched_files.inputs(tokenizer_files(wildcards)),
     output:
         multiext(
             f"{LAYOUT.tokens('{tokenizer}')}/", "documents.parquet", "queries.parquet", "special.json", "manifest.json"
@@ -41,6 +53,7 @@ rule tokenize:
     params:
         recipe=stage_versions.TOKENIZE,
         options=tokenizer_arguments,
+        stamps=lambda wildcards: watched_files.stamps(tokenizer_files(wildcards)),
     message:
         "Tokenizing every text once with {wildcards.tokenizer}"
     shell:

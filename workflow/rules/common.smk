@@ -1,13 +1,25 @@
 # The study, the folders it lives in, and the arguments of each stage: exactly the part of the config it uses.
 import gc
 import re
+import shlex
 import time
 
 from rankscale.core import stage_versions
 from rankscale.core.errors import StudyError
-from rankscale.core.layout import BASE, FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout
+from rankscale.core.layout import FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout
+from rankscale.laws.options import OF_VARIANTS
 from rankscale.report.figures.registry import figures_of
-from rankscale.study import environment, failed_jobs, grid, run_owners, sharing, stage_arguments
+from rankscale.study import (
+    environment,
+    failed_jobs,
+    grid,
+    run_owners,
+    sharing,
+    stage_arguments,
+    teachers,
+    variants,
+    watched_files,
+)
 from rankscale.study.code_digest import code_digest
 from rankscale.study.config import check_config
 from rankscale.study.config_file import load_config_file
@@ -21,6 +33,8 @@ try:
     STUDY = check_config(config)
     sharing.refuse_clashes(STUDY, Layout.of(STUDY))
     environment.refuse_unwritable(Path(RESULTS))
+    if workflow.is_main_process:  # the clocks of a cluster's nodes may differ
+        watched_files.refuse_unusable(grid.own_files(STUDY))
 except StudyError as error:
     raise WorkflowError(f"{' '.join(map(str, workflow.configfiles))}: {error}") from None
 
@@ -33,6 +47,7 @@ RANKSCALE = "python -m rankscale"
 NAME, COLLECTION = STUDY["study"], STUDY["collection"]["name"]
 LAYOUT = Layout.of(STUDY)
 MODELS = {model["name"]: model for model in STUDY["models"]}
+VARIANTS = {name: variants.study_of(STUDY, name) for name in variants.names(STUDY)}
 PARTIAL = STUDY["partial"]
 PLANNED = list(grid.runs(STUDY))
 RUNS = grid.finished(STUDY, LAYOUT) if PARTIAL else PLANNED
@@ -43,6 +58,7 @@ if not RUNS:
 SNAPSHOTS = grid.snapshots(STUDY)
 FINALS = [(run, FINAL) for run in RUNS]
 FETCHED = grid.hub_ids(STUDY)
+TEACHERS = teachers.teachers(STUDY)
 TOKENIZERS = dict(grid.tokenizer_of(STUDY, model) for model in STUDY["models"])
 EVERY_CHECKPOINT = grid.checkpoints(STUDY)
 FINISHED = set(RUNS)
@@ -62,13 +78,19 @@ config.update(STUDY)  # the report shows the defaults too
 
 wildcard_constraints:
     collection=re.escape(COLLECTION),
-    variant=BASE,
+    variant="|".join(map(re.escape, VARIANTS)),
     model="|".join(map(re.escape, MODELS)),
     train_queries=r"\d+|all",
     seed=r"\d+",
     checkpoint=r"\d+|final",
     shard=r"\d+",
+    teacher="|".join(map(re.escape, TEACHERS)) or "none",
     place="|".join(map(re.escape, FETCHED)) or "none",
+
+
+def fixed(value):
+    """A parameter that Snakemake takes as it is: in plain text it would fill in what stands in braces."""
+    return lambda wildcards: value
 
 
 def tokens_of(wildcards):
@@ -93,8 +115,52 @@ def checkpoint_files(wildcards):
 
 
 def training_arguments(wildcards):
-    """The model and the recipe of one run."""
-    return stage_arguments.train(STUDY, wildcards.model)
+    """The model and the recipe of one run, as its variant has it."""
+    return stage_arguments.train(VARIANTS[wildcards.variant], wildcards.model)
+
+
+def training_negatives(wildcards):
+    """The miner's lists, if the run's negatives come from them."""
+    return NEGATIVES if grid.trains_on_mined(VARIANTS[wildcards.variant]) else []
+
+
+def teacher_inputs(wildcards):
+    """What a teacher's scores are made of."""
+    teacher = TEACHERS[wildcards.teacher]
+    kind, files = teachers.teacher_kind(teacher), {}
+    if kind != "file":
+        files["mined"] = NEGATIVES
+    if kind == "miner":
+        files["documents"] = expand(rules.encode.output.documents, shard=SHARDS)
+        files["queries"] = expand(rules.encode.output.queries, shard=SHARDS)
+    else:
+        files["scores"] = str(Path(teacher["scores"]).expanduser())
+    if kind == "checkpoint":
+        files["tokens"] = f"{LAYOUT.tokens(teachers.tokenizer_folder(STUDY, teacher))}/queries.parquet"
+    return files
+
+
+def teacher_arguments(wildcards, input):
+    """What a teacher is, and the files that it has, each by the option that takes it."""
+    words = [stage_arguments.teach(STUDY, wildcards.teacher)]
+    for name in ("mined", "documents", "queries", "scores"):
+        if name in input.keys():
+            words += [f"--{name}", *map(shlex.quote, [input[name]] if isinstance(input[name], str) else input[name])]
+    if "tokens" in input.keys():
+        words += ["--tokens", str(Path(input["tokens"]).parent)]
+    return " ".join(words)
+
+
+def teacher_scores(wildcards):
+    """The scores of a run's teacher, if its loss is told any."""
+    teacher = VARIANTS[wildcards.variant]["training"]["teacher"]
+    return [LAYOUT.teacher(teachers.teacher_name(teacher))] if teacher else []
+
+
+def miner_scores(wildcards):
+    """The miner's scores of the positives too, if a run goes by them."""
+    training = VARIANTS[wildcards.variant]["training"]
+    return [LAYOUT.teacher(teachers.MINER)] if teachers.needs_miner_scores(training) else []
 
 
 def checkpoints(wildcards):

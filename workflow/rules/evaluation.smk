@@ -9,6 +9,7 @@ SEARCHING = set(grid.searching(STUDY))
 NOT_SEARCHING = sorted({run.subset for run in PLANNED if run not in SEARCHING}) if DEPTH else []
 # A pooled retrieval searches the judged and mined documents and a sample, fixed once like the candidates.
 POOLED = grid.pool_sample(STUDY)
+OWN_DOCUMENTS = f"{LAYOUT.shared}/own_documents.parquet"
 POOL = [] if POOLED is None else LAYOUT.pool("{collection}")
 
 
@@ -27,7 +28,7 @@ rule sample:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.sample"),
-        options=stage_arguments.sample(STUDY),
+        options=fixed(stage_arguments.sample(STUDY)),
     message:
         "Fixing the candidates that every checkpoint is scored on"
     shell:
@@ -42,6 +43,7 @@ rule retrieve:
         checkpoint=LAYOUT.checkpoint(WILDCARDS, "{checkpoint}"),
         tokens=tokens_of,
         candidates=rules.sample.output.candidates,
+        own_documents=OWN_DOCUMENTS if DEPTH else [],
         pool=POOL,
     output:
         **({"run": evaluated("runs")} if DEPTH else {}),
@@ -58,7 +60,7 @@ rule retrieve:
         device=DEVICE,
     params:
         recipe=stage_versions.RETRIEVE,
-        options=stage_arguments.retrieve(STUDY),
+        options=fixed(stage_arguments.retrieve(STUDY)),
     message:
         "Evaluating {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
         "step {wildcards.checkpoint}"
@@ -67,7 +69,7 @@ rule retrieve:
         "--device {resources.device} "
         "--collection {wildcards.collection} --checkpoint {input.checkpoint} --tokens $(dirname {input.tokens[0]}) --candidates {input.candidates} "
         "--observations {output.observations}"
-        + (" --run {output.run}" if DEPTH else "")
+        + (" --run {output.run} --own-documents {input.own_documents}" if DEPTH else "")
         + (" --pool {input.pool}" if POOL else "")
 
 
@@ -100,7 +102,7 @@ rule score:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.score"),
-        options=stage_arguments.score(STUDY),
+        options=fixed(stage_arguments.score(STUDY)),
     message:
         "Scoring {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
         "step {wildcards.checkpoint}"
@@ -141,7 +143,7 @@ rule gather:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.gather"),
-        options=stage_arguments.gather(STUDY, [run for run in PLANNED if run not in FINISHED]),
+        options=fixed(stage_arguments.gather(STUDY, [run for run in PLANNED if run not in FINISHED])),
     message:
         f"Gathering the scores of {len(CHECKPOINTS)} checkpoints"
     shell:

@@ -1,7 +1,10 @@
 # From metrics to laws, forecasts, a plan, figures and the report.
 
 LAWS, PLAN = STUDY["laws"], STUDY["plan"]
-FIGURES = figures_of({"plan", "plan_grid"} if PLAN else set())
+# What compares variants is there where there are several.
+BETWEEN = OF_VARIANTS if len(VARIANTS) > 1 else ()
+COMPARISONS = " ".join(f"--{name} {LAYOUT.together}/{name}.parquet" for name in BETWEEN)
+FIGURES = figures_of({*BETWEEN, *(("plan", "plan_grid") if PLAN else ())})
 FORMATS = ("svg", "pdf", "png")
 # What the noise of queries is told by.
 PER_QUERY = [LAYOUT.table("observations", *final) for final in FINALS]
@@ -14,6 +17,7 @@ rule fit:
         metrics=rules.gather.output.metrics,
         per_query=PER_QUERY,
     output:
+        **{name: f"{LAYOUT.together}/{name}.parquet" for name in BETWEEN},
         fits=f"{LAYOUT.together}/fits.parquet",
         forecasts=f"{LAYOUT.together}/forecasts.parquet",
         curves=f"{LAYOUT.together}/curves.parquet",
@@ -31,15 +35,16 @@ rule fit:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.fit"),
-        options=stage_arguments.fit(STUDY),
+        options=fixed(stage_arguments.fit(STUDY)),
+        of_variants=COMPARISONS,
     message:
         "Fitting laws, forecasting the sizes held out, judging the metrics"
     shell:
         "{resources.launcher} fit {params.options} --log {log} --workers {threads} "
-        f"--study {LAYOUT.own} "
+        f"--study {LAYOUT.own} --study-name {NAME} "
         "--metrics {input.metrics} --fits {output.fits} --forecasts {output.forecasts} --curves {output.curves} "
         "--influence {output.influence} --ranking {output.ranking} "
-        "--verdicts {output.verdicts} --contrasts {output.contrasts}"
+        "--verdicts {output.verdicts} --contrasts {output.contrasts} {params.of_variants}"
 
 
 if PLAN:
@@ -61,18 +66,19 @@ if PLAN:
             launcher=RANKSCALE,
         params:
             code=code_digest("stages.plan"),
-            options=stage_arguments.plan(STUDY),
+            options=fixed(stage_arguments.plan(STUDY)),
         message:
             "Planning what to train next"
         shell:
             "{resources.launcher} plan {params.options} --log {log} "
-            f"--study {LAYOUT.own} "
+            f"--study {LAYOUT.own} --study-name {NAME} "
             "--metrics {input.metrics} --forecasts {input.forecasts} --plan {output.plan} --grid {output.grid}"
 
 
 rule subsample:
     input:
-        [LAYOUT.table("observations", run, FINAL) for run in ON_LARGEST],
+        metrics=rules.gather.output.metrics,
+        observations=[LAYOUT.table("observations", run, FINAL) for run in ON_LARGEST],
     output:
         f"{LAYOUT.together}/subsamples.parquet",
     log:
@@ -83,16 +89,19 @@ rule subsample:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.subsample"),
-        options=stage_arguments.subsample(STUDY),
+        options=fixed(stage_arguments.subsample(STUDY)),
     message:
         "Dropping queries, to see whether there are enough"
     shell:
-        "{resources.launcher} subsample {params.options} --log {log} --observations {input} --output {output}"
+        "{resources.launcher} subsample {params.options} --log {log} --metrics {input.metrics} "
+        f"--study-name {NAME} "
+        "--observations {input.observations} --output {output}"
 
 
 rule plot:
     input:
         **({"plan": rules.plan.output.plan, "grid": rules.plan.output.grid} if PLAN else {}),
+        **{name: rules.fit.output[name] for name in BETWEEN},
         subsamples=rules.subsample.output,
         metrics=rules.gather.output.metrics,
         left_out=rules.gather.output.left_out,
@@ -121,22 +130,34 @@ rule plot:
     params:
         code=code_digest("stages.plot"),
         figures=" ".join(FIGURES),
+        of_variants=COMPARISONS,
         plan=f"--plan {LAYOUT.together}/plan.parquet --plan-grid {LAYOUT.together}/plan_grid.parquet" if PLAN else "",
     message:
         "Drawing {params.figures}"
     shell:
         "{resources.launcher} plot --log {log} --metrics {input.metrics} --left-out {input.left_out} --fits {input.fits} "
-        "--forecasts {input.forecasts} --curves {input.curves} --subsamples {input.subsamples} --influence {input.influence} --verdicts {input.verdicts} {params.plan} "
-        f"--output {LAYOUT.together}/figures "
+        "--forecasts {input.forecasts} --curves {input.curves} --subsamples {input.subsamples} --influence {input.influence} --verdicts {input.verdicts} {params.plan} {params.of_variants} "
+        f"--output {LAYOUT.together}/figures --study-name {NAME} "
         "--figures {params.figures}"
 
 
-TABLES = ("summary", "metrics", "verdicts", "contrasts", "fits", "forecasts", "ranking", *(("plan",) if PLAN else ()))
+TABLES = (
+    "summary",
+    "metrics",
+    "verdicts",
+    "contrasts",
+    "fits",
+    "forecasts",
+    "ranking",
+    *(("plan",) if PLAN else ()),
+    *BETWEEN,
+)
 
 
 rule summarize:
     input:
         **({"plan": rules.plan.output.plan} if PLAN else {}),
+        **{name: rules.fit.output[name] for name in BETWEEN},
         metrics=rules.gather.output.metrics,
         left_out=rules.gather.output.left_out,
         fits=rules.fit.output.fits,
@@ -165,13 +186,14 @@ rule summarize:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.summarize"),
-        options=stage_arguments.summarize(STUDY),
+        options=fixed(stage_arguments.summarize(STUDY)),
         plan=f"--plan {LAYOUT.together}/plan.parquet" if PLAN else "",
+        of_variants=COMPARISONS,
     message:
         "Saying what the study shows, and what it was made with"
     shell:
         "{resources.launcher} summarize --log {log} {params.options} --metrics {input.metrics} --left-out {input.left_out} "
         "--fits {input.fits} --forecasts {input.forecasts} --ranking {input.ranking} "
-        "--verdicts {input.verdicts} --contrasts {input.contrasts} {params.plan} --manifest {input.manifest} "
+        "--verdicts {input.verdicts} --contrasts {input.contrasts} {params.plan} {params.of_variants} --manifest {input.manifest} "
         f"--tables {LAYOUT.together}/tables "
         "--summary {output.summary} --provenance {output.provenance}"

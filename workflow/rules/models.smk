@@ -1,4 +1,4 @@
-# One training run per model, subset and seed.
+# One training run per variant, model, subset and seed.
 
 RUN = LAYOUT.run(WILDCARDS)
 # Several devices on one model are several processes, started and watched by torchrun (which would take --log for an
@@ -11,8 +11,10 @@ rule train:
     input:
         collected=rules.collect.output,
         tokens=tokens_of,
-        local=checkpoint_files,
-        mined=[] if STUDY["training"]["negatives"] == "random" else NEGATIVES,
+        local=lambda wildcards: watched_files.inputs(checkpoint_files(wildcards)),
+        mined=training_negatives,
+        miner_scores=miner_scores,
+        teacher_scores=teacher_scores,
     output:
         multiext(f"{RUN}/", *PUBLISHED),
     log:
@@ -29,6 +31,7 @@ rule train:
     params:
         recipe=stage_versions.TRAIN,
         options=training_arguments,
+        stamps=lambda wildcards: watched_files.stamps(checkpoint_files(wildcards)),
         snapshots="",
     message:
         "Training {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}"
@@ -38,7 +41,8 @@ rule train:
         "--device {resources.device} --save-seconds {resources.save_seconds} "
         f"--collection {LAYOUT.shared} "
         "--tokens $(dirname {input.tokens[0]}) --mined {input.mined} "
-        f"--scratch {{resources.scratch}}/{str(WILDCARDS).replace('{', '{wildcards.')} "
+        "--miner-scores {input.miner_scores} --teacher-scores {input.teacher_scores} "
+        f"--scratch {{resources.scratch:q}}/{str(WILDCARDS).replace('{', '{wildcards.')} "
         f"--output {RUN.replace('{', '{wildcards.')}"
 
 
@@ -57,6 +61,7 @@ if SNAPSHOTS:
         params:
             recipe=stage_versions.TRAIN,
             options=training_arguments,
+            stamps=lambda wildcards: watched_files.stamps(checkpoint_files(wildcards)),
             snapshots=f"--snapshots {' '.join(STEPS)}",
 
     ruleorder: train_with_snapshots > train

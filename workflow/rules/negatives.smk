@@ -1,12 +1,13 @@
 # The frozen miner: vectors of all texts, and each query's nearest documents that are not its positives.
 
+ENCODER_FILES = grid.local_files(STUDY["miner"]["encoder"])
 SHARDS = range(STUDY["miner"]["shards"])
 
 
 rule encode:
     input:
         collected=rules.collect.output,
-        local=grid.local_files(STUDY["miner"]["encoder"]),
+        local=watched_files.inputs(ENCODER_FILES),
     output:
         documents=f"{LAYOUT.mined}/documents/{{shard}}.parquet",
         queries=f"{LAYOUT.mined}/queries/{{shard}}.parquet",
@@ -21,9 +22,10 @@ rule encode:
         device=DEVICE,
     params:
         recipe=stage_versions.ENCODE,
-        options=stage_arguments.encode(STUDY),
+        options=fixed(stage_arguments.encode(STUDY)),
+        stamps=fixed(watched_files.stamps(ENCODER_FILES)),
     message:
-        f"Encoding shard {{wildcards.shard}} of the collection with the miner {STUDY['miner']['encoder']}"
+        "Encoding shard {wildcards.shard} of the collection with the miner's encoder"
     shell:
         "{resources.launcher} encode {params.options} --shard {wildcards.shard} --log {log} "
         "--device {resources.device} "
@@ -51,7 +53,7 @@ rule mine:
         study=NAME,
     params:
         recipe=stage_versions.MINE,
-        options=stage_arguments.mine(STUDY),
+        options=fixed(stage_arguments.mine(STUDY)),
     message:
         "Mining hard negatives for shard {wildcards.shard} of the queries by exact search"
     shell:
@@ -63,3 +65,32 @@ rule mine:
 
 
 NEGATIVES = expand(rules.mine.output.negatives, shard=SHARDS)
+
+
+rule teach:
+    input:
+        unpack(teacher_inputs),
+        collected=rules.collect.output,
+    output:
+        scores=LAYOUT.teacher("{teacher}"),
+        manifest=sharing.taught(LAYOUT, "{teacher}"),
+    log:
+        LAYOUT.mined_log("teach", "{teacher}"),
+    conda:
+        ENVIRONMENT
+    threads: THREADS
+    resources:
+        launcher=RANKSCALE,
+        gpu=GPU,
+        device=DEVICE,
+        study=NAME,
+    params:
+        recipe=stage_versions.TEACH,
+        options=teacher_arguments,
+    message:
+        "Scoring the training queries by the teacher {wildcards.teacher}"
+    shell:
+        "{resources.launcher} teach {params.options} --study {resources.study} --log {log} "
+        "--device {resources.device} "
+        f"--collection {LAYOUT.shared} "
+        "--manifest {output.manifest} --output {output.scores}"

@@ -12,6 +12,7 @@ from rankscale.evaluation.options import SampleOptions
 from rankscale.evaluation.query_values import CheckpointQueries, ScoreScale
 from rankscale.search.exact_search import PairScores
 from rankscale.storage import schemas, tables
+from tests.conftest import write_copies
 
 
 def contrast(queries, documents, positive, candidates):
@@ -121,6 +122,7 @@ def collection_of(folder, documents=60, queries=6):
     tables.write("documents", {"doc_id": ids, "title": "", "text": ids}, folder / "documents.parquet")
     qrels = {"split": splits, "query_id": names, "doc_id": ids[:queries], "row": list(range(queries))}
     tables.write("qrels", {**qrels, "grade": 1, "positive": True}, folder / "qrels.parquet")
+    write_copies(folder)
     return folder
 
 
@@ -148,10 +150,28 @@ def test_candidates_are_what_each_kind_may_hold_and_the_pool_has_all_that_is_jud
     assert candidates.sample_candidates(folder, [], SampleOptions(random=5), pooled=False).pool is None
 
 
+def test_no_candidate_is_a_copy_of_a_positive_or_the_query_itself(tmp_path):
+    folder = collection_of(tmp_path, documents=20)
+    # Document 9 says what 0 says, which answers q0; q1 is document 8 itself.
+    write_copies(folder, copies=[(0, 0), (9, 0)], own=[("q1", 8)])
+    sampled = candidates.sample_candidates(folder, [], SampleOptions(random=13), pooled=False).candidates
+    free = {*range(5, 20)} - {9}
+    drawn = dict(zip(sampled["query_id"], map(set, sampled["rows"]), strict=True))
+    assert drawn["q1"] == free - {8}
+    assert all(rows < free for rows in drawn.values())
+    mined = mined_table(tmp_path / "mined.parquet", [[9, 10], [10, 11]])
+    with pytest.raises(StudyError, match="a positive of query q0, a copy of one"):
+        candidates.sample_candidates(folder, mined, SampleOptions(hard=2), pooled=False)
+
+
 @pytest.mark.parametrize(
     ("mined", "options", "message"),
     [
-        ([[0, 10], [10, 11]], SampleOptions(hard=2), "a positive of query q0 stands among its mined negatives"),
+        (
+            [[0, 10], [10, 11]],
+            SampleOptions(hard=2),
+            "a positive of query q0, a copy of one or the query itself stands",
+        ),
         ([[10]], SampleOptions(), "neither hard nor random ones are asked for"),
         ([[10]], SampleOptions(random=1, splits=["dev"]), "the collection has no split dev"),
         ([[10]], SampleOptions(random=1, splits=["train"]), "query q5 of split train is judged in the training"),
@@ -184,6 +204,23 @@ def test_an_evaluation_needs_each_document_once_whatever_the_parts(parts):
     run = evaluation.run(pa.array([f"d{i}" for i in range(30)]))
     nearest = pool[np.argsort(-(queries @ documents[pool].T), axis=1)[:, :5]]
     assert run["doc_id"].to_pylist() == [f"d{row}" for row in nearest.reshape(-1)]
+
+
+def test_a_query_is_no_result_of_its_own_and_the_run_is_as_deep_as_before():
+    random = np.random.default_rng(3)
+    queries, documents = (random.normal(size=(n, 8)).astype(np.float32) for n in (3, 12))
+    keys = {"split": "test", "candidates": "hard", "query_id": ["a", "b", "c"]}
+    table = tables.checked("candidates", {**keys, "positive": 0, "rows": [[1, 2]] * 3}, "t")
+    ids, ranking = pa.array(["a", "b", "c"]), np.argsort(-(queries @ documents.T), axis=1)
+    own = np.array([ranking[0, 1], -1, ranking[2, 11]])
+    for depth, lengths in ((4, [4, 4, 4]), (12, [11, 12, 11]), (50, [11, 12, 11])):
+        evaluation = observations.Evaluation(table, ids, queries, 12, np.arange(12), depth=depth, own=own)
+        evaluation.add([(np.arange(12), documents)])
+        run = evaluation.run(pa.array([str(row) for row in range(12)]))
+        expected = [r for q, n in enumerate(lengths) for r in [r for r in ranking[q] if r != own[q]][:n]]
+        assert [int(d) for d in run["doc_id"].to_pylist()] == expected
+        assert run["rank"].tolist() == [rank for n in lengths for rank in range(1, n + 1)]
+        assert run["query_id"].to_pylist() == [q for q, n in zip("abc", lengths, strict=True) for _ in range(n)]
 
 
 def test_a_query_without_tokens_is_named():

@@ -62,7 +62,14 @@ def test_what_limits_the_calibrated_cross_entropy_is_a_caution(metrics):
 
 
 def test_the_claim_is_tested_against_the_calibrated_cross_entropy_too(metrics):
-    row = {"split": "test", "candidates": "hard", "axis": "model", "fixed": "train_queries=2000", "law": "line"}
+    row = {
+        "variant": "base",
+        "split": "test",
+        "candidates": "hard",
+        "axis": "model",
+        "fixed": "train_queries=2000",
+        "law": "line",
+    }
     row |= {"error": 0.01, "error_low": 0.005, "error_high": 0.02, "no_change": 0.1, "skill": 0.9}
     names = ["rank_entropy", "cross_entropy", CALIBRATED]
     ranking = pd.DataFrame([{**row, "metric": name, "position": i} for i, name in enumerate(names)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rankscale.laws import study_fit
-from rankscale.report.figures.registry import FIGURES
+from rankscale.report.figures.registry import figures_of
 from rankscale.report.study_comparison import common_slices, read_study
 from rankscale.report.summary import summary
 from rankscale.stages import fit, plot, subsample
@@ -73,10 +73,11 @@ def test_the_summary_speaks_of_the_slices_with_the_most_cells(read):
 
 def test_every_figure_is_drawn(plus, tmp_path):
     largest = [plus / f"observations/synthetic/base/N{size}/4000/42/final.parquet" for size in SIZES]
-    run(subsample, "--observations", *largest, "--draws", 3, "--output", plus / "subsamples.parquet")
+    given = ("--metrics", plus / "metrics.parquet", "--observations", *largest)
+    run(subsample, *given, "--draws", 3, "--output", plus / "subsamples.parquet")
     inputs = [word for name in plot.TABLES for word in (f"--{name}", plus / f"{name}.parquet")]
     run(plot, *inputs, "--left-out", plus / "left_out.parquet", "--output", tmp_path)
-    assert {path.stem for path in tmp_path.glob("*.svg")} == set(FIGURES) - {"plan"}
+    assert {path.stem for path in tmp_path.glob("*.svg")} == set(figures_of(set()))
     text = (tmp_path / "other_metrics.svg").read_text()
     assert "not measured of" in text
     assert f"laws of N{MIDDLE}" in (tmp_path / "data_scale.svg").read_text()

@@ -6,7 +6,7 @@ import pytest
 from rankscale.core.errors import StudyError
 from rankscale.core.paths import PACKAGE
 from rankscale.laws import study_fit
-from rankscale.laws.options import FitOptions
+from rankscale.laws.options import OF_VARIANTS, FitOptions
 from rankscale.report.figures.registry import FIGURES, Figure, figures_of
 from rankscale.stages import fit, plot, subsample
 from rankscale.storage import tables
@@ -31,7 +31,7 @@ def test_the_stage_that_draws_is_made_of_every_figures_module():
 
 def test_a_figure_is_drawn_where_its_tables_are():
     assert "plan" not in figures_of({"metrics", "plan"})
-    assert figures_of({"plan", "plan_grid"}) == list(FIGURES)
+    assert figures_of({"plan", "plan_grid", *OF_VARIANTS}) == list(FIGURES)
 
 
 def titled(study):
@@ -51,7 +51,8 @@ def analysed(tmp_path_factory):
     chosen = ["--bootstrap", 100, "--columns", *FitOptions().columns]
     run(fit, "--metrics", folder / "metrics.parquet", "--study", folder, *chosen, *outputs)
     largest = [folder / f"observations/synthetic/base/N{int(size)}/2000/42/final.parquet" for size in SIZES]
-    run(subsample, "--observations", *largest, "--draws", 3, "--output", folder / "subsamples.parquet")
+    given = ("--metrics", folder / "metrics.parquet", "--observations", *largest)
+    run(subsample, *given, "--draws", 3, "--output", folder / "subsamples.parquet")
     return folder
 
 
@@ -69,7 +70,8 @@ def drawn(folder, out, *figures):
 def test_a_figure_that_is_added_by_one_entry_is_drawn_with_the_others(analysed, tmp_path, monkeypatch):
     monkeypatch.setitem(FIGURES, "titled", Figure(f"{__name__}:titled"))
     monkeypatch.setitem(FIGURES, "needy", Figure(f"{__name__}:titled", needs=("plan",)))
-    names = [name for name in FIGURES if name not in ("plan", "needy")]
+    names = figures_of(set())
+    assert {"titled", "model_scale"} < set(names)
     assert drawn(analysed, tmp_path / "all") == sorted(f"{n}.{s}" for n in names for s in ("svg", "pdf", "png"))
     assert "synthetic" in (tmp_path / "all" / "titled.svg").read_text()
     assert drawn(analysed, tmp_path / "one", "titled") == ["titled.pdf", "titled.png", "titled.svg"]

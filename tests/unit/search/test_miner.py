@@ -1,5 +1,6 @@
 """Exact search and hard negatives, against a naive search."""
 
+import json
 from functools import partial
 
 import numpy as np
@@ -12,7 +13,7 @@ from rankscale.search import exact_search, miner
 from rankscale.search.hard_negatives import Filters, draw_fill_documents, select
 from rankscale.stages import mine
 from rankscale.storage import tables
-from tests.conftest import stage
+from tests.conftest import stage, write_copies
 from tests.unit.storage.test_tables import save
 
 # The GPU's way of searching is a matter of rounding and what is kept; it can be told on any device.
@@ -220,6 +221,7 @@ def mined(tmp_path_factory):
     near = naive(documents, queries.astype(np.float32), 1)[1][:, 0]
     judged = {"split": ["train"] * N, "query_id": names, "doc_id": [ids[r] for r in near], "row": near}
     tables.write("qrels", {**judged, "grade": 1, "positive": True}, folder / "qrels.parquet")
+    write_copies(folder)
     for i, rows in enumerate((slice(0, 50), slice(50, 51), slice(51, 300))):
         save(folder / f"documents{i}.parquet", documents[rows], ids[rows])
     save(folder / "queries0.parquet", queries, names)
@@ -242,6 +244,25 @@ def test_lists_are_the_nearest_that_are_not_judged(mined):
     assert table["mined"] == [TOP] * N
     for row, ranking, positive in zip(table["rows"], mined.ranking, mined.near, strict=True):
         assert row == [r for r in ranking if r != positive][:TOP]
+
+
+def test_a_copy_of_a_positive_and_the_query_itself_are_no_negatives(mined):
+    """The nearest that is left is made a copy of the positive of q0, the one after it is q0 itself."""
+    before, folder = mined(), mined.folder
+    positive, (copy, itself) = int(mined.near[0]), before["rows"][0][:2]
+    write_copies(folder, sorted((row, min(positive, copy)) for row in (positive, copy)), [("q0", itself)])
+    try:
+        after, filled = mined(), mined("--range-max", 6, "--short", "fill")
+        counted = json.loads((folder / "out.json").read_text())["left_out"]
+    finally:
+        write_copies(folder)
+    expected = [r for r in mined.ranking[0] if r not in (positive, copy, itself)]
+    assert after["rows"][0] == expected[:TOP]
+    assert filled["rows"][0][:6] == expected[:6]
+    assert not {positive, copy, itself} & set(filled["rows"][0])
+    others = [i for i in range(N) if mined.near[i] not in (positive, copy)]
+    assert [after["rows"][i] for i in others] == [before["rows"][i] for i in others]
+    assert counted["copy of a positive, or the query itself"] >= 2  # another query may have the same positive
 
 
 def test_short_lists_are_refused_or_filled(mined):

@@ -74,9 +74,9 @@ def test_what_the_config_says_is_what_train_reads():
 
 
 def test_the_loss_s_own_parameters_are_passed_on():
-    config = study(objective={"name": "infonce", "b": 1, "a": [2]})
+    config = study(objective={"name": "lambdarank", "cut": 5})
     options = told(stage_arguments.train(config, "L1H16"), TrainOptions, train.arguments(), model="L1H16", **PATHS)
-    assert (options.objective, options.objective_parameters) == ("infonce", '{"a": [2], "b": 1}')
+    assert (options.objective, options.objective_parameters) == ("lambdarank", '{"cut": 5, "metric": "mrr"}')
 
 
 def test_the_rule_passes_what_no_function_does():

@@ -1,8 +1,8 @@
 """Losses: by hand, through the learner; and that a new one is one entry."""
 
+import dataclasses
 import signal
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,12 +12,12 @@ from rankscale.core.errors import StudyError
 from rankscale.models.bi_encoder import BiEncoder
 from rankscale.models.factory import from_scratch
 from rankscale.stages import train
-from rankscale.study.config import objectives
+from rankscale.study.config import objectives, schema
 from rankscale.training.distributed import ProcessGroup
 from rankscale.training.learner import Learner
 from rankscale.training.objectives import registry
-from rankscale.training.objectives.base import Targets
-from rankscale.training.objectives.infonce import InfoNCE
+from rankscale.training.objectives.base import Objective, Targets
+from rankscale.training.objectives.contrastive.infonce import InfoNCE
 from rankscale.training.objectives.registry import make_objective
 from tests.unit.training.test_trainer import command, losses, published
 
@@ -71,10 +71,18 @@ def test_the_config_knows_the_losses_that_there_are():
     assert objectives() == sorted(registry.OBJECTIVES)
 
 
+@pytest.mark.parametrize("name", registry.OBJECTIVES)
+def test_a_loss_is_what_the_schema_says_of_it(name):
+    loss, entry = registry.OBJECTIVES[name], schema()["$defs"]["losses"][name]
+    fields = {field.name: field.default for field in dataclasses.fields(loss) if field.name != "in_batch"}
+    assert fields == {key: rule["default"] for key, rule in entry["properties"].items()}
+    assert loss.needs == set(entry["needs"])
+
+
 @pytest.mark.parametrize(
     ("name", "parameters", "message"),
     [
-        ("nonce", None, "training.objective.name: there is no loss nonce; there are infonce"),
+        ("nonce", None, "training.objective.name: there is no loss nonce; there are infonce, "),
         ("infonce", '{"margin": 2}', "infonce cannot be made with .*margin"),
         ("infonce", "[1]", "infonce cannot be made with"),
         ("infonce", "{", "infonce cannot be made with"),
@@ -86,12 +94,10 @@ def test_a_loss_that_cannot_be_made_is_named(name, parameters, message):
 
 
 @dataclass(frozen=True)
-class Hinge:
+class Hinge(Objective):
     """Largest violation of a margin: a loss that somebody adds."""
 
-    in_batch: bool
     margin: float = 1.0
-    needs: ClassVar[frozenset[str]] = frozenset()
 
     def __call__(self, scores, targets):
         positive = scores.gather(1, targets.positive[:, None])
@@ -130,5 +136,5 @@ def test_a_new_loss_is_one_entry(shared, tmp_path, monkeypatch, signals, negativ
 def test_a_loss_that_needs_what_is_not_there_is_refused(shared, tmp_path, monkeypatch, signals):
     monkeypatch.setattr(Hinge, "needs", frozenset({"teacher"}))
     monkeypatch.setitem(registry.OBJECTIVES, "hinge", Hinge)
-    with pytest.raises(StudyError, match=r"training\.objective: hinge needs teacher"):
+    with pytest.raises(StudyError, match=r"training\.teacher: hinge needs one"):
         train.main(train.arguments().parse_args(command(shared, tmp_path, "--objective", "hinge")))

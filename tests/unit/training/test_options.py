@@ -18,7 +18,19 @@ from rankscale.training.training_data import TrainingData
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainOptions)}
 # The result depends on what lies at these paths, which is hashed itself, and not on when a state is kept.
-NO_RESULT = {"checkpoint", "collection", "tokens", "mined", "scratch", "output", "device", "save_seconds", "save_steps"}
+NO_RESULT = {
+    "checkpoint",
+    "collection",
+    "tokens",
+    "mined",
+    "miner_scores",
+    "teacher_scores",
+    "scratch",
+    "output",
+    "device",
+    "save_seconds",
+    "save_steps",
+}
 PATHS = {name: Path(name) for name in ("collection", "tokens", "scratch", "output")}
 OPTIONS = TrainOptions(model="m", learning_rate=1e-3, **PATHS)
 
@@ -26,7 +38,7 @@ OPTIONS = TrainOptions(model="m", learning_rate=1e-3, **PATHS)
 def fingerprint(options):
     torch.manual_seed(0)
     store = TokenStore(pa.array(["a"]), np.array([5], np.uint16), np.array([0, 1]), SpecialTokens([1], [2], 0, 9), 8)
-    data = TrainingData(np.array([0]), [np.array([0])], None, 2)
+    data = TrainingData(np.array([0]), [np.array([0])], [np.array([0])], None, 2)
     model = BiEncoder(from_scratch(1, 4, 2, 9, 8), 2)
     return run_fingerprint(options, model, ExampleSampler(data, 1, 1), (store, store), torch.device("cpu"), 1)
 

@@ -7,6 +7,7 @@ from rankscale.core.errors import StudyError
 from rankscale.storage import tables
 from rankscale.training.sampler import ExampleSampler
 from rankscale.training.training_data import load_training_data, subset
+from tests.conftest import write_copies
 
 N = 40  # queries, each with its own document; the last four have a second one
 
@@ -22,6 +23,7 @@ def collection(tmp_path_factory):
     judged += [("train", f"q{i}", f"d{N + i}", N + i) for i in range(4)]
     columns = dict(zip(("split", "query_id", "doc_id", "row"), zip(*judged, strict=True), strict=True))
     tables.write("qrels", {**columns, "grade": 1, "positive": True}, folder / "qrels.parquet")
+    write_copies(folder)
     mined = [[d for d in range(N) if d != q][:10] for q in range(N)]
     for shard, some in enumerate((slice(0, 7), slice(7, N))):
         n = len(ids[some])
@@ -62,6 +64,19 @@ def test_no_negative_is_a_positive_and_draws_change_with_the_pass(collection, so
     # A function of seed, pass and position alone: another object draws the same.
     assert np.array_equal(batches[1], examples(collection, source).batch(1, 0, positions)[1])
     assert not np.array_equal(batches[1], examples(collection, source, seed=2).batch(1, 0, positions)[1])
+
+
+def test_a_copy_of_a_positive_and_the_query_itself_are_never_negatives(collection):
+    # Of 60 documents, 59 say what answers q10 says, or are q10.
+    write_copies(collection, [(row, 0) for row in range(N + 20) if row not in (5, 6)], [("q10", 5)])
+    try:
+        sampler = examples(collection, "random", per_query=1)
+        for epoch in range(5):
+            assert sampler.batch(epoch, 0, np.array([10]))[1][0, 1] == 6
+        # In a batch the passages of others are masked by the same look-up.
+        assert sampler.is_judged(np.array([10]), np.array([[4, 5, 6, 10]])).tolist() == [[True, True, False, True]]
+    finally:
+        write_copies(collection)
 
 
 def test_mined_negatives_of_a_query_do_not_repeat(collection):

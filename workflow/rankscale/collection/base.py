@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from rankscale.collection import readers
 from rankscale.collection.options import CollectOptions
+from rankscale.core.cli import log
 
 
 class Source(NamedTuple):
@@ -18,6 +19,24 @@ class Source(NamedTuple):
     queries: Iterable[readers.Text]
     judgments: Mapping[str, Iterable[readers.Judgment]]
     facts: dict[str, object]
+
+
+class LeftOut:
+    """What of a source is left out or merged: how often by reason, and where the first stands."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.first: dict[str, str] = {}
+
+    def add(self, why: str, where: str, n: int = 1) -> None:
+        """Count `n` more."""
+        self.first.setdefault(why, where)
+        self.counts[why] = self.counts.get(why, 0) + n
+
+    def say(self) -> None:
+        """Log a line a reason."""
+        for why, n in self.counts.items():
+            log.info("%d %s, the first: %s", n, why, self.first[why])
 
 
 def no_files(path: Any) -> list[tuple[str, str]]:

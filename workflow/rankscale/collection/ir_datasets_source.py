@@ -37,11 +37,10 @@ def read(options: CollectOptions, folder: Path) -> Source:
 
     def texts(entries: Iterable, kind: str, where: str) -> Iterator[readers.Text]:
         for number, entry in enumerate(entries, 1):
-            key, title, text = getattr(entry, f"{kind}_id"), getattr(entry, "title", None), None
-            if kind == "doc" and hasattr(entry, "text"):
-                text = entry.text
+            position = f"{where}, number {number}"
+            title, text = _title_and_text(entry, options.titles, position) if kind == "doc" else ("", None)
             text = entry.default_text() if text is None else text
-            yield readers.text(key, (title or "") if kind == "doc" else "", text, f"{where}, number {number}")
+            yield readers.text(getattr(entry, f"{kind}_id"), title, text, position)
 
     def judged(split: str) -> Iterator[readers.Judgment]:
         for number, entry in enumerate(data_sets[split].qrels_iter(), 1):
@@ -59,6 +58,26 @@ def read(options: CollectOptions, folder: Path) -> Source:
         {split: judged(split) for split in data_sets},
         {"ir_datasets": ir_datasets.__version__},
     )
+
+
+def _title_and_text(document: Any, titles: str, where: str) -> tuple[str, str]:
+    """A document's title ("" if none) and its text without it.
+
+    Classes without a field `text` have a default text, which most begin with the title: it must not stand twice.
+    Raises StudyError where titles are to be dropped and the title is somewhere else in it.
+    """
+    title = getattr(document, "title", None) or ""
+    if hasattr(document, "text"):
+        return title, document.text
+    text = document.default_text()
+    if text.lstrip().startswith(title.strip()):
+        return title, text.lstrip()[len(title.strip()) :].lstrip()
+    if titles == "drop" and title and title in text:
+        raise StudyError(
+            f"{where}: {type(document).__name__} mixes the title into its text, so it cannot be dropped; set "
+            "collection.titles to join"
+        )
+    return ("", text) if title in text else (title, text)
 
 
 def splits(path: str) -> None:

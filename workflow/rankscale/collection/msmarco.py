@@ -50,8 +50,8 @@ def read(options: CollectOptions, folder: Path) -> Source:
         fetch(f"{url}/{name}", checksum, folder)
     log.info("the official files are whole; their archives stay in %s", folder)
     return Source(
-        readers.tsv_texts(Path(f"{folder}/{CORPUS}")),
-        (text for name in QUERIES for text in readers.tsv_texts(Path(f"{folder}/{name}"))),
+        readers.document_lines(Path(f"{folder}/{CORPUS}")),
+        (text for name in QUERIES for text in readers.query_lines(Path(f"{folder}/{name}"))),
         {split: readers.judgments(folder / name) for split, name in JUDGMENTS.items()},
         {"checksums": {name: checksum for name, (_, checksum) in FILES.items()}},
     )

@@ -43,8 +43,14 @@ class CollectOptions:
     positive_grade: dict[str, int] = option(
         {"": 1}, read=read_thresholds, help="least of a relevant document, 1 unless given; or by split"
     )
+    max_missing: float = option(
+        0.05,
+        read=within(0, 1),
+        in_result=False,
+        help="largest share of a split's judgments that may name queries or documents the source lacks or has empty",
+    )
     files: dict | None = option(
         None, read=read_files, help="of tsv: JSON {corpus: .., queries: {split: ..}, qrels: {split: ..}}"
     )
-    path: str | None = option(None, help="of beir: its folder or zip; of ir_datasets: the id of its documents")
+    path: str | None = option(None, help="of beir: its folder or archive; of ir_datasets: the id of its documents")
     splits: list[str] = option(["train", "test"], help="of ir_datasets: what follows the id")

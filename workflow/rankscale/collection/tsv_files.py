@@ -20,8 +20,8 @@ def read(options: CollectOptions, folder: Path) -> Source:
         raise StudyError(f"collection.path.{missing[0]}: is missing; source tsv needs corpus, queries and qrels")
     queries = dict.fromkeys(paths["queries"].values())  # a file may serve several splits
     return Source(
-        readers.tsv_texts(Path(paths["corpus"])),
-        (text for path in queries for text in readers.tsv_texts(Path(path))),
+        readers.document_lines(Path(paths["corpus"])),
+        (text for path in queries for text in readers.query_lines(Path(path))),
         {split: readers.judgments(Path(path)) for split, path in sorted(paths["qrels"].items())},
         {},
     )

@@ -5,6 +5,7 @@ import io
 import logging
 import math
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -118,6 +119,15 @@ def within(low: float, high: float, kind: type = float, above: bool = False) -> 
 
     read.__name__ = "number"
     return read
+
+
+def expanded_path(text: str) -> Path:
+    """A type for an argument: a path whose `$NAME`, `${NAME}` and leading `~` are those of the job that reads it."""
+    path = os.path.expandvars(os.path.expanduser(text))
+    unset = re.search(r"\$(\w+|\{\w+\})", path)
+    if unset:
+        raise argparse.ArgumentTypeError(f"{text}: the environment has no {unset[0]}")
+    return Path(path)
 
 
 positive = within(0, 1e30, above=True)

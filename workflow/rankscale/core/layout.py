@@ -1,7 +1,7 @@
 """Where everything of a study lies: the only module that knows how paths are made of keys.
 
 A path's parts are the values of keys, or Snakemake's wildcards for them: `layout.checkpoint(WILDCARDS, "{checkpoint}")`
-is the pattern of all checkpoints. Keys are never read back from a path: tables hold them as columns.
+is the pattern of all checkpoints. Tables hold the keys as columns; from a path they are read back only to be compared.
 
 Read by the Snakefile, which every cluster job parses: nothing heavy is imported here.
 """
@@ -14,6 +14,9 @@ BASE = "base"  # the variant of a study that trains in one way
 FINAL = "final"  # the checkpoint at the end of a training
 # What a training publishes, and which of it comes last: where that is, all is.
 PUBLISHED = ("final.safetensors", "training.parquet", "times.parquet", "checkpoints.parquet")
+
+# The kinds of tables of a checkpoint on a collection, each a folder of the study.
+EVALUATED = ("observations", "runs", "scores", "per_query")
 
 
 class RunId(NamedTuple):
@@ -39,8 +42,32 @@ def run_folder(study: str | Path, run: RunId) -> str:
 
 
 def table_path(study: str | Path, kind: str, collection: str, run: RunId, checkpoint: str) -> str:
-    """A checkpoint's table of one kind (observations, runs, scores or per_query) on a collection."""
+    """A checkpoint's table of one kind, of EVALUATED, on a collection."""
     return f"{study}/{kind}/{collection}/{run}/{checkpoint}.parquet"
+
+
+def promised_keys(path: str | Path) -> dict[str, str | int]:
+    """What the path of a run's or a checkpoint's file says of its content, by the names of key columns.
+
+    With `study` the name of the folder that it lies in; `subset` and `checkpoint` say `train_queries` and `step` where
+    they are numbers. Nothing for any other path.
+    """
+    *folders, name = Path(path).parts
+    stem, _, suffix = name.rpartition(".")
+    if len(folders) > 6 and folders[-6] in EVALUATED and suffix == "parquet":
+        study, _, collection, *run = folders[-7:]
+        keys: dict[str, str | int] = {"collection": collection, "checkpoint": stem}
+    elif len(folders) > 5 and folders[-5] == "models" and (suffix == "safetensors" or name in PUBLISHED):
+        study, _, *run = folders[-6:]
+        keys = {} if name in PUBLISHED[1:] else {"checkpoint": stem}
+    else:
+        return {}
+    keys |= {"study": study, **RunId(*run)._asdict()}
+    if not (run[-1].isdecimal() and (run[-2] == "all" or run[-2].isdecimal())):
+        return {}
+    for number, named in (("train_queries", run[-2]), ("step", str(keys.get("checkpoint")))):
+        keys |= {number: int(named)} if named.isdecimal() else {}
+    return {**keys, "seed": int(run[-1])}
 
 
 WILDCARDS = RunId("{variant}", "{model}", "{train_queries}", "{seed}")
@@ -79,6 +106,10 @@ class Layout(NamedTuple):
     def mined(self) -> str:
         """The folder of the miner's vectors and negatives."""
         return f"{self.shared}/{self.miner}"
+
+    def teacher(self, name: str) -> str:
+        """A teacher's scores of the training queries."""
+        return f"{self.mined}/teachers/{name}.parquet"
 
     def tokens(self, tokenizer: str) -> str:
         """The folder of the collection's token ids by one tokenizer."""

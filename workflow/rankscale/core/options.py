@@ -89,7 +89,10 @@ def command_line(options: type, values: Mapping[str, Any], given: Collection[str
         if value is None or value is False or value == []:
             continue
         several = [] if value is True else value if isinstance(value, list | tuple) else [value]
-        words += [_flag(name), *(json.dumps(each) if isinstance(each, dict) else str(each) for each in several)]
+        texts = [json.dumps(each) if isinstance(each, dict) else str(each) for each in several]
+        # A text that begins as an option does is a value only behind an equals sign.
+        joined = len(texts) == 1 and texts[0].startswith("-") and not isinstance(value, list | tuple)
+        words += [f"{_flag(name)}={texts[0]}"] if joined else [_flag(name), *texts]
     return shlex.join(words)
 
 

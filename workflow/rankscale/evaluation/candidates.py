@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rankscale.collection.copies import COPIES, never_negative, with_copies
 from rankscale.collection.qrels import positives_of
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.seeding import generator
 from rankscale.evaluation.options import SampleOptions
-from rankscale.storage import schemas, tables
+from rankscale.storage import manifests, schemas, tables
 
 
 class Sampled(NamedTuple):
@@ -31,13 +32,19 @@ def sample_candidates(collection: Path, mined: list[Path], options: SampleOption
     """
     if not (options.hard or options.random):
         raise StudyError("evaluation.candidates: neither hard nor random ones are asked for")
+    # Once a study: what was exchanged is seen before the first checkpoint is evaluated.
+    manifests.refuse_changed(collection / manifests.MANIFEST, *manifests.COLLECTED)
+    for path in mined:
+        manifests.refuse_changed(path.with_suffix(".json"), path.name)
     documents = tables.count(collection / "documents.parquet")
     qrels = tables.read("qrels", collection / "qrels.parquet")
     evaluated = evaluated_judgments(qrels, options.splits, options.train_split)
     ids = pc.unique(evaluated["query_id"])
     # A document that is relevant by any split's judgments is no candidate of its query.
-    positives = dict(zip(ids.to_pylist(), positives_of(qrels, ids), strict=True))
-    pool = random_pool(documents, positives, options.random_pool, options.seed)
+    # Nor is a copy of it, or the query itself.
+    wrong = dict(zip(ids.to_pylist(), never_negative(collection, qrels, ids), strict=True))
+    answers = with_copies(positives_of(qrels, ids), tables.read("copies", collection / COPIES))
+    pool = random_pool(documents, answers, options.random_pool, options.seed)
     lists = mined_lists(mined, ids) if options.hard or pooled else {}
     log.info(
         "fixing %d hard and %d random candidates for each of %d queries; random pool of %d documents",
@@ -52,9 +59,12 @@ def sample_candidates(collection: Path, mined: list[Path], options: SampleOption
         judged = evaluated.filter(pc.equal(evaluated["split"], split))
         queries = pc.unique(judged["query_id"])
         for query, own in zip(queries.to_pylist(), positives_of(judged, queries), strict=True):
-            for kind, rows in _drawn(query, lists, pool, options):
-                if len(np.intersect1d(rows, positives[query])):
-                    raise StudyError(f"{mined[0]}: a positive of query {query} stands among its mined negatives")
+            for kind, rows in _drawn(query, lists, pool, wrong[query], options):
+                if len(np.intersect1d(rows, wrong[query])):
+                    raise StudyError(
+                        f"{mined[0]}: a positive of query {query}, a copy of one or the query itself stands among its "
+                        "mined negatives; delete it and run again"
+                    )
                 # The positive that is scored is the first in the collection's order; the others are no candidates.
                 for name, value in zip(columns, (split, kind, query, int(own.min()), rows), strict=True):
                     columns[name].append(value)
@@ -63,13 +73,13 @@ def sample_candidates(collection: Path, mined: list[Path], options: SampleOption
 
 
 def _drawn(
-    query: str, lists: dict[str, np.ndarray], pool: np.ndarray, options: SampleOptions
+    query: str, lists: dict[str, np.ndarray], pool: np.ndarray, wrong: np.ndarray, options: SampleOptions
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Each kind of candidates that is asked for, and one query's."""
+    """Each kind of candidates that is asked for, and one query's; `wrong` are rows that are none of its."""
     if options.hard:
         yield "hard", draw_hard(lists.get(query, np.empty(0, np.int32)), options.hard, query, options.seed)
     if options.random:
-        yield "random", draw_random(pool, options.random, query, options.seed)
+        yield "random", draw_random(pool[~np.isin(pool, wrong)], options.random, query, options.seed)
 
 
 def evaluated_judgments(qrels: pa.Table, splits: list[str], train_split: str) -> pa.Table:
@@ -82,9 +92,9 @@ def evaluated_judgments(qrels: pa.Table, splits: list[str], train_split: str) ->
     return evaluated
 
 
-def random_pool(documents: int, positives: dict[str, np.ndarray], size: int, seed: int) -> np.ndarray:
-    """At most `size` rows int64, ascending, of documents that are positive for no evaluated query."""
-    free = np.setdiff1d(np.arange(documents), np.concatenate(list(positives.values())))
+def random_pool(documents: int, answers: list[np.ndarray], size: int, seed: int) -> np.ndarray:
+    """At most `size` rows int64, ascending, of documents that are among the `answers` of no evaluated query."""
+    free = np.setdiff1d(np.arange(documents), np.concatenate(answers))
     if size >= len(free):
         return free
     return np.sort(generator(seed, "pool").choice(free, size, replace=False))

@@ -116,7 +116,8 @@ class Evaluation:
 
     `ids` string [q] are the evaluated queries, `queries` float32 [q, d] their vectors; `documents`: how many there are.
     `searched` int64, ascending: the documents that the run searches, `depth` deep, on `device`; without it there is no
-    run. Raises StudyError for a table of candidates that cannot be.
+    run. `own` int64 [q] are the rows of the documents that queries are themselves (-1: none), which are no result of
+    theirs. Raises StudyError for a table of candidates that cannot be.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class Evaluation:
         searched: np.ndarray | None = None,
         depth: int = 0,
         device: str = "cpu",
+        own: np.ndarray | None = None,
     ) -> None:
         self.candidates, self.ids, self.searched = candidates, ids, searched
         self.contrasts = []
@@ -139,7 +141,9 @@ class Evaluation:
         self.needed = np.unique(np.concatenate([contrast.rows.reshape(-1) for contrast in self.contrasts]))
         if searched is not None:
             self.needed = np.union1d(self.needed, searched)
-            self.best = TopK(queries, min(depth, len(searched)), device)
+            self.own, self.depth = np.full(len(ids), -1) if own is None else own, depth
+            one_more = int((self.own >= 0).any())  # what a query is itself must not shorten its results
+            self.best = TopK(queries, min(depth + one_more, len(searched)), device)
 
     def add(self, parts: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
         """Take in all that is `needed`: parts of rows int64 [n], ascending, and their vectors float32 [n, d]."""
@@ -159,7 +163,7 @@ class Evaluation:
 
     def run(self, document_ids: pa.Array) -> dict[str, object]:
         """The columns of the runs table beside the run's keys."""
-        return run_columns(self.best, self.candidates, self.ids, document_ids)
+        return run_columns(self.best, self.candidates, self.ids, document_ids, self.own, self.depth)
 
 
 def evaluated_queries(candidates: pa.Table, tokenized: pa.Array, tokens: Path) -> tuple[pa.Array, np.ndarray]:
@@ -188,17 +192,22 @@ def _width(rows: pa.ListArray, part: pa.Table, documents: int) -> int:
     return widths[0]
 
 
-def run_columns(best: TopK, candidates: pa.Table, ids: pa.Array, documents: pa.Array) -> dict[str, object]:
-    """The columns of the run: each split's queries and their best documents, ties by document order."""
+def run_columns(
+    best: TopK, candidates: pa.Table, ids: pa.Array, documents: pa.Array, own: np.ndarray, depth: int
+) -> dict[str, object]:
+    """The columns of the run: each split's queries and their `depth` best documents but `own`, ties by their order."""
     evaluated = candidates.group_by(["split", "query_id"], use_threads=False).aggregate([]).combine_chunks()
     scores, rows = best.result()
-    k = int((rows[0] >= 0).sum())
     query_index = pc.index_in(evaluated["query_id"].combine_chunks(), ids).to_numpy()
-    repeated = pa.array(np.repeat(np.arange(len(query_index)), k))
+    scores, rows = scores[query_index], rows[query_index]  # [evaluated, at most depth + 1]
+    is_result = (rows >= 0) & (rows != own[query_index, None])
+    rank = np.cumsum(is_result, axis=1, dtype=np.int32)
+    is_result &= rank <= depth
+    repeated = pa.array(np.nonzero(is_result)[0])
     return {
         "split": evaluated["split"].combine_chunks().dictionary_encode().take(repeated).cast(pa.string()),
         "query_id": evaluated["query_id"].combine_chunks().dictionary_encode().take(repeated).cast(pa.string()),
-        "doc_id": documents.take(pa.array(rows[query_index, :k].reshape(-1))),
-        "score": scores[query_index, :k].reshape(-1),
-        "rank": np.tile(np.arange(1, k + 1, dtype=np.int32), len(query_index)),
+        "doc_id": documents.take(pa.array(rows[is_result])),
+        "score": scores[is_result],
+        "rank": rank[is_result],
     }

@@ -12,6 +12,7 @@ from rankscale.core.layout import run_folder, run_of
 from rankscale.laws.forms.base import Law
 from rankscale.laws.options import Prices
 from rankscale.storage import tables
+from rankscale.storage.schemas import RUN_KEY
 
 STEPS = 160  # sizes, and numbers of data, that are looked at
 
@@ -60,7 +61,8 @@ def cost_model_of_runs(finals: pd.DataFrame, study: Path, prices: Prices) -> Cos
     largest = finals.groupby("encoder_parameters").train_queries.transform("max")
     for row in finals[finals.train_queries == largest].itertuples():
         path = f"{run_folder(study, run_of(row))}/times.parquet"
-        seconds = float(np.sum(tables.read("training_times", path)["seconds"].to_numpy()))
+        times = tables.read("training_times", path, keys={name: getattr(row, name) for name in RUN_KEY})
+        seconds = float(np.sum(times["seconds"].to_numpy()))
         if not seconds > 0:
             raise StudyError(f"{path}: no time was recorded")
         run = (row.train_flops / (1 if by_steps else row.train_queries), row.train_flops / seconds)

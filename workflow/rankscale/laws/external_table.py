@@ -1,7 +1,6 @@
 """Runs that were made elsewhere, as the laws take them: any CSV or Parquet table."""
 
 import csv
-import io
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +17,10 @@ def read(path: Path) -> pd.DataFrame:
         if path.suffix == ".parquet":
             table = pq.read_table(path, partitioning=None).to_pandas()
         else:
+            _refuse_columns(path)
             table = pd.read_csv(path, encoding="utf-8-sig", skipinitialspace=True)
-            first = next(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
-            twice = sorted({name for name in first if first.count(name) > 1})
-            if twice:
-                raise StudyError(f"{path}: column {twice[0]} stands twice")
+    except StudyError:
+        raise
     except FileNotFoundError:
         raise StudyError(f"{path}: there is no such file") from None
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError, IsADirectoryError) as error:
@@ -32,6 +30,42 @@ def read(path: Path) -> pd.DataFrame:
     if table.empty:
         raise StudyError(f"{path}: holds no rows")
     return table
+
+
+def _refuse_columns(path: Path) -> None:
+    """Raise StudyError where a name stands twice, or rows have more cells than the header has names.
+
+    pandas would take the first of these for an index and shift all names by one. That is right of one kind of table:
+    R writes the names of rows, quoted or as 1, 2, 3..., before cells that have a name each.
+    """
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        rows = (row for row in csv.reader(file, skipinitialspace=True) if row)
+        header = next(rows, [])
+        twice = sorted({name for name in header if header.count(name) > 1})
+        if twice:
+            raise StudyError(f"{path}: column {twice[0]} stands twice")
+        cells = list(rows)
+        longer = [(number, row) for number, row in enumerate(cells, 1) if len(row) > len(header)]
+        names = [row[0] for _, row in longer]
+    is_written_by_r = (
+        len(longer) == len(cells)
+        and all(len(row) == len(header) + 1 and row[-1].strip() for _, row in longer)
+        and (names == [str(number) for number, _ in longer] or not any(_is_number(name) for name in names))
+    )
+    if longer and not is_written_by_r:
+        number, row = longer[0]
+        raise StudyError(
+            f"{path}: row {number} has {len(row)} cells, the header {len(header)}"
+            + ("; take away the comma at the ends of rows" if not row[-1].strip() else "")
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def numbers(table: pd.DataFrame, column: str, option: str, path: Path) -> np.ndarray:

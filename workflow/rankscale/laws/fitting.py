@@ -5,16 +5,15 @@ floor minimises the summed Huber loss of log residuals, one without their square
 docs/method.md says why each is fitted so.
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from rankscale.laws.forms.base import Law, as_columns
-from rankscale.laws.identification import FLAT, open_parameters
 from rankscale.laws.least_squares import HUBER, levenberg_marquardt
 
-CLOSE = 2  # of AICc: less is hardly evidence (Burnham and Anderson, Model Selection, 2002)
+FLAT = 1e-6  # in logarithms: less than that is no change
+CONDITION = 1e7  # of the slopes at the optimum; what is told is below 1e6, what is not above 1e10
 SHARES = (0.0, 0.3, 0.6, 0.8, 0.9, 0.97, 0.995)  # floors to start from, of the smallest value
 # Draws are sought from the estimate, from no floor and from a high one: fewer starts, for they begin near their end.
 NEAR = (0.0, 0.9)
@@ -57,12 +56,22 @@ class LawFit:
         return [i for i, value in enumerate(self.theta) if i != self.law.floor or value > 0]
 
     def not_identified(self) -> list[str]:
-        """The parameters that the points leave open, by name."""
-        free = self._free()
-        names = [self.law.parameters[i] for i in free]
-        return open_parameters(
-            self.slopes(), names, None if self.law.floor is None else self.law.parameters[self.law.floor]
-        )
+        """The parameters that the points leave open, by name: moved together in some way they change no fitted value.
+
+        By the least singular value of the slopes, each scaled to length 1: what lies beyond double precision's half is
+        no knowledge.
+        """
+        slopes = self.slopes()
+        lengths = np.linalg.norm(slopes, axis=0)
+        _, singular, directions = np.linalg.svd(slopes / np.maximum(lengths, 1e-300), full_matrices=False)
+        names = [self.law.parameters[i] for i in self._free()]
+        idle = [i != self.law.floor and lengths[at] < FLAT for at, i in enumerate(self._free())]
+        if any(idle):
+            return [name for name, still in zip(names, idle, strict=True) if still]
+        if singular[-1] * CONDITION > singular[0]:
+            return []
+        share = np.abs(directions[-1])
+        return [name for name, part in zip(names, share, strict=True) if part > 0.1 * share.max()]
 
     def quality(self) -> dict[str, float | None]:
         """R^2, RMSE and AICc in the space of the law; AICc is None where points are too few for it.
@@ -113,30 +122,6 @@ def fit(law: Law, x: np.ndarray, y: np.ndarray) -> LawFit:
     elif law.floor is not None and result.theta[law.floor] == 0:
         result.note = "no floor above 0"
     return result
-
-
-def by_aicc(scores: Sequence[float], laws: Sequence[Law]) -> list[int]:
-    """The order in which AICc prefers laws that were fitted to the same points: positions in `scores`.
-
-    Of laws that it hardly tells apart from the first, bounded ones come first: a metric has its bound whether or not
-    these points show it.
-    """
-    close = min(scores, default=0.0) + CLOSE
-    keys = [(score > close, score <= close and not law.bounded, score) for score, law in zip(scores, laws, strict=True)]
-    return sorted(range(len(keys)), key=keys.__getitem__)
-
-
-def preferred(fits: Iterable[LawFit]) -> LawFit | None:
-    """Of fits to the same points the one that AICc prefers, None if none converged.
-
-    Where points are too few for any AICc, the least squares of those with the fewest parameters: the same order among
-    them. Of equals the first.
-    """
-    good = [fit for fit in fits if fit.converged]
-    scored = [(score, fit) for fit in good if (score := fit.quality()["aicc"]) is not None]
-    if scored:
-        return scored[by_aicc([score for score, _ in scored], [fit.law for _, fit in scored])[0]][1]
-    return min(good, key=lambda fit: (len(fit.theta), fit.quality()["rmse"]), default=None)
 
 
 def least_squares_end(fit: LawFit) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rankscale.evaluation.decomposition import NORMAL
-from rankscale.laws import bootstrap, fitting
+from rankscale.laws import bootstrap, fitting, selection
 from rankscale.laws.fit_tasks import Row, covariance_in_law_space, fit_with_query_noise, no_change_forecast, stream
 from rankscale.laws.forms.base import Law
 from rankscale.laws.forms.registry import preferred_kind
@@ -139,7 +139,7 @@ def _compare_with_reference(rows: list[Row], drawn: dict[str, SimulatedErrors], 
 
 def preferred(laws: tuple[Law, ...], x: np.ndarray, y: np.ndarray, noise: np.ndarray | None) -> fitting.LawFit | None:
     """The law that AICc prefers on the known points, a trend only where it is the only one; None if none fits."""
-    return fitting.preferred(fit_with_query_noise(law, x, y, noise) for law in preferred_kind(laws))
+    return selection.preferred(fit_with_query_noise(law, x, y, noise) for law in preferred_kind(laws))
 
 
 def _bounds(name: str, values: np.ndarray) -> Row:

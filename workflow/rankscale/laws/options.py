@@ -11,6 +11,8 @@ from rankscale.core.errors import StudyError
 from rankscale.core.metrics import TIES
 from rankscale.core.options import option
 
+# Tables of the stage fit that a study of one variant does not have.
+OF_VARIANTS = ("multipliers", "exponents")
 METRICS = [
     *("cross_entropy", "rank_entropy", "rank_score_alignment", "score_uncertainty", "calibrated_cross_entropy"),
     *("mean_log_rank", "1-mrr", "1-auc", "1-auc_global", "mean_rank", "1-ndcg_10"),
@@ -65,6 +67,7 @@ class PlanOptions(Resampling):
 
     metric: str = option("rank_entropy", help="what to plan for; 1-x is what x lacks to 1")
     candidates: str | None = option(None, choices=["hard", "random"], help="hard where there are any")
+    variant: str | None = option(None, help="which way to train is planned; the first where none is named")
     law: str = option("best", help="of two variables; best: the one that AICc prefers")
     budget: float | None = option(None, help="what may be spent, in the prices' currency", read=at_least(0, float))
     target: float | None = option(None, help="the value of the metric to reach", read=at_least(-math.inf, float))

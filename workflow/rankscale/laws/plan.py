@@ -16,6 +16,7 @@ from rankscale.laws.forms.base import Law
 from rankscale.laws.forms.registry import LAWS, laws_for
 from rankscale.laws.options import Resampling
 from rankscale.laws.query_covariance import values_of
+from rankscale.laws.selection import by_aicc
 
 COARSE = 41
 LEAST_COVERAGE = 0.5  # of held-out cells; 95 % intervals that hold fewer are wrong
@@ -31,11 +32,17 @@ class Question(NamedTuple):
     costs: CostModel
 
 
-def chosen_rows(metrics: pd.DataFrame, metric: str, candidates: str | None) -> pd.DataFrame:
-    """The finished runs to plan by, on the first test set. Raises StudyError where the metric cannot be planned by."""
+def chosen_rows(metrics: pd.DataFrame, metric: str, candidates: str | None, variant: str | None = None) -> pd.DataFrame:
+    """The finished runs to plan by, of a variant (the first if none is named) on the first test set.
+
+    Raises StudyError where the metric cannot be planned by.
+    """
     finals = metrics[(metrics.checkpoint == "final") & (metrics.status == "finished")]
     if finals.empty:
         raise StudyError("no finished run, nothing to plan by")
+    finals = finals[finals.variant == (variant or finals.variant.iloc[0])]
+    if finals.empty:
+        raise StudyError(f"plan.variant: no run of {variant} is finished")
     finals = finals[finals.split == finals.split.iloc[0]]
     kinds = list(finals.candidates.unique())
     kind = candidates or ("hard" if "hard" in kinds else kinds[0])
@@ -71,7 +78,7 @@ def law_of(
     """
     fits = [fit_with_query_noise(law, x, y, noise) for law in laws]
     scored = [(score, fit) for fit in fits if fit.converged and (score := fit.quality()["aicc"]) is not None]
-    good = [scored[i][1] for i in fitting.by_aicc([score for score, _ in scored], [fit.law for _, fit in scored])]
+    good = [scored[i][1] for i in by_aicc([score for score, _ in scored], [fit.law for _, fit in scored])]
     if not good:
         return fits[0], ""
     refuted: list[str] = []

@@ -12,7 +12,7 @@ from rankscale.core.metrics import metric_named
 from rankscale.core.progress import progress
 from rankscale.evaluation.query_values import CheckpointQueries
 from rankscale.storage import tables
-from rankscale.storage.schemas import RETRIEVAL
+from rankscale.storage.schemas import EVALUATED_KEY, RETRIEVAL
 
 CHUNK = 4096  # queries whose products are summed at a time, in double precision
 
@@ -55,7 +55,8 @@ class QueryCovariance:
     def read(cls, rows: pd.DataFrame, metrics: list[str], study: Path, ties: str) -> "QueryCovariance":
         """From the observations of the checkpoints of `rows`, one test set and kind of candidates of the metrics table.
 
-        Raises StudyError for an unknown metric, and where a checkpoint lacks observations or has other queries.
+        Raises StudyError for an unknown metric, and where a checkpoint lacks observations, has another's or other
+        queries.
         """
         known = [metric_named(metric) for metric in metrics]
         ids: np.ndarray | None = None
@@ -64,7 +65,8 @@ class QueryCovariance:
         for number, row in enumerate(progress(list(rows.itertuples()), label, "checkpoint")):
             checkpoint = row.collection, run_of(row), row.checkpoint
             path = table_path(study, "observations", *checkpoint)
-            observed = _observed(path, row.split, row.candidates)
+            keys = {name: getattr(row, name) for name in EVALUATED_KEY}
+            observed = _observed(path, keys, row.split, row.candidates)
             if ids is None:
                 ids = observed.query_id.to_numpy()
                 values = np.zeros((len(known), len(rows), len(ids)), np.float32)
@@ -73,7 +75,8 @@ class QueryCovariance:
             retrieval = [metric.column for metric in known if metric.source == "retrieval"]
             measures = [name for name in retrieval if np.isfinite(getattr(row, name))]
             if measures:
-                observed = _with_retrieval(observed, measures, table_path(study, "per_query", *checkpoint), row.split)
+                path = table_path(study, "per_query", *checkpoint)
+                observed = _with_retrieval(observed, measures, path, keys, row.split)
             queries = CheckpointQueries.of_observations(observed, ties, measures)
             for position, metric in enumerate(known):
                 if metric.per_query is not None and (metric.column in measures or metric.column not in retrieval):
@@ -100,18 +103,20 @@ def covariance_of_means(values: np.ndarray) -> np.ndarray:
     return covariance / max(queries - 1, 1) / queries
 
 
-def _observed(path: str, split: str, candidates: str) -> pd.DataFrame:
+def _observed(path: str, keys: dict[str, object], split: str, candidates: str) -> pd.DataFrame:
     """A checkpoint's observations of one test set and kind of candidates, by query."""
-    rows = tables.read("observations", path).to_pandas()
+    rows = tables.read("observations", path, keys=keys).to_pandas()
     rows = rows[(rows.split == split) & (rows.candidates == candidates)].sort_values("query_id")
     if rows.empty:
         raise StudyError(f"{path}: no observations of {split} over {candidates} candidates; evaluate it again")
     return rows
 
 
-def _with_retrieval(observed: pd.DataFrame, measures: list[str], path: str, split: str) -> pd.DataFrame:
+def _with_retrieval(
+    observed: pd.DataFrame, measures: list[str], path: str, keys: dict[str, object], split: str
+) -> pd.DataFrame:
     """The observations with the measures of the checkpoint's run."""
-    each = tables.read("per_query", path).to_pandas()
+    each = tables.read("per_query", path, keys=keys).to_pandas()
     joined = observed.join(each[each.split == split].set_index("query_id")[list(RETRIEVAL)], on="query_id")
     missing = joined[measures].isna().any(axis=1)
     if missing.any():

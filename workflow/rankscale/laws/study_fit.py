@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from rankscale.laws.fit_tasks import FitRows, FitTask, Row, run_fit_task
 from rankscale.laws.forms.registry import laws_for
 from rankscale.laws.holdout import ForecastSplit, forecast_splits
 from rankscale.laws.metric_ranking import MetricComparison, rank_metrics
-from rankscale.laws.options import FitOptions
+from rankscale.laws.options import OF_VARIANTS, FitOptions
 from rankscale.laws.query_covariance import QueryCovariance, ceiling_of, values_of
+from rankscale.laws.variants.variant_laws import VariantRows, VariantTask, compare_variants, variant_tasks
 from rankscale.laws.verdicts.axis_verdicts import (
     CELL,
     AxisVerdicts,
@@ -35,7 +37,7 @@ RUN = ("model", "train_queries", "seed")
 # What is fitted apart: how it was trained, and on what it was evaluated.
 TEST_SET = ("collection", "variant", "split", "candidates")
 FORECAST_AXES = ("model", "data", "grid")
-Task = FitTask | MetricComparison | JudgementTask
+Task = FitTask | MetricComparison | JudgementTask | VariantTask
 
 
 def available(finals: pd.DataFrame, requested: list[str]) -> list[str]:
@@ -61,7 +63,7 @@ def tasks(finals: pd.DataFrame, metrics: list[str], study: Path, options: FitOpt
     """All that is to be fitted, one set of points of one metric each, the comparisons between metrics, and what is
     judged."""
     hold = {"model": options.hold_out_models, "data": options.hold_out_train_queries}
-    for group, rows in finals.groupby(list(TEST_SET)):
+    for group, rows in _test_sets(finals):
         noise = QueryCovariance.read(rows, metrics, study, options.ties)
         ceilings = {metric: ceiling_of(rows, metric, options.ties) for metric in metrics}
         for points in point_sets(rows):
@@ -95,6 +97,13 @@ def tasks(finals: pd.DataFrame, metrics: list[str], study: Path, options: FitOpt
                     yield JudgementTask(own, cells, laws, options.bootstrap, options.seed)
 
 
+def _test_sets(finals: pd.DataFrame) -> list[tuple[tuple, pd.DataFrame]]:
+    """The rows of each test set and variant; the variants of each in the order of the study."""
+    order = {name: position for position, name in enumerate(finals.variant.unique())}
+    groups = [(group, rows) for group, rows in finals.groupby(list(TEST_SET))]
+    return sorted(groups, key=lambda pair: (pair[0][0], order[pair[0][1]], *pair[0][2:]))
+
+
 def comparisons(
     points: PointSet,
     key: Row,
@@ -122,8 +131,10 @@ def comparisons(
             )
 
 
-def result_of(task: Task) -> FitRows | AxisVerdicts | list[Row]:
+def result_of(task: Task) -> FitRows | VariantRows | AxisVerdicts | list[Row]:
     """What one process makes of one task."""
+    if isinstance(task, VariantTask):
+        return compare_variants(task)
     if isinstance(task, JudgementTask):
         return judge_axis(task)
     return run_fit_task(task) if isinstance(task, FitTask) else rank_metrics(task)
@@ -134,17 +145,18 @@ def fit_all(finals: pd.DataFrame, study: Path, options: FitOptions, workers: int
     metrics = available(finals, options.columns)
     if not metrics:
         raise StudyError("laws.metrics: none of them was measured")
-    rows: dict[str, list[Row]] = {name: [] for name in OUTPUTS}
+    rows: dict[str, list[Row]] = {name: [] for name in (*OUTPUTS, *OF_VARIANTS)}
     axes: list[AxisVerdicts] = []
     # One thread of linear algebra in each process: its sums must not depend on how many there are.
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = "1"
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        waiting = [pool.submit(result_of, task) for task in tasks(finals, metrics, study, options)]
+        every = chain(tasks(finals, metrics, study, options), variant_tasks(finals, study, options))
+        waiting = [pool.submit(result_of, task) for task in every]
         for future in progress(waiting, "fit", "set of points"):
             result = future.result()
-            if isinstance(result, FitRows):
-                for name in FitRows._fields:
+            if isinstance(result, FitRows | VariantRows):
+                for name in result._fields:
                     rows[name] += getattr(result, name)
             elif isinstance(result, AxisVerdicts):
                 rows["verdicts"] += result.rows

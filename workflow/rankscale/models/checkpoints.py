@@ -9,12 +9,15 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from rankscale.core import atomic_files
+from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.models.base import Ranker
 from rankscale.models.bert import Bert, BertShape
 from rankscale.models.encoder import Encoder
-from rankscale.models.pretrained import Pretrained
+from rankscale.models.pretrained import Pretrained, rebuilt
 from rankscale.models.registry import RANKERS
+from rankscale.storage.digests import content_hash
+from rankscale.storage.identity import refuse_other_facts
 
 
 def encoder_config(model: Ranker) -> dict[str, Any]:
@@ -26,13 +29,16 @@ def encoder_config(model: Ranker) -> dict[str, Any]:
 def save_checkpoint(model: Ranker, path: Path, facts: dict[str, object]) -> None:
     """Write weights and what is needed to use them as one safetensors file.
 
-    That is the kind of ranker, its encoder's config, and `facts`, `output_dim` and `pooling` among them. Raises
-    StudyError if it cannot be written.
+    That is the kind of ranker, its encoder's config, how that encoder attends, and `facts`, `output_dim` and `pooling`
+    among them; and a digest of it all. Raises StudyError if it cannot be written.
     """
     kept = {"ranker": model.kind, "encoder": encoder_config(model), "facts": facts}
+    if isinstance(model.encoder, Pretrained):
+        kept["attention"] = model.encoder.attention._asdict()
+    kept = json.loads(json.dumps(kept, default=str))  # as it is read again: JSON's keys are text, and sorted as text
+    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     # One entry: safetensors writes several in no fixed order, and equal runs must give equal bytes.
-    metadata = {"rankscale": json.dumps(kept, sort_keys=True, default=str)}
-    weights = {name: v.detach().to("cpu", torch.float32).contiguous() for name, v in model.state_dict().items()}
+    metadata = {"rankscale": json.dumps({**kept, "digest": _digest(kept, weights)}, sort_keys=True)}
     with atomic_files.whole(path) as beside:
         try:
             save_file(weights, beside, metadata)
@@ -41,7 +47,38 @@ def save_checkpoint(model: Ranker, path: Path, facts: dict[str, object]) -> None
 
 
 def load_checkpoint(path: Path) -> tuple[Ranker, dict]:
-    """The model that `save_checkpoint` wrote, and its facts. Raises StudyError if the file is missing or damaged."""
+    """The model that `save_checkpoint` wrote, and its facts: every weight and every vector as it was.
+
+    Raises StudyError if the file is missing, damaged, or another's than its path promises.
+    """
+    kept, weights = _read(path)
+    try:
+        kind, facts, config = (kept[key] for key in ("ranker", "facts", "encoder"))
+        dimension, pooling = facts["output_dim"], facts["pooling"]
+    except (TypeError, KeyError) as error:
+        raise StudyError(f"{path}: is no checkpoint of this project ({error!r}); delete it and run again") from error
+    refuse_other_facts(path, facts)
+    if kind not in RANKERS:
+        raise StudyError(f"{path}: holds a ranker of kind {kind}; this version knows {', '.join(RANKERS)}")
+    if set(config) == set(BertShape._fields):
+        encoder: Encoder = Bert(BertShape(**config))
+    else:
+        try:
+            encoder = rebuilt(config, kept.get("attention"))
+        except Exception as error:  # another version of transformers may know it no more, and fail in any way
+            first = next(iter(str(error).splitlines()), type(error).__name__)
+            raise StudyError(f"{path}: this version of transformers cannot build its encoder ({first})") from error
+    model = RANKERS[kind](encoder, dimension, pooling)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise StudyError(f"{path}: its weights do not fit its config ({first}); delete it and run again") from error
+    return model.eval(), facts
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """What `save_checkpoint` kept, and the weights. Raises StudyError unless their digest is the one kept."""
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
@@ -51,21 +88,16 @@ def load_checkpoint(path: Path) -> tuple[Ranker, dict]:
     except Exception as error:  # safetensors has an error class of its own, without a public name
         raise StudyError(f"{path}: not a whole safetensors file ({error}); delete it and run again") from error
     try:
-        kind, facts, config = (json.loads(metadata["rankscale"])[key] for key in ("ranker", "facts", "encoder"))
-    except (TypeError, KeyError, ValueError) as error:
+        kept = dict(json.loads(metadata["rankscale"]))
+    except (TypeError, KeyError, ValueError, RecursionError) as error:
         raise StudyError(f"{path}: is no checkpoint of this project ({error!r}); delete it and run again") from error
-    if kind not in RANKERS:
-        raise StudyError(f"{path}: holds a ranker of kind {kind}; this version knows {', '.join(RANKERS)}")
-    if set(config) == set(BertShape._fields):
-        encoder: Encoder = Bert(BertShape(**config))
-    else:
-        from transformers import AutoConfig, AutoModel
+    digest = kept.pop("digest", None)
+    if digest is None:
+        log.warning("%s: an older version wrote it, without a digest; whether it is whole cannot be told", path)
+    elif digest != _digest(kept, weights):
+        raise StudyError(f"{path}: its bytes are not those that were written; delete it and run again")
+    return kept, weights
 
-        encoder = Pretrained(AutoModel.from_config(AutoConfig.for_model(**config)))
-    model = RANKERS[kind](encoder, facts["output_dim"], facts["pooling"])
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise StudyError(f"{path}: its weights do not fit its config ({first}); delete it and run again") from error
-    return model.eval(), facts
+
+def _digest(kept: dict[str, Any], weights: dict[str, torch.Tensor]) -> str:
+    return content_hash(kept, *(part for name in sorted(weights) for part in (name, weights[name])))

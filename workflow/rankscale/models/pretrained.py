@@ -1,7 +1,7 @@
 """Encoders that others trained: any that transformers loads, read side by side where that gives the same."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,21 +17,39 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel  # it takes seconds to import
 
 
-class Pretrained(Encoder):
-    """Any transformers encoder, called as `Bert` is: on packed texts where its architecture allows, else padded."""
+class Attention(NamedTuple):
+    """How an encoder attends: whether over packed texts, and by which of transformers' ways where it is padded."""
 
-    def __init__(self, model: "PreTrainedModel") -> None:
+    packed: bool
+    padded_by: str
+
+
+class Pretrained(Encoder):
+    """Any transformers encoder, called as `Bert` is: on packed texts where its architecture allows, else padded.
+
+    What its architecture allows is tried, unless it is said: an encoder that is made again attends as it did.
+    """
+
+    def __init__(self, model: "PreTrainedModel", packed: bool | None = None) -> None:
         super().__init__()
         self.model, self.config = model, model.config
+        self.padded_by = self.config._attn_implementation
         self.packed = False
-        self.packed = self._packs()
+        if packed:
+            attention.register()
+            self.model.set_attn_implementation(attention.NAME)
+        self.packed = self._packs() if packed is None else packed
+
+    @property
+    def attention(self) -> Attention:
+        """How it attends."""
+        return Attention(self.packed, self.padded_by)
 
     def _packs(self) -> bool:
         """Whether two texts side by side give what they give padded; if so, they are so computed from now on.
 
         An encoder may number positions, or pass its arguments on, in ways of its own; so it is tried.
         """
-        usual = self.config._attn_implementation
         texts = Packed(torch.arange(11) % self.config.vocab_size, np.array([7, 4]), torch.arange(2))
         training = self.model.training
         self.model.eval()
@@ -46,7 +64,7 @@ class Pretrained(Encoder):
                 log.info("%s reads padded texts (%s)", self.config.model_type, type(error).__name__)
                 alike = False
         if not alike:
-            self.model.set_attn_implementation(usual)
+            self.model.set_attn_implementation(self.padded_by)
         self.model.train(training)
         return alike
 
@@ -82,7 +100,8 @@ def load_pretrained(name: str) -> Encoder:
         for key in vars(config):
             if "drop" in key and isinstance(getattr(config, key), float):
                 setattr(config, key, 0.0)
-        model, report = AutoModel.from_pretrained(source, config=config, output_loading_info=True)
+        config.return_dict = True  # how its makers liked to call it
+        model, report = AutoModel.from_pretrained(source, config=config, dtype=torch.float32, output_loading_info=True)
     except Exception as error:  # transformers, safetensors and the hub each raise what they like
         raise StudyError(describe_load_failure(f"checkpoint {name}", name, error)) from error
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
@@ -93,17 +112,23 @@ def load_pretrained(name: str) -> Encoder:
         )
     if config.is_encoder_decoder or not hasattr(config, "hidden_size") or not hasattr(config, "vocab_size"):
         raise StudyError(f"checkpoint {name}: a {config.model_type} model is no plain text encoder")
-    model = model.float()
     broken = next((key for key, value in model.state_dict().items() if not value.isfinite().all()), None)
     if broken:
         raise StudyError(f"checkpoint {name}: its weights {broken} are not finite")
-    encoder = as_bert(model) or Pretrained(model)
+    if "relative" in (getattr(config, "position_embedding_type", None) or ""):
+        raise StudyError(f"checkpoint {name}: its positions are relative, which transformers does without by now")
     texts = Packed(torch.arange(11) % config.vocab_size, np.array([7, 4]), torch.arange(2))
-    with torch.no_grad():
-        if not torch.equal(encoder.train()(texts), encoder(texts)):
-            raise StudyError(
-                f"checkpoint {name}: a {config.model_type} model drops out at random, and cannot be told not to"
-            )
+    try:
+        encoder = as_bert(model) or Pretrained(model)
+        with torch.no_grad():
+            states = encoder.train()(texts), encoder(texts)
+    except Exception as error:  # whatever a model does that its config misleads
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise StudyError(f"checkpoint {name}: it cannot read a text ({first}); look at its config.json") from error
+    if not torch.equal(*states):
+        raise StudyError(
+            f"checkpoint {name}: a {config.model_type} model drops out at random, and cannot be told not to"
+        )
     return encoder
 
 
@@ -113,7 +138,20 @@ def position_limit(encoder: Encoder) -> int | None:
     tables = [m for name, m in encoder.named_modules() if name.endswith("position_embeddings")]
     # Some count positions from behind that of the padding.
     offset = next((m.padding_idx + 1 for m in tables if getattr(m, "padding_idx", None) is not None), 0)
-    return limit and limit - offset
+    # XLNet, whose positions are relative, says -1.
+    return limit - offset if limit and limit > 0 else None
+
+
+def rebuilt(config: dict[str, Any], how: dict[str, Any] | None) -> Pretrained:
+    """The encoder of a transformers config, its weights still to come, that attends as `how` says (None: as it can).
+
+    In single precision, whatever the config says of the files that its weights once came from.
+    """
+    from transformers import AutoConfig, AutoModel
+
+    attends = {} if how is None else {"attn_implementation": how["padded_by"]}
+    model = AutoModel.from_config(AutoConfig.for_model(**config), dtype=torch.float32, **attends)
+    return Pretrained(model, None if how is None else how["packed"])
 
 
 def describe_load_failure(kind: str, name: str, error: Exception) -> str:

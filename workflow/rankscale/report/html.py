@@ -1,6 +1,9 @@
 """Texts and tables as pages for the report."""
 
+import re
+
 import pandas as pd
+from markdown_it import MarkdownIt
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
 body {{ font: 14px/1.5 system-ui, sans-serif; margin: 1.5em; color: #111; background: #fff }}
@@ -19,3 +22,13 @@ def page(title: str, table: pd.DataFrame) -> str:
     filled = table.dropna(axis=1, how="all")
     body = filled.to_html(index=False, na_rep="", border=0, float_format=lambda v: f"{v:.4g}")
     return PAGE.format(title=title, body=f"<h1>{title}</h1>{body}")
+
+
+def text_page(title: str, text: str) -> str:
+    """A text in Markdown as an HTML page of its own; HTML in it is shown, not run."""
+    return PAGE.format(title=title, body=MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
+
+
+def without_tags(text: str) -> str:
+    """A text in Markdown in which no "<" begins a tag, whatever shows it."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)

@@ -13,6 +13,11 @@ def name_of(metric: str) -> str:
     return metric_named(metric).label
 
 
+def in_figure(text: str) -> str:
+    """A text as figures print it: between two dollar signs they would read mathematics."""
+    return text.replace("$", r"\$")
+
+
 def error_text(signed: bool, error: float, sign: str = "") -> str:
     """An error in words; that of a metric that may be negative is in nats."""
     return f"{error:{sign}.3f} nats" if signed else f"{error:{sign}.1%}"

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from rankscale.core.layout import BASE
 from rankscale.core.metrics import CALIBRATED
 from rankscale.laws.axes import is_product
 from rankscale.report.labels import name_of, share
@@ -79,6 +80,8 @@ def plan_sentence(plan: pd.DataFrame) -> str:
     row = plan[plan.chosen].iloc[0]
     metric = name_of(row.metric)
     goal = f"For a budget of {row.budget:g}" if pd.notna(row.budget) else f"To reach {metric} {row.target:g}"
+    if row.variant != BASE:
+        goal += f", trained as {row.variant}"
     if pd.isna(row.encoder_parameters):
         return f"{goal} there is no plan: {row.note}."
     size, data = (_about(row, *names) for names in (("encoder_parameters", "parameters"), ("train_queries", "queries")))
@@ -107,7 +110,8 @@ def describe_missing_runs(runs: list[dict[str, object]]) -> str:
     named = []
     for run in runs:
         why = "not finished yet" if run["status"] == UNFINISHED else f"{run['status']} after step {run['step']}"
-        named.append(f"{run['model']} on {run['subset']}, seed {run['seed']} ({why})")
+        way = "" if run["variant"] == BASE else f"{run['variant']}: "
+        named.append(f"{way}{run['model']} on {run['subset']}, seed {run['seed']} ({why})")
     more = [f"and {len(named) - NAMED} more (left_out.parquet)"] if len(named) > NAMED + 1 else []
     named = named[:NAMED] + more if more else named
     return f"Left out of all metrics, fits and figures: {'; '.join(named)}" if named else ""
@@ -116,5 +120,5 @@ def describe_missing_runs(runs: list[dict[str, object]]) -> str:
 def progress_phrase(metrics: pd.DataFrame, missing: list[dict[str, object]]) -> str:
     """How much of a study that is not finished is there, in words; empty if all of it is."""
     to_come = sum(run["status"] == UNFINISHED for run in missing)
-    done = len(metrics.groupby(["model", "train_queries", "seed"])) + len(missing) - to_come
+    done = len(metrics.groupby(["variant", "model", "train_queries", "seed"])) + len(missing) - to_come
     return f"as it stands: {done} of {done + to_come} runs" if to_come else ""

@@ -47,10 +47,11 @@ def read_study(folder: Path) -> ComparedStudy:
         raise StudyError(
             f"{folder}: not a finished study; snakemake --config partial=True reports one as it stands, in its partial"
         )
-    read = {name: tables.read(name, folder / f"{name}.parquet").to_pandas() for name in TABLES}
+    whole = tables.read_study({name: folder / f"{name}.parquet" for name in (*TABLES, "left_out")})
+    missing = whole.pop("left_out").to_pylist()
+    read = {name: table.to_pandas() for name, table in whole.items()}
     if read["metrics"].empty:
         raise StudyError(f"{folder}/metrics.parquet: holds no finished run")
-    missing = tables.read("left_out", folder / "left_out.parquet").to_pylist()
     return ComparedStudy(folder, read, progress_phrase(read["metrics"], missing))
 
 

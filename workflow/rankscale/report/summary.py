@@ -22,6 +22,7 @@ from rankscale.report.text_tables import (
     scaling_table,
     verdict_table,
 )
+from rankscale.report.variants import variants_section
 from rankscale.report.verdicts import JUDGED, headline_of, scaling_findings
 
 FIGURE = "figures/model_scale.svg"  # beside the summary
@@ -32,8 +33,11 @@ def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame,
     cautions = [describe_missing_runs(missing) + "."] if missing else []
     lost = metrics[metrics.below_chance & (metrics.checkpoint == "final")]
     if len(lost):
-        names = ", ".join(sorted({f"{r.model} on {r.train_queries}" for r in lost.itertuples()}))
-        runs = len(lost.groupby(["model", "train_queries", "seed"]))
+        several = metrics.variant.nunique() > 1
+        names = ", ".join(
+            sorted({f"{f'{r.variant}: ' if several else ''}{r.model} on {r.train_queries}" for r in lost.itertuples()})
+        )
+        runs = len(lost.groupby(["variant", "model", "train_queries", "seed"]))
         cautions.append(
             f"{runs} runs do not rank above chance at their end ({len(lost)} rows, by kind of candidates); "
             f"their Rank-Entropy says little: {names}."
@@ -65,9 +69,13 @@ def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame,
     covered = forecasts[forecasts.held_out].dropna(subset="covered")
     if len(covered):
         # Metrics and seeds of a cell are no independent cases.
-        cells = covered.astype({"covered": float}).groupby(["law", "axis", "model", "train_queries"]).covered.mean()
+        cells = (
+            covered.astype({"covered": float})
+            .groupby(["law", "axis", "variant", "model", "train_queries"])
+            .covered.mean()
+        )
         parts = [f"{part.mean():.0%} by the {law} law" for law, part in cells.groupby("law", sort=False)]
-        count = len(cells.reset_index()[["axis", "model", "train_queries"]].drop_duplicates())
+        count = len(cells.reset_index()[["axis", "variant", "model", "train_queries"]].drop_duplicates())
         cautions.append(
             f"Of the values in {count} held-out cells, 95 % prediction intervals hold {', '.join(parts)}; "
             "a law whose intervals hold few is not to be built on."
@@ -94,8 +102,10 @@ def summary(
     contrasts: pd.DataFrame,
     plan: pd.DataFrame | None,
     missing: list[dict],
+    multipliers: pd.DataFrame | None = None,
+    exponents: pd.DataFrame | None = None,
 ) -> str:
-    """The study's findings as Markdown."""
+    """The study's findings as Markdown; `multipliers` and `exponents` where it has several variants."""
     findings = scaling_findings(metrics, fits, forecasts, verdicts)
     verdicts, contrasts = headline_of(verdicts, metrics), headline_of(contrasts, metrics)
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
@@ -111,6 +121,9 @@ def summary(
         shown = plan_table(plan)
         rows = "" if shown.empty else f"\n{shown.to_markdown(index=False, disable_numparse=True)}\n"
         planned = f"\n## What to train next\n\n{plan_sentence(plan)}\n{rows}"
+    compared = ""
+    if multipliers is not None and exponents is not None:
+        compared = variants_section(multipliers, exponents, metrics)
     cautions = "\n".join(f"- {line}" for line in warnings(metrics, fits, forecasts, missing))
     stands = progress_phrase(metrics, missing)
     subset = headline_subset(finals)
@@ -137,7 +150,7 @@ The claim "only Rank-Entropy scales":
 
 {claims}
 
-## Verdicts
+{compared}## Verdicts
 
 A law is fitted to the means over seeds of the cells that were not held out. The gain that it forecasts is its value \
 at the largest of these less its mean forecast of the held-out cells; the gain realised sets the means found there \

@@ -7,9 +7,9 @@ import pandas as pd
 from rankscale.core.metrics import PARTS
 from rankscale.laws.axes import headline_slice
 from rankscale.laws.bootstrap import LOCAL_EXPONENTS
-from rankscale.laws.fitting import by_aicc
 from rankscale.laws.forms.base import Law
 from rankscale.laws.forms.registry import NO_CHANGE, forecasting_laws
+from rankscale.laws.selection import by_aicc
 from rankscale.laws.verdicts.rule import KEEPS_IMPROVING, POWER, UNDECIDED
 
 AXES = ("model", "data", "compute")
@@ -47,7 +47,13 @@ class ScalingFinding(NamedTuple):
 
 
 def headline_of(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the headline: the first test set, and hard candidates where there are any."""
+    """The rows of the headline: the first variant and test set, and hard candidates where there are any."""
+    rows = on_headline_test(table, metrics)
+    return rows[rows.variant == metrics.variant.iloc[0]]
+
+
+def on_headline_test(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
+    """The rows of all variants on the headline's test set and candidates."""
     split = metrics.split.iloc[0]
     kinds = metrics[metrics.split == split].candidates.unique()
     return table[(table.split == split) & (table.candidates == ("hard" if "hard" in kinds else kinds[0]))]

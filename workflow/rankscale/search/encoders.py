@@ -15,7 +15,7 @@ from rankscale.models import bi_encoder, devices, encoding
 from rankscale.models.pretrained import load_pretrained
 from rankscale.search import vector_shards
 from rankscale.search.options import EncodeOptions
-from rankscale.storage import tables
+from rankscale.storage import manifests, tables
 from rankscale.text.text_batches import KEYS, batches
 from rankscale.text.token_store import TokenStore
 from rankscale.text.tokenizers import ids_of, load, special_tokens_of
@@ -37,6 +37,7 @@ def encode_shard(options: EncodeOptions, collection: Path, documents: Path, quer
 
     Raises StudyError where there is no such shard, or it would be empty.
     """
+    manifests.refuse_changed(collection / manifests.MANIFEST, *(f"{unit}.parquet" for unit in KEYS))
     rows = {unit: shard_rows(collection, unit, options.shard, options.shards) for unit in KEYS}
     first, last = rows["documents"]
     log.info(

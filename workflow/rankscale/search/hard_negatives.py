@@ -85,6 +85,17 @@ def select(
     return lists, counts
 
 
+def drop_rows(rows: np.ndarray, wrong: list[np.ndarray]) -> int:
+    """Put -1 in each ranking of `rows` [q, k] in the place of what is `wrong` for its query; how many there were."""
+    dropped = 0
+    for ranking, own in zip(rows, wrong, strict=True):
+        if len(own):
+            is_wrong = np.isin(ranking, own)
+            ranking[is_wrong] = -1
+            dropped += int(is_wrong.sum())
+    return dropped
+
+
 def draw_fill_documents(
     names: list[str], ranked: np.ndarray, need: np.ndarray, free: np.ndarray, seed: int, spare: int
 ) -> list[np.ndarray]:

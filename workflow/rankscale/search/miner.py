@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from rankscale.collection.copies import COPIES, never_negative, with_copies
 from rankscale.collection.qrels import positives_of
 from rankscale.core.errors import StudyError
 from rankscale.core.progress import progress
@@ -20,29 +20,33 @@ from rankscale.search.hard_negatives import (
     Filters,
     NegativeLists,
     draw_fill_documents,
+    drop_rows,
     fill_short_lists,
     refuse_short,
     select,
 )
 from rankscale.search.list_quality import ListQuality
 from rankscale.search.options import MineOptions
-from rankscale.storage import schemas, tables
+from rankscale.storage import manifests, schemas, tables
 
 STATE = 128 << 20  # bytes of running results: more queries than fit wait for another pass over the documents
 MANY = 1000  # positives; queries with more are searched apart, lest all the others be searched as deep
+AKIN = "copy of a positive, or the query itself"
 BLOCK = 1024  # queries whose lists are selected and written together
 
 
 class MiningData(NamedTuple):
     """The vectors and judgments of one shard of queries, and the vectors of all documents.
 
-    `ids` string [q], `queries` float32 [q, d], `positives` int64 rows of each query's; `answers` int64, ascending: the
-    documents that are positive for any query; `documents`: how many there are, in the files `shards`.
+    `ids` string [q], `queries` float32 [q, d], `positives` int64 rows of each query's, `akin` those of their copies and
+    of its own document; `answers` int64, ascending: the documents that are positive for any query, and their copies;
+    `documents`: how many there are, in the files `shards`.
     """
 
     ids: pa.Array
     queries: np.ndarray
     positives: list[np.ndarray]
+    akin: list[np.ndarray]
     answers: np.ndarray
     documents: int
     shards: list[Path]
@@ -53,6 +57,7 @@ def read_mining_data(collection: Path, shards: list[Path], queries: Path) -> Min
 
     Raises StudyError unless they are the collection's, and of one dimension.
     """
+    manifests.refuse_changed(collection / manifests.MANIFEST, "queries.parquet", "qrels.parquet")
     ids, vectors = vector_shards.read_shard(queries)
     collected = tables.read("queries", collection / "queries.parquet", ["query_id"])["query_id"]
     if pc.index_in(ids, collected.combine_chunks()).null_count:
@@ -67,8 +72,14 @@ def read_mining_data(collection: Path, shards: list[Path], queries: Path) -> Min
             )
     qrels = tables.read("qrels", collection / "qrels.parquet")
     answers = np.unique(qrels["row"].filter(qrels["positive"]).to_numpy())
+    (answers,) = with_copies([answers], tables.read("copies", collection / COPIES))
     documents = tables.count(collection / "documents.parquet")
-    return MiningData(ids, vectors, positives_of(qrels, ids), answers, documents, shards)
+    positives = positives_of(qrels, ids)
+    wrong = never_negative(collection, qrels, ids)
+    nothing = np.empty(0, np.int64)
+    pairs = zip(wrong, positives, strict=True)
+    akin = [np.setdiff1d(rows, own) if len(rows) > len(own) else nothing for rows, own in pairs]
+    return MiningData(ids, vectors, positives, akin, answers, documents, shards)
 
 
 def refuse_other_documents(shards: list[Path], collection: Path) -> None:
@@ -76,8 +87,7 @@ def refuse_other_documents(shards: list[Path], collection: Path) -> None:
     start, documents = 0, collection / "documents.parquet"
     for path in shards:
         rows, _ = vector_shards.shard_shape(path)
-        with tables.reading(path):
-            ids = pq.read_table(path, columns=["id"])["id"]
+        ids = vector_shards.shard_ids(path)
         parts = [part["doc_id"] for part in tables.scan("documents", documents, ["doc_id"], (start, start + rows))]
         if pa.chunked_array(parts, pa.string()) != ids:
             raise StudyError(f"{path}: its vectors and {documents} name different documents; remake it with encode")
@@ -114,9 +124,10 @@ class Miner:
 
         Raises StudyError for a list that stays short, and where lists tell nothing.
         """
-        counts = np.array([len(rows) for rows in self.data.positives])
+        # How many of a query's nearest documents may be passed over: its positives, their copies, and itself.
+        passed = zip(self.data.positives, self.data.akin, strict=True)
+        counts = np.array([len(own) + len(akin) for own, akin in passed])
         for which in (np.flatnonzero(counts <= MANY), np.flatnonzero(counts > MANY)):
-            # How many of its nearest documents each query needs: some may be its positives.
             depth = min(self.filters.range_max + int(counts[which].max(initial=0)), self.data.documents)
             size = max(1, STATE // (8 * depth))
             for start in range(0, len(which), size):
@@ -129,20 +140,25 @@ class Miner:
     def _mine(self, chunk: np.ndarray, depth: int) -> Iterator[tuple[pa.Array, NegativeLists]]:
         """Ids and negatives of a chunk of the queries, a block at a time; one pass over the documents."""
         queries, positives = self.data.queries[chunk], [self.data.positives[i] for i in chunk]
+        all_akin = [self.data.akin[i] for i in chunk]
         best, lowest = self._search(queries, positives, depth)
         for first in range(0, len(queries), BLOCK):
             block = slice(first, min(first + BLOCK, len(queries)))
             ids = self.data.ids.take(pa.array(chunk[block]))
             scores, rows = best.result(block)
             # As deep as the query itself needs: another query's many positives must not change what this one sees.
-            own_depth = self.filters.range_max + np.array([len(p) for p in positives[block]])
+            akin = all_akin[block]
+            own_depth = self.filters.range_max + np.array(
+                [len(p) + len(a) for p, a in zip(positives[block], akin, strict=True)]
+            )
             rows[np.arange(rows.shape[1]) >= own_depth[:, None]] = -1
+            self.left_out.update({AKIN: drop_rows(rows, akin)})
             lists, counts = select(rows, scores, positives[block], lowest[block], self.options.top_k, self.filters)
             self.left_out.update(counts)
             names = ids.to_pylist()
             self.quality.add(names, queries[block], lists, positives[block], best)
             if self.options.short == "fill":
-                self._fill(names, queries[block], lists, rows, lowest[block])
+                self._fill(names, queries[block], lists, rows, akin, lowest[block])
             refuse_short(names, lists, self.options.short == "fill")
             yield ids, lists
 
@@ -164,11 +180,18 @@ class Miner:
         return best, lowest
 
     def _fill(
-        self, names: list[str], queries: np.ndarray, lists: NegativeLists, ranked: np.ndarray, lowest: np.ndarray
+        self,
+        names: list[str],
+        queries: np.ndarray,
+        lists: NegativeLists,
+        ranked: np.ndarray,
+        akin: list[np.ndarray],
+        lowest: np.ndarray,
     ) -> None:
         """Fill the lists that came out short with documents that are positive for no query, scored in another pass.
 
-        `ranked` int64 [q, k] are the rows that each query's search found: none of them is drawn.
+        `ranked` int64 [q, k] are the rows that each query's search found: none of them is drawn, and none that is
+        `akin` to the query.
         """
         need = lists.rows.shape[1] - lists.mined
         if not need.any():
@@ -177,6 +200,7 @@ class Miner:
         free = np.setdiff1d(np.arange(self.data.documents), self.data.answers)
         for spare in SPARE:
             drawn = draw_fill_documents(names, ranked, need, free, self.options.seed, spare)
+            drawn = [rows[~np.isin(rows, other)] for rows, other in zip(drawn, akin, strict=True)]
             owner = np.repeat(np.arange(len(names)), [len(rows) for rows in drawn])
             pairs = PairScores(queries, owner, np.concatenate(drawn))
             self._show_documents("score what lists are filled with", pairs)

@@ -1,4 +1,4 @@
-"""What the stages `encode` and `mine` are told: the config's section `miner`, and what they run on.
+"""What the stages `encode`, `mine` and `teach` are told: the config's section `miner`, teachers, and what they run on.
 
 Imported by the Snakefile, so nothing heavy here.
 """
@@ -39,4 +39,14 @@ class MineOptions:
     short: str = option("refuse", choices=["refuse", "fill"], help="what to do with a short list")
     threads: int = option(1, help="of the search")
     seed: int = option(0, help="of what short lists are filled with")
+    device: str = option("auto", help="auto, cpu or cuda", in_result=False)
+
+
+@dataclass(frozen=True)
+class TeachOptions:
+    """Who scores the training queries."""
+
+    teacher: str = option("miner", choices=["miner", "checkpoint", "file"])
+    split: str = option("train", help="whose queries are scored")
+    threads: int = option(1, help="of torch; another number gives other rounding")
     device: str = option("auto", help="auto, cpu or cuda", in_result=False)

@@ -56,10 +56,14 @@ def shard_shape(path: str | Path) -> tuple[int, int]:
     return tables.count(path), kind.list_size
 
 
+def shard_ids(path: str | Path) -> pa.ChunkedArray:
+    """The ids of a shard, in order. Raises StudyError as `shard_shape` does."""
+    return tables.read("vectors", path, ["id"], like=shard_schema(shard_shape(path)[1]))["id"]
+
+
 def read_shard(path: str | Path) -> tuple[pa.Array, np.ndarray]:
     """ids and vectors float32 [n, dimension] of a whole shard. Raises StudyError as `shard_shape` does."""
-    with tables.reading(path):
-        ids = pq.read_table(path, columns=["id"])["id"].combine_chunks()
+    ids = shard_ids(path).combine_chunks()
     parts = [part.copy() for _, part in vector_chunks([path], PART)]
     return ids, np.concatenate(parts) if parts else np.empty((0, shard_shape(path)[1]), np.float32)
 

@@ -7,28 +7,30 @@ from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.options import add_options, parsed
-from rankscale.laws.options import FitOptions
+from rankscale.laws.options import OF_VARIANTS, FitOptions
 from rankscale.laws.study_fit import OUTPUTS, RUN, fit_all
 from rankscale.storage import schemas, tables
+from rankscale.storage.identity import add_study_name
 
 
 def main(args: argparse.Namespace) -> None:
     """Write fits, forecasts, influence, the ranking, and the curves with their bands that the figures draw."""
     options = parsed(FitOptions, args)
-    metrics = tables.read("metrics", args.metrics).to_pandas()
+    metrics = tables.read_study({"metrics": args.metrics}, args.study_name)["metrics"].to_pandas()
     metrics = metrics[(metrics.checkpoint == "final") & (metrics.status == "finished")]
     if metrics.empty:
         raise StudyError(f"{args.metrics}: no finished run, nothing to fit")
     log.info(
         "fitting laws to %d finished runs; the largest %d sizes and %d subsets are forecast from the others",
-        len(metrics.drop_duplicates(list(RUN))),
+        len(metrics.drop_duplicates(["variant", *RUN])),
         options.hold_out_models,
         options.hold_out_train_queries,
     )
     results = fit_all(metrics, args.study, options, args.workers)
     for name, rows in results.items():
-        columns = schemas.SCHEMAS[name].names
-        tables.write(name, {n: [row.get(n) for row in rows] for n in columns}, getattr(args, name))
+        if path := getattr(args, name):
+            table = {column: [row.get(column) for row in rows] for column in schemas.SCHEMAS[name].names}
+            tables.write(name, table, path, study=metrics.study.iloc[0])
     failed = [row for row in results["fits"] if not row["converged"]]
     fits = {tuple(row[k] for k in schemas.FIT_KEY) for row in results["fits"]}
     log.info("%d fits, %d of them without a result; %d forecasts", len(fits), len(failed), len(results["forecasts"]))
@@ -44,5 +46,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=cli.at_least(1), default=1, help="processes; the tables are the same")
     for name in OUTPUTS:
         parser.add_argument(f"--{name}", type=Path, required=True, help="output")
+    for name in OF_VARIANTS:
+        parser.add_argument(f"--{name}", type=Path, help="output, of a study of several variants")
+    add_study_name(parser)
     add_options(parser, FitOptions)
     return parser

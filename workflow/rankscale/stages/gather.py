@@ -13,24 +13,26 @@ from rankscale.core.options import add_options, parsed
 from rankscale.evaluation.score_options import GatherOptions
 from rankscale.report.narrative import describe_missing_runs
 from rankscale.storage import schemas, tables
+from rankscale.storage.identity import refuse_other_studies
 from rankscale.storage.schemas import CHECKPOINT_KEY, UNFINISHED
 
 
 def main(args: argparse.Namespace) -> None:
     """Write one row per checkpoint, split and kind of candidates, and one per run that diverged or is not finished."""
     options = parsed(GatherOptions, args)
-    runs = {path: tables.read("checkpoints", path).to_pylist() for path in args.runs}
-    refuse_equal_subsets([checkpoint for checkpoints in runs.values() for checkpoint in checkpoints])
+    refuse_other_studies(args.runs, args.study.resolve().name)
+    runs = [tables.read("checkpoints", path).to_pylist() for path in args.runs]
+    refuse_equal_subsets([checkpoint for checkpoints in runs for checkpoint in checkpoints])
     rows: list[dict] = []
     left_out = [
         {"variant": variant, "model": model, "subset": subset, "seed": int(seed), "status": UNFINISHED}
         for variant, model, subset, seed in (run.split("/") for run in options.unfinished)
     ]
-    for path, checkpoints in runs.items():
+    for checkpoints in runs:
         for checkpoint in checkpoints:
             if checkpoint["status"] == "finished":
                 for collection in options.collections:
-                    scores = scores_of(checkpoint, args.study, collection, path)
+                    scores = scores_of(checkpoint, args.study, collection)
                     rows += [{"study": options.study_name, **checkpoint, **row} for row in scores]
             else:
                 key = {k: checkpoint[k] for k in CHECKPOINT_KEY}
@@ -39,7 +41,8 @@ def main(args: argparse.Namespace) -> None:
     if not rows:
         raise StudyError(f"no run is left to be judged, all diverged; lower training.learning_rate. {missing}")
     for name, content, path in (("metrics", rows, args.output), ("left_out", left_out, args.left_out)):
-        tables.write(name, pa.Table.from_pylist(content, schema=schemas.SCHEMAS[name]), path)
+        table = pa.Table.from_pylist(content, schema=schemas.SCHEMAS[name])
+        tables.write(name, table, path, study=options.study_name)
     if left_out:
         log.warning("%s", missing)
     log.info(
@@ -51,17 +54,12 @@ def main(args: argparse.Namespace) -> None:
     )
 
 
-def scores_of(checkpoint: dict, study: Path, collection: str, run: Path) -> list[dict]:
-    """The scores of a checkpoint on a collection. Raises StudyError where they are another's than `run` says."""
+def scores_of(checkpoint: dict, study: Path, collection: str) -> list[dict]:
+    """The scores of a checkpoint on a collection. Raises StudyError where they are another's."""
     run_id = RunId(*(checkpoint[name] for name in RunId._fields))
     path = table_path(study, "scores", collection, run_id, checkpoint["checkpoint"])
-    expected = {"collection": collection, **{name: checkpoint[name] for name in CHECKPOINT_KEY}}
-    rows = tables.read("scores", path).to_pylist()
-    for row in rows:
-        wrong = [name for name in expected if row[name] != expected[name]]
-        if wrong:
-            raise StudyError(f"{path}: {wrong[0]} is {row[wrong[0]]}, {run} says {expected[wrong[0]]}")
-    return rows
+    keys = {"collection": collection, **{name: checkpoint[name] for name in CHECKPOINT_KEY}}
+    return tables.read("scores", path, keys=keys).to_pylist()
 
 
 def refuse_equal_subsets(checkpoints: list[dict]) -> None:

@@ -16,6 +16,7 @@ from rankscale.laws.plan import Question, answers, candidate_laws, chosen_rows, 
 from rankscale.laws.query_covariance import QueryCovariance, ceiling_of, values_of
 from rankscale.laws.study_fit import TEST_SET
 from rankscale.storage import schemas, tables
+from rankscale.storage.identity import add_study_name
 
 LINES = 60  # of the figure's grid, each way
 
@@ -24,13 +25,13 @@ def main(args: argparse.Namespace) -> None:
     """Write the choice with its alternatives, and the grid of costs and predictions that the figure draws."""
     options = parsed(PlanOptions, args)
     metric = options.metric
-    finals = chosen_rows(tables.read("metrics", args.metrics).to_pandas(), metric, options.candidates)
+    read = tables.read_study({"metrics": args.metrics, "forecasts": args.forecasts}, args.study_name)
+    finals = chosen_rows(read["metrics"].to_pandas(), metric, options.candidates, options.variant)
     costs = cost_model_of_runs(finals, args.study, options.prices)
     x, y = coordinates(finals, "grid"), values_of(finals, metric)
     noise = QueryCovariance.read(finals, [metric], args.study, options.ties).of(finals, [metric])
     laws = candidate_laws(options.law, metric, ceiling_of(finals, metric, options.ties))
-    forecasts = tables.read("forecasts", args.forecasts).to_pandas()
-    fit, refuted = law_of(laws, x, y, noise, held_out_coverage(forecasts, finals, metric))
+    fit, refuted = law_of(laws, x, y, noise, held_out_coverage(read["forecasts"].to_pandas(), finals, metric))
     key = {"metric": metric, **{name: finals[name].iloc[0] for name in TEST_SET}}
     key |= {"law": fit.law.name, "budget": options.budget, "target": options.target}
     grid: dict[str, list | np.ndarray] = {name: [] for name in schemas.SCHEMAS["plan_grid"].names}
@@ -53,8 +54,9 @@ def main(args: argparse.Namespace) -> None:
     if rows[0]["note"]:
         log.warning("plan: %s", rows[0]["note"])
     names = schemas.SCHEMAS["plan"].names
-    tables.write("plan", {name: [{**key, **row}.get(name) for row in rows] for name in names}, args.plan)
-    tables.write("plan_grid", grid, args.grid)
+    study = finals.study.iloc[0]
+    tables.write("plan", {name: [{**key, **row}.get(name) for row in rows] for name in names}, args.plan, study=study)
+    tables.write("plan_grid", grid, args.grid, study=study)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -65,5 +67,6 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--study", type=Path, required=True, help="the study's folder: observations, models' times")
     parser.add_argument("--plan", type=Path, required=True, help="output: the choice and its alternatives")
     parser.add_argument("--grid", type=Path, required=True, help="output: costs and predictions, for the figure")
+    add_study_name(parser)
     add_options(parser, PlanOptions)
     return parser

@@ -10,6 +10,7 @@ from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.options import add_options, parsed
 from rankscale.core.progress import progress
+from rankscale.laws.options import OF_VARIANTS
 
 # Imported by name where they are drawn; named here, so that this stage's digest sees their code.
 from rankscale.report.figures import (  # noqa: F401
@@ -19,29 +20,33 @@ from rankscale.report.figures import (  # noqa: F401
     plan,
     query_count,
     scaling,
+    variants,
 )
 from rankscale.report.figures.registry import FIGURES, figures_of
 from rankscale.report.figures.style import StudyTables
 from rankscale.report.narrative import describe_missing_runs, progress_phrase
 from rankscale.report.options import PlotOptions
 from rankscale.storage import tables
+from rankscale.storage.identity import add_study_name
 from rankscale.storage.schemas import UNFINISHED
 
 TABLES = ("metrics", "fits", "forecasts", "curves", "subsamples", "influence", "verdicts")
 PLAN = ("plan", "plan_grid")
+OPTIONAL = (*PLAN, *OF_VARIANTS)
 
 
 def main(args: argparse.Namespace) -> None:
     """Draw the chosen figures in three formats each."""
-    given = [name for name in (*TABLES, *PLAN) if getattr(args, name)]
+    given = [name for name in (*TABLES, *OPTIONAL) if getattr(args, name)]
     figures = parsed(PlotOptions, args).figures
     figures = figures_of(set(given)) if figures is None else figures
     for name in figures:
         if not set(given).issuperset(FIGURES[name].needs):
             options = " and ".join(f"--{table.replace('_', '-')}" for table in FIGURES[name].needs)
             raise StudyError(f"the figure {name} needs {options}")
-    study = StudyTables(**{name: tables.read(name, getattr(args, name)).to_pandas() for name in given})
-    missing = tables.read("left_out", args.left_out).to_pylist()
+    read = tables.read_study({name: getattr(args, name) for name in (*given, "left_out")}, args.study_name)
+    missing = read.pop("left_out").to_pylist()
+    study = StudyTables(**{name: table.to_pandas() for name, table in read.items()})
     # What is still to come is counted, what is lost is named.
     lost = describe_missing_runs([run for run in missing if run["status"] != UNFINISHED])
     note = ". ".join(filter(None, (progress_phrase(study.metrics, missing).capitalize(), lost)))
@@ -66,9 +71,10 @@ def arguments() -> argparse.ArgumentParser:
     parser = cli.command_parser("plot", __doc__)
     for name in TABLES:
         parser.add_argument(f"--{name}", type=Path, required=True)
-    for name in PLAN:
+    for name in OPTIONAL:
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path)
     parser.add_argument("--left-out", type=Path, required=True, help="table of the runs that the figures do not show")
     parser.add_argument("--output", type=Path, required=True, help="folder of the figures")
+    add_study_name(parser)
     add_options(parser, PlotOptions)
     return parser

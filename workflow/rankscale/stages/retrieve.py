@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rankscale.collection.copies import own_rows
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.options import add_options, parsed
@@ -36,7 +37,8 @@ def main(args: argparse.Namespace) -> None:
     precision = partial(devices.autocast_to, options.precision, device)
     vectors = encoding.encode(model, queries, rows, device, "encode queries", precision)
     searched = searched_rows(args.pool, len(documents)) if args.run else None
-    evaluation = Evaluation(candidates, ids, vectors, len(documents), searched, options.top_k, device.type)
+    own = own_rows(args.own_documents, ids) if args.run else None
+    evaluation = Evaluation(candidates, ids, vectors, len(documents), searched, options.top_k, device.type, own)
     needed = evaluation.needed
     log.info(
         "%s/%s/%s/%s step %s: encoding %d queries and %d passages, each once",
@@ -73,6 +75,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--collection", required=True, help="its name, as tables name it")
     parser.add_argument("--tokens", type=Path, required=True, help="folder of token ids")
     parser.add_argument("--candidates", type=Path, required=True)
+    parser.add_argument("--own-documents", type=Path, help="with --run: queries that are documents themselves")
     parser.add_argument("--pool", type=Path, help="rows that the run searches; without it the whole collection")
     add_options(parser, RetrieveOptions)
     parser.add_argument("--observations", type=Path, required=True, help="output")

@@ -13,7 +13,7 @@ from rankscale.core.options import add_options, parsed
 from rankscale.evaluation import retrieval_measures
 from rankscale.evaluation.score_options import ScoreOptions
 from rankscale.evaluation.scoring import score_observations
-from rankscale.storage import schemas, tables
+from rankscale.storage import manifests, schemas, tables
 
 
 def main(args: argparse.Namespace) -> None:
@@ -27,9 +27,11 @@ def main(args: argparse.Namespace) -> None:
             write("per_query", [], args.per_query)
         return
     rows = score_observations(observations, options.ties, options.correction)
+    key = {name: rows[0][name] for name in schemas.EVALUATED_KEY}
     by_split = {}
     if args.run:
-        parts = tables.scan("runs", args.run, retrieval_measures.COLUMNS)
+        manifests.refuse_changed(args.qrels.parent / manifests.MANIFEST, args.qrels.name)
+        parts = tables.scan("runs", args.run, retrieval_measures.COLUMNS, keys=key)
         by_split = retrieval_measures.full_retrieval(parts, tables.read("qrels", args.qrels))
     unmeasured: dict[str, Any] = {"retrieval": "none", **dict.fromkeys(schemas.RETRIEVAL)}
     measured: dict[str, dict[str, Any]] = {
@@ -47,7 +49,6 @@ def main(args: argparse.Namespace) -> None:
         )
     write("scores", rows, args.output)
     if args.per_query:
-        key = {k: rows[0][k] for k in schemas.EVALUATED_KEY}
         each = [
             {**key, "split": split, "query_id": query, **measures}
             for split, values in by_split.items()

@@ -4,18 +4,18 @@ import argparse
 import json
 from pathlib import Path
 
-from markdown_it import MarkdownIt
-
 from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
 from rankscale.core.options import add_options, parsed
-from rankscale.report.html import PAGE, page
+from rankscale.laws.options import OF_VARIANTS
+from rankscale.report.html import page, text_page, without_tags
 from rankscale.report.options import SummarizeOptions
 from rankscale.report.summary import summary
 from rankscale.storage import tables
 from rankscale.study.provenance import provenance
 
-TABLES = ("metrics", "fits", "forecasts", "ranking", "verdicts", "contrasts", "plan")
+OPTIONAL = ("plan", *OF_VARIANTS)
+TABLES = ("metrics", "fits", "forecasts", "ranking", "verdicts", "contrasts", *OPTIONAL)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -23,13 +23,15 @@ def main(args: argparse.Namespace) -> None:
     log.info("saying what the study shows")
     options = parsed(SummarizeOptions, args)
     given = [name for name in TABLES if getattr(args, name)]
-    read = {name: tables.read(name, getattr(args, name)).to_pandas() for name in given}
-    missing = tables.read("left_out", args.left_out).to_pylist()
-    text = summary(**{"plan": None, **read}, missing=missing)
+    whole = tables.read_study({name: getattr(args, name) for name in (*given, "left_out")}, options.config["study"])
+    missing = whole.pop("left_out").to_pylist()
+    read = {name: table.to_pandas() for name, table in whole.items()}
+    # Names come from the config; none of them is HTML, in whatever shows the page.
+    text = without_tags(summary(**{**dict.fromkeys(OPTIONAL), **read}, missing=missing))
     # A page of the report is one file, and has the figures beside it.
     shown = "\n".join(line for line in text.splitlines() if not line.startswith("!["))
     pages = {name: page(name.capitalize(), table) for name, table in read.items()}
-    pages["summary"] = PAGE.format(title="Summary", body=MarkdownIt("commonmark").enable("table").render(shown))
+    pages["summary"] = text_page("Summary", shown)
     texts = {args.tables / f"{name}.html": html for name, html in pages.items()}
     texts[args.summary] = text
     record = provenance(options.config, args.manifest, missing)
@@ -43,7 +45,7 @@ def arguments() -> argparse.ArgumentParser:
     """The stage's command line."""
     parser = cli.command_parser("summarize", __doc__)
     for name in TABLES:
-        parser.add_argument(f"--{name}", type=Path, required=name != "plan")
+        parser.add_argument(f"--{name}", type=Path, required=name not in OPTIONAL)
     parser.add_argument("--left-out", type=Path, required=True, help="table of the runs that are in no other")
     parser.add_argument("--manifest", type=Path, required=True, help="of the collection")
     parser.add_argument("--tables", type=Path, required=True, help="output: folder of the report's tables")

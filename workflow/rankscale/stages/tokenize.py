@@ -21,17 +21,23 @@ from rankscale.text.tokenizers import ids_of, load, special_tokens_of, train_wor
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+STORED = (*(f"{unit}.parquet" for unit in KEYS), "special.json")
 BATCH = 10_000  # texts tokenized together, by all cores
 
 
 def main(args: argparse.Namespace) -> None:
     """Write token ids of documents and queries, the tokenizer itself, and what surrounds a text's ids."""
+    manifests.refuse_changed(args.collection / manifests.MANIFEST, *manifests.COLLECTED)
     tokenizer = prepare_tokenizer(parsed(TokenizeOptions, args), args.collection, args.output)
     for unit in KEYS:
         tokenize_texts(tokenizer, args.collection, unit, args.output / f"{unit}.parquet")
     with atomic_files.whole(args.output / "special.json") as beside:
         beside.write_text(json.dumps(special_tokens_of(tokenizer)._asdict()) + "\n", encoding="utf-8")
-    manifests.write_manifest(args, args.output / "manifest.json")
+    files = manifests.checksums(args.output / name for name in STORED)
+    texts = [f"{unit}.parquet" for unit in KEYS]
+    sums = manifests.recorded(args.collection / manifests.MANIFEST)
+    sources = {name: {"sha256": sums[name]} for name in texts if name in sums}
+    manifests.write_manifest(args, args.output / manifests.MANIFEST, files=files, sources=sources)
 
 
 def prepare_tokenizer(options: TokenizeOptions, collection: Path, folder: Path) -> "PreTrainedTokenizerFast":

@@ -1,10 +1,20 @@
-"""The manifest of a shared folder: by which study and with which settings it was made."""
+"""The manifest of a shared folder: by which study and with which settings it was made, and the checksums of its files.
+
+Snakemake goes by dates: a file exchanged for an older one, or harmed in place, is none of its business. Who reads a
+shared file first in a stage compares it.
+"""
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from rankscale.core import atomic_files
+from rankscale.core.errors import StudyError
+from rankscale.storage.digests import file_hash
+
+MANIFEST = "manifest.json"
+COLLECTED = ("documents.parquet", "queries.parquet", "qrels.parquet")  # the files of a collection
 
 
 def add_manifest(arguments: argparse.ArgumentParser) -> None:
@@ -18,3 +28,46 @@ def write_manifest(args: argparse.Namespace, path: Path, **facts: object) -> Non
     manifest = {"study": args.study, "settings": args.settings, **facts}
     with atomic_files.whole(path) as beside:
         beside.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def checksums(paths: Iterable[Path]) -> dict[str, dict[str, object]]:
+    """What a manifest keeps of its files, by their names."""
+    return {path.name: {"sha256": file_hash(path)} for path in paths}
+
+
+def recorded(manifest: Path, of: str = "files") -> dict[str, str]:
+    """The SHA-256 of each file that a manifest keeps under `of`: its own `files`, or the `sources` they were made from.
+
+    None where there is no manifest, or an older version wrote it. Raises StudyError for one that cannot be read.
+    """
+    try:
+        kept = json.loads(manifest.read_text(encoding="utf-8")).get(of, {})
+        return {str(name): str(facts["sha256"]) for name, facts in kept.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise StudyError(f"{manifest}: cannot be read ({error!r}); delete this file and run again") from error
+
+
+def refuse_changed(manifest: Path, *names: str) -> None:
+    """Raise StudyError where one of the files `names` beside `manifest` is not the one whose checksum it keeps."""
+    sums = recorded(manifest)
+    for name in names:
+        path = manifest.parent / name
+        if name in sums and path.exists() and file_hash(path) != sums[name]:
+            raise StudyError(
+                f"{path}: is not the file that {manifest} speaks of: it was changed or exchanged; put it back, or "
+                f"delete it and run again, and what was made of it is made again"
+            )
+
+
+def refuse_other_sources(manifest: Path, collection: Path) -> None:
+    """Raise StudyError where what `manifest` speaks of was made from other files than `collection` holds.
+
+    By the sums that both manifests keep: no file is read.
+    """
+    sums = recorded(collection / MANIFEST)
+    for name, total in recorded(manifest, "sources").items():
+        if sums.get(name, total) != total:
+            other = f"was made from another {name} than {collection} holds"
+            raise StudyError(f"{manifest.parent}: {other}; delete {manifest.parent} and run again")

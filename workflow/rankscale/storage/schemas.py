@@ -59,13 +59,22 @@ VERDICT_NUMBERS = (
 )
 VERDICT_COUNTS = "seeds_needed seeds_agreeing cells_left_out cells_left_out_agreeing"
 CONTRAST_NUMBERS = "share_first share_second difference low high p p_holm smallest_difference"
+# Null where no law is there to tell, and where it is infinite: the first variant's law never gets there.
+MULTIPLIER_NUMBERS = (
+    "own needed multiplier low high teacher_flops with_teacher with_teacher_low with_teacher_high reach out_of_reach"
+)
+COMPARED = ("collection", "variant", "first", "split", "candidates", "metric", "law")
 ARCHITECTURE = "layers hidden"  # unknown for encoders that do not say
 SCHEMAS = {
     "documents": schema("doc_id", doc_id=text, title=text, text=text),
     "queries": schema("query_id", query_id=text, text=text),
     "qrels": schema("split query_id doc_id", split=text, query_id=text, doc_id=text, row=i32, grade=i32, positive=flag),
+    # Documents whose normalised text another has too, and the first with it; queries that are documents themselves.
+    "copies": schema("row", row=i32, first=i32),
+    "own_documents": schema("query_id", query_id=text, row=i32),
     "tokens": schema("id", id=text, ids=pa.list_(pa.field("item", i32, nullable=False))),
     "negatives": schema("query_id", query_id=text, rows=pa.list_(i32), scores=pa.list_(f32), mined=i32),
+    "teacher": schema("query_id", query_id=text, rows=pa.list_(i32), scores=pa.list_(f32)),
     "pool": schema("row", row=i32),
     "candidates": schema(
         "split candidates query_id",
@@ -81,9 +90,7 @@ SCHEMAS = {
         "gradient_norm",  # missing where half precision left the step out
         **checkpoint,
         epoch=f64,
-        loss=f64,
-        gradient_norm=f64,
-        learning_rate=f64,
+        **dict.fromkeys(("loss", "gradient_norm", "learning_rate", "inverse_temperature"), f64),
         tokens=i64,
     ),
     "training_times": schema("step", **checkpoint, seconds=f64, memory_mb=f64),
@@ -151,11 +158,7 @@ SCHEMAS = {
         rmse=f64,
         aicc=f64,
         parameter=text,
-        estimate=f64,
-        low=f64,
-        high=f64,
-        hc3_low=f64,
-        hc3_high=f64,
+        **dict.fromkeys(("estimate", "low", "high", "hc3_low", "hc3_high"), f64),
     ),
     "forecasts": schema(
         " ".join((*FIT_KEY, "known", *cell)),
@@ -186,12 +189,7 @@ SCHEMAS = {
         **fitted,
         position=i32,
         held_out=i32,
-        error=f64,
-        no_change=f64,
-        skill=f64,
-        beats_no_change=f64,
-        p_no_change=f64,
-        difference=f64,
+        **dict.fromkeys(("error", "no_change", "skill", "beats_no_change", "p_no_change", "difference"), f64),
         **{f"{name}_{end}": f64 for name in ("error", "difference") for end in BOUNDS},
         significant=flag,
     ),
@@ -215,17 +213,28 @@ SCHEMAS = {
         reason=text,
         **dict.fromkeys(CONTRAST_NUMBERS.split(), f64),
     ),
+    "multipliers": schema(
+        "collection variant split candidates metric kind",
+        f"quality {MULTIPLIER_NUMBERS} extrapolated",
+        **dict.fromkeys((*COMPARED, "kind", "model", "note"), text),
+        train_queries=i64,
+        **dict.fromkeys(("encoder_parameters", "quality", *MULTIPLIER_NUMBERS.split()), f64),
+        extrapolated=flag,
+    ),
+    "exponents": schema(
+        "collection variant split candidates metric parameter",
+        "difference difference_low difference_high",  # of the first, which the others are compared with
+        **dict.fromkeys((*COMPARED, "parameter"), text),
+        **dict.fromkeys(("estimate", "low", "high", "difference", "difference_low", "difference_high"), f64),
+    ),
     "plan": schema(
         "chosen model",
         "model budget target encoder_parameters train_queries device_hours cost_training cost_judging cost_serving "
         "cost predicted low high extrapolation parameters_low parameters_high queries_low queries_high",
         **{name: text for name in ("collection", "variant", "metric", "split", "candidates", "law")},
-        budget=f64,
-        target=f64,
+        **dict.fromkeys(("budget", "target", "encoder_parameters", "train_queries"), f64),
         chosen=flag,
         model=text,
-        encoder_parameters=f64,
-        train_queries=f64,
         **dict.fromkeys(("device_hours", "cost_training", "cost_judging", "cost_serving", "cost"), f64),
         **dict.fromkeys(("predicted", "low", "high", "extrapolation"), f64),
         **{f"{name}_{end}": f64 for name in ("parameters", "queries") for end in BOUNDS},

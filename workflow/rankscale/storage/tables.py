@@ -1,6 +1,7 @@
 """The only way a table is written and read: whole or not at all, and checked both ways.
 
-A violation of its schema names the file, the column and the row.
+A violation of its schema names the file, the column and the row. Keys are compared with what the path promises and the
+reader asked for, and the number of rows with what the file says of it.
 """
 
 import contextlib
@@ -15,10 +16,12 @@ import pyarrow.parquet as pq
 
 from rankscale.core.atomic_files import whole
 from rankscale.core.errors import StudyError
+from rankscale.storage.identity import STUDY, refuse_other_keys, refuse_unpromised
 from rankscale.storage.schemas import SCHEMAS
 
 # Rows whose keys are counted without pyarrow.acero and pyarrow.dataset, whose import takes a third of a second.
 FEW = 1 << 15
+NO_KEYS: Mapping[str, Any] = {}
 
 
 def checked(
@@ -49,32 +52,63 @@ def _column(values: Any, field: pa.Field, length: int) -> pa.Array | pa.ChunkedA
     return pa.array(values, type=field.type, from_pandas=field.nullable)
 
 
-def write(name: str, columns: Mapping[str, Any] | pa.Table, path: str | Path, like: pa.Schema | None = None) -> None:
+def write(
+    name: str,
+    columns: Mapping[str, Any] | pa.Table,
+    path: str | Path,
+    like: pa.Schema | None = None,
+    study: str | None = None,
+) -> None:
     """Check `columns` (a table, or arrays or scalars by name) and write them whole to `path`.
 
-    Raises StudyError where a value does not fit, naming column and row.
+    `study` is kept with what is made of all its runs together. Raises StudyError where a value does not fit, naming
+    column and row, and where the path is another's.
     """
     if isinstance(columns, pa.Table):
-        check(columns, like or SCHEMAS[name], path)
+        table = columns
+        check(table, like or SCHEMAS[name], path)
     else:
-        columns = checked(name, columns, path, like)
+        table = checked(name, columns, path, like)
+    refuse_unpromised(path, table)
+    if study is not None:
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), STUDY: study})
     with whole(path) as beside:
-        pq.write_table(columns, beside, compression="zstd", row_group_size=1 << 17, write_page_checksum=True)
+        pq.write_table(table, beside, compression="zstd", row_group_size=1 << 17, write_page_checksum=True)
 
 
-def read(name: str, path: str | Path, columns: list[str] | None = None) -> pa.Table:
-    """The table at `path`, checked against the schema `name`.
+def read(
+    name: str,
+    path: str | Path,
+    columns: list[str] | None = None,
+    keys: Mapping[str, Any] = NO_KEYS,
+    like: pa.Schema | None = None,
+) -> pa.Table:
+    """The table at `path`, checked against the schema `name`, its keys against `keys` and what the path promises.
 
-    Raises StudyError if the file is missing, truncated, or breaks its schema.
+    Raises StudyError if the file is missing, truncated, breaks its schema, or is another's.
     """
-    wanted = SCHEMAS[name]
+    wanted = like or SCHEMAS[name]
     # Not pq.read_table, which imports pyarrow.dataset.
     with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        refuse_other_keys(path, file, keys)
         table = file.read(columns=columns)
+        _refuse_lost_rows(path, file.metadata, len(table))
     if columns:
         wanted = pa.schema([wanted.field(c) for c in columns])
     check(table, wanted, path)
     return table
+
+
+def read_study(paths: Mapping[str, str | Path], study: str | None = None) -> dict[str, pa.Table]:
+    """The tables at `paths`, by name, of one study: that of its `metrics`, which is `study` if that is given.
+
+    Raises StudyError as `read` does, and for a table of another study.
+    """
+    keys = {} if study is None else {STUDY: study}
+    metrics = read("metrics", paths["metrics"], keys=keys)
+    if len(metrics):
+        keys = {STUDY: metrics[STUDY][0].as_py()}
+    return {name: metrics if name == "metrics" else read(name, path, keys=keys) for name, path in paths.items()}
 
 
 def scan(
@@ -83,6 +117,7 @@ def scan(
     columns: list[str] | None = None,
     rows: tuple[int, int] | None = None,
     like: pa.Schema | None = None,
+    keys: Mapping[str, Any] = NO_KEYS,
 ) -> Iterator[pa.Table]:
     """The table at `path` (or its `rows` from, to) in parts of a row group each, so that memory does not grow with it.
 
@@ -93,11 +128,14 @@ def scan(
         wanted = pa.schema([wanted.field(c) for c in columns])
     start, first = 0, rows[0] if rows else 0
     with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        refuse_other_keys(path, file, keys)
+        _refuse_lost_rows(path, file.metadata)
         last = rows[1] if rows else file.metadata.num_rows
         for group in range(file.num_row_groups):
             end = start + file.metadata.row_group(group).num_rows
             if start < last and end > first:
                 part = file.read_row_group(group, columns=columns)
+                _refuse_lost_rows(path, file.metadata, len(part), group)
                 check(part, wanted, path, unique=False, start=start)
                 yield part.slice(max(first - start, 0), min(last, end) - max(first, start))
             start = end
@@ -106,7 +144,23 @@ def scan(
 def count(path: str | Path) -> int:
     """How many rows the table at `path` has, from its footer. Raises StudyError as `read` does."""
     with reading(path):
-        return pq.read_metadata(path).num_rows
+        metadata = pq.read_metadata(path)
+        _refuse_lost_rows(path, metadata)
+    return metadata.num_rows
+
+
+def _refuse_lost_rows(
+    path: str | Path, metadata: pq.FileMetaData, length: int | None = None, group: int | None = None
+) -> None:
+    """Raise StudyError unless a file's parts have as many rows as the whole, and `length` were read of it or a part.
+
+    No page's checksum covers the footer: one bit of it, and rows are passed over.
+    """
+    parts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+    expected = metadata.num_rows if group is None else parts[group]
+    if sum(parts) != metadata.num_rows or (length is not None and length != expected):
+        found = sum(parts) if length is None else length
+        raise StudyError(f"{path}: {found} of {expected} rows can be read: it is damaged; delete it and run again")
 
 
 @contextlib.contextmanager

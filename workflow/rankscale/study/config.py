@@ -4,21 +4,21 @@ Read by the Snakefile, which every cluster job parses: nothing heavy is imported
 """
 
 import difflib
-import json
 import math
-import os
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 
-from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.paths import PACKAGE, WORKFLOW
-from rankscale.study.grid_checks import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
+from rankscale.study import variants
+from rankscale.study.checks.cells import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
+from rankscale.study.checks.inputs import refuse_miner, refuse_models, refuse_source, shortened
+from rankscale.study.checks.names import refuse_equal_names
+from rankscale.study.checks.training import refuse_objective, refuse_teacher, refuse_weights
 
 MOST_CHECKPOINTS = 100_000
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
@@ -33,8 +33,8 @@ def schema() -> dict[str, Any]:
 @cache
 def objectives() -> list[str]:
     """The losses by name: each is a file of its own, so torch need not be imported to know them."""
-    files = (PACKAGE / "training" / "objectives").glob("*.py")
-    return sorted(file.stem for file in files if file.stem not in ("__init__", "base", "registry"))
+    files = (PACKAGE / "training" / "objectives").glob("*/*.py")
+    return sorted(file.stem for file in files if file.stem != "__init__")
 
 
 def check_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -44,42 +44,35 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     if error:
         raise StudyError(_explain(error))
     study = _filled(config, schema())
-    for refuse in (_refuse_models, _refuse_source, _refuse_miner, _refuse_training, _refuse_evaluation):
+    study["training"]["objective"] = _checked_objective(study["training"]["objective"])
+    checks = (refuse_models, refuse_source, refuse_equal_names, refuse_miner, _refuse_training, _refuse_evaluation)
+    for refuse in checks:
         try:
             refuse(study)
         except OSError as error:  # a name that is too long, a folder that may not be read
-            raise StudyError(f"{_short(str(error.filename))}: cannot be looked at ({error.strerror})") from None
-    return study
+            raise StudyError(f"{shortened(str(error.filename))}: cannot be looked at ({error.strerror})") from None
+    return study | {"variants": variants.checked(study, check_config)}
 
 
-def _refuse_models(study: dict[str, Any]) -> None:
-    """Each model has a name of its own, a shape that can be built, and a learning rate."""
-    names = [m["name"] for m in study["models"]]
-    for i, model in enumerate(study["models"]):
-        if names.index(model["name"]) != i:
-            raise StudyError(f"models: the name {model['name']} stands twice")
-        if model.get("heads") and model["hidden"] % model["heads"]:
-            raise StudyError(f"models: {model['name']}: {model['heads']} heads do not divide hidden {model['hidden']}")
-        _refuse_missing(model.get("checkpoint", ""), f"models: {model['name']}: checkpoint ")
-        _refuse_missing(model.get("tokenizer", ""), f"models: {model['name']}: tokenizer ")
-    rates = study["training"]["learning_rate"]
-    if isinstance(rates, dict) and set(rates) != set(names):
-        extra, lacking = sorted(set(rates) - set(names)), sorted(set(names) - set(rates))
-        said = [f"{', '.join(extra)} is no model"] * bool(extra) + [f"{', '.join(lacking)} is a model without a rate"]
-        raise StudyError(f"training.learning_rate: {'; '.join(said if lacking else said[:1])}")
-    unknown = sorted(set(study["training"]["snapshots"]["models"]) - set(names))
-    if unknown:
-        raise StudyError(f"training.snapshots.models: {unknown[0]} is no model of the ladder")
+def _checked_objective(objective: dict[str, Any]) -> dict[str, Any]:
+    """The loss with the defaults of its own parameters. Raises StudyError for what there is not."""
+    name, parameters = objective["name"], {key: value for key, value in objective.items() if key != "name"}
+    if name not in objectives():
+        raise StudyError(f"training.objective.name: there is no loss {name}; there are {', '.join(objectives())}")
+    rule = schema()["$defs"]["losses"].get(name, {})
+    error = best_match(Draft202012Validator(rule).iter_errors(parameters))
+    if error:
+        raise StudyError(f"training.objective.{_explain(error)}")
+    return {"name": name, **_filled(parameters, rule)}
 
 
 def _refuse_training(study: dict[str, Any]) -> None:
-    """The loss must be there; subsets, batches and snapshots must fit each other."""
+    """Subsets, batches and snapshots must fit each other, and the loss what it is trained on."""
     training = study["training"]
-    if training["objective"]["name"] not in objectives():
-        raise StudyError(
-            f"training.objective.name: there is no loss {training['objective']['name']}; there are "
-            f"{', '.join(objectives())}"
-        )
+    needs = schema()["$defs"]["losses"].get(training["objective"]["name"], {}).get("needs", ())
+    refuse_objective(training, needs)
+    refuse_teacher(study, needs)
+    refuse_weights(study)
     if training["micro_batch"] and training["micro_batch"] > training["batch_size"]:
         raise StudyError(
             f"training.micro_batch: {training['micro_batch']} is more than a batch of {training['batch_size']}"
@@ -109,24 +102,6 @@ def _refuse_evaluation(study: dict[str, Any]) -> None:
     refuse_unmeasured_plan(study)
 
 
-def _refuse_miner(study: dict[str, Any]) -> None:
-    """Its folder must be its own, its window wide enough."""
-    miner = study["miner"]
-    _refuse_missing(miner["encoder"], "miner.encoder: ")
-    taken = miner["name"]
-    if taken in ("tokens", "logs", "downloads") or taken.endswith((".parquet", ".json")):
-        raise StudyError(
-            f"miner.name: {taken} is the name of something else in the collection's folder; choose another"
-        )
-    if miner["range_max"] and miner["range_max"] < miner["range_min"] + miner["top_k"] and miner["short"] == "refuse":
-        raise StudyError(
-            f"miner.range_max: ranks {miner['range_min'] + 1} to {miner['range_max']} hold fewer than top_k "
-            f"{miner['top_k']} documents; raise it, or set miner.short to fill"
-        )
-    if miner["encoder"] == "lsa" and miner["shards"] > 1:
-        raise StudyError("miner.shards: lsa reads the whole collection at once; set it to 1")
-
-
 def _refuse_odd(value: Any, key: str, above: tuple[int, ...] = ()) -> None:
     """What YAML has and no key takes: .inf and .nan, dates, keys that are no text, anchors that hold themselves."""
     if id(value) in above:
@@ -141,48 +116,6 @@ def _refuse_odd(value: Any, key: str, above: tuple[int, ...] = ()) -> None:
     if isinstance(value, dict | list):
         for name, sub in value.items() if isinstance(value, dict) else enumerate(value):
             _refuse_odd(sub, f"{key}.{name}" if key else str(name), (*above, id(value)))
-
-
-def _refuse_source(study: dict[str, Any]) -> None:
-    """A source, its path and its splits must fit, and what the path names must be there."""
-    collection = study["collection"]
-    source, path, splits = collection["source"], collection["path"], collection["splits"]
-    if splits["train"] in splits["test"]:
-        raise StudyError(
-            f"collection.splits: {splits['train']} is to be trained on and tested; test needs other queries"
-        )
-    kind = source_kind(source)
-    if not isinstance(path, kind.path_type):
-        raise StudyError(f"collection.path: {_short(path)} does not fit source {source}; it takes {kind.path_words}")
-    for key, file in kind.files(path):
-        if not Path(file.partition("!")[0]).exists():
-            raise StudyError(f"collection.path{key}: {file}: there is no such file or folder")
-    judged = kind.splits(path)
-    if judged is None:  # what the library has shows when it is read
-        judged = {splits["train"], *splits["test"]}
-    grades = collection["positive_grade"]
-    for split in grades if isinstance(grades, dict) else ():
-        if split not in judged:
-            raise StudyError(f"collection.positive_grade: the collection has no split {split}")
-    for split in (splits["train"], *splits["test"]):
-        if split not in judged:
-            raise StudyError(
-                f"collection.splits: the collection has no split {split}; it has {', '.join(sorted(judged))}"
-            )
-
-
-def _refuse_missing(place: str, what: str) -> None:
-    """A name that is a path, not a hub id, must lead to a folder."""
-    if not place.startswith((".", "/", "~")):
-        return
-    try:
-        folder = Path(place).expanduser()
-    except RuntimeError:  # ~somebody
-        raise StudyError(f"{what}{_short(place)}: there is no such user") from None
-    if not folder.is_dir():
-        raise StudyError(f"{what}{_short(place)}: there is no such folder")
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise StudyError(f"{what}{_short(place)}: the folder may not be read")
 
 
 def _filled(value: Any, rule: dict[str, Any]) -> Any:
@@ -213,12 +146,12 @@ def _explain(error: ValidationError) -> str:
         known = list(error.schema.get("properties", {}))
         unknown = next(k for k in error.instance if k not in known)
         close = difflib.get_close_matches(unknown, known, 1)
-        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known) or 'none'}"
         return f"{key + '.' if key else ''}{unknown}: unknown key; {hint}"
     if error.validator == "required":
         missing = next(k for k in error.validator_value if k not in error.instance)
         return f"{key + '.' if key else ''}{missing}: is missing"
-    said = f"{key or 'config'}: {_short(error.instance)} is not allowed"
+    said = f"{key or 'config'}: {shortened(error.instance)} is not allowed"
     kinds = error.schema.get("enum") or error.schema.get("description") or error.validator_value
     if isinstance(error.instance, str) and _number(error.instance):
         return (
@@ -226,12 +159,12 @@ def _explain(error: ValidationError) -> str:
             "within braces as text (write them into a second --configfile)"
         )
     if isinstance(error.instance, bool):
-        return f"{said}: it is true or false (YAML reads on, off, yes, no so; quote them); expected: {_short(kinds)}"
+        return f"{said}: it is true or false (YAML reads on, off, yes, no so; quote them); expected: {shortened(kinds)}"
     if error.validator == "maxLength":
         return f"{said}: it has {len(error.instance)} characters, at most {error.validator_value} are"
     if error.validator == "oneOf" and key.startswith("models."):
         return f"{said}: give layers, hidden and heads, or a checkpoint, not both"
-    return f"{said}: {_short(error.message if error.validator not in ('oneOf', 'not') else kinds, 300)}"
+    return f"{said}: {shortened(error.message if error.validator not in ('oneOf', 'not') else kinds, 300)}"
 
 
 def _number(value: str) -> bool:
@@ -240,8 +173,3 @@ def _number(value: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _short(value: Any, most: int = 120) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= most else text[: most - 3] + "..."

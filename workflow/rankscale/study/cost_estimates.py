@@ -11,7 +11,7 @@ import numpy as np
 from rankscale.core.errors import StudyError
 from rankscale.core.layout import PUBLISHED, Layout
 from rankscale.storage import tables
-from rankscale.study import grid
+from rankscale.study import grid, variants
 
 # MS MARCO passage and its judged queries.
 COUNTS = {"documents": 8_841_823, "train": 502_939, "dev": 55_578, "dev_small": 6_980, "dl_2019": 43, "dl_2020": 54}
@@ -114,12 +114,14 @@ def sizes(study: dict[str, Any], layout: Layout) -> dict[str, float]:
 
 def job_work(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
     """The FLOPs of each job that encodes, mines, trains or evaluates, where the model's size can be told."""
-    layout, training = Layout.of(study), study["training"]
+    layout = Layout.of(study)
     models = {model["name"]: model for model in study["models"]}
     jobs = mining(study, size) if grid.needs_miner(study) else []
     searching = set(grid.searching(study))
+    of_variant = {name: variants.study_of(study, name) for name in variants.names(study)}
+    cut = {name: _cut(one, study, size, layout) for name, one in of_variant.items()}
     for run, checkpoints in grid.checkpoints(study).items():
-        known = shape(models[run.model])
+        known, training, size = shape(models[run.model]), of_variant[run.variant]["training"], cut[run.variant]
         if known is None:
             continue
         parameters = bert_layer_parameters(*known)
@@ -133,6 +135,13 @@ def job_work(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
         flops = _forward_flops(known, encoded, size) + scored
         jobs += [JobWork("retrieve", parameters, flops, layout.table("observations", run, c)) for c in checkpoints]
     return jobs
+
+
+def _cut(variant: dict[str, Any], study: dict[str, Any], size: dict[str, float], layout: Layout) -> dict[str, float]:
+    """`size` for a variant of the study, which may cut texts elsewhere."""
+    lengths = [f"{kind}_length" for kind in FILLED]
+    alike = all(variant["training"][name] == study["training"][name] for name in lengths)
+    return size if alike else sizes(variant, layout)
 
 
 def _forward_flops(known: tuple[int, int], texts: dict[str, float], size: dict[str, float]) -> float:
@@ -195,7 +204,8 @@ def disk(study: dict[str, Any], size: dict[str, float], at_once: int) -> tuple[d
     names = grid.checkpoints(study)
     checkpoints = sum(map(len, names.values()))
     searched = sum(len(names[run]) for run in grid.searching(study))
-    each = {run: weights(study, models[run.model]) for run in names}
+    of_variant = {name: variants.study_of(study, name) for name in variants.names(study)}
+    each = {run: weights(of_variant[run.variant], models[run.model]) for run in names}
     finals = sum(each.values())
     between = {run: value * (len(names[run]) - 1) for run, value in each.items()}
     keeps = training["keep"] == "all"

@@ -4,23 +4,27 @@ Read by the Snakefile, which every cluster job parses: nothing heavy is imported
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from rankscale.collection.archives import split_member
 from rankscale.collection.registry import source_kind
-from rankscale.core.layout import BASE, FINAL, Layout, RunId
+from rankscale.core.layout import FINAL, Layout, RunId
+from rankscale.study import teachers, variants
 
 EVERYTHING = {"models": "every", "train_queries": "every"}  # a block of cells: all models on all subsets
 
 
 def runs(study: dict[str, Any]) -> Iterator[RunId]:
-    """Every run of the grid, once, in the order of the config: by model, subset, seed."""
+    """Every run of the grid, once, in the order of the config: by variant, model, subset, seed."""
     training, chosen = study["training"], cells(study)
-    for model in study["models"]:
-        for size in training["train_queries"]:
-            for seed in training["seeds"] if (model["name"], size) in chosen else ():
-                yield RunId(BASE, model["name"], subset_name(size), seed)
+    for variant in variants.names(study):
+        for model in study["models"]:
+            for size in training["train_queries"]:
+                for seed in training["seeds"] if (model["name"], size) in chosen else ():
+                    yield RunId(variant, model["name"], subset_name(size), seed)
 
 
 def cells(study: dict[str, Any]) -> set[tuple[str, int | None]]:
@@ -71,9 +75,10 @@ def tokenizer_of(study: dict[str, Any], model: dict[str, Any]) -> tuple[str, str
     source = model.get("tokenizer", model["checkpoint"])
     if not is_folder(source):
         return source.replace("/", "--"), source
-    # Folders of one name at two places are two tokenizers.
+    # Folders of one name at two places are two tokenizers. Their names go into paths of ours, and command lines.
     place = str(Path(source).expanduser().resolve())
-    return f"{Path(place).name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}", source
+    name = re.sub(r"[^\w.,+-]", "_", Path(place).name)
+    return f"{name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}", source
 
 
 def is_folder(place: str) -> bool:
@@ -87,17 +92,29 @@ def is_folder(place: str) -> bool:
 
 
 def needs_miner(study: dict[str, Any]) -> bool:
-    """Whether anything asks for the miner's lists: training, hard candidates, or a pool."""
+    """Whether anything asks for the miner's lists: training, teachers, hard candidates, or a pool."""
     candidates = study["evaluation"]["candidates"]
-    return study["training"]["negatives"] != "random" or "hard" in candidates or pool_sample(study) is not None
+    if "hard" in candidates or pool_sample(study) is not None:
+        return True
+    return any(trains_on_mined(one) for one in variants.each(study)) or bool(teachers.teachers(study))
+
+
+def trains_on_mined(study: dict[str, Any]) -> bool:
+    """Whether training, of a study of one variant, takes negatives from the miner's lists."""
+    return study["training"]["negatives"] != "random"
 
 
 def hub_ids(study: dict[str, Any]) -> dict[str, str]:
-    """What the study takes from the hub (encoders and tokenizers neither folders nor made here), by names for files."""
+    """What the study takes from the hub, by names for files."""
+    return {name: place for place, name in hub_places(study).items()}
+
+
+def hub_places(study: dict[str, Any]) -> dict[str, str]:
+    """A name for files of each hub id that the study takes: encoders and tokenizers neither folders nor made here."""
     places = [study["miner"]["encoder"], *(model.get("checkpoint", "") for model in study["models"])]
     places += [source or "" for _, source in (tokenizer_of(study, model) for model in study["models"])]
     ids = {place for place in places if place not in ("", "lsa") and not is_folder(place)}
-    return {place.replace("/", "--"): place for place in sorted(ids)}
+    return {place: place.replace("/", "--") for place in sorted(ids)}
 
 
 def pool_sample(study: dict[str, Any]) -> int | None:
@@ -110,7 +127,7 @@ def source_files(study: dict[str, Any]) -> list[str]:
     """The local files that the collection is read from: a change in one makes it anew."""
     collection = study["collection"]
     files = source_kind(collection["source"]).files(collection["path"])
-    return sorted({file.partition("!")[0] for _, file in files})
+    return sorted({split_member(file)[0] for _, file in files})
 
 
 def local_files(place: str) -> list[str]:
@@ -119,6 +136,13 @@ def local_files(place: str) -> list[str]:
         return []
     kinds = (".json", ".txt", ".safetensors", ".bin", ".model")
     return sorted(str(file) for file in Path(place).expanduser().iterdir() if file.suffix in kinds)
+
+
+def own_files(study: dict[str, Any]) -> list[str]:
+    """All files of the user that the study reads."""
+    encoders = [study["miner"]["encoder"], *(model.get("checkpoint", "") for model in study["models"])]
+    encoders += [source or "" for _, source in (tokenizer_of(study, model) for model in study["models"])]
+    return sorted({*source_files(study), *(file for place in encoders for file in local_files(place))})
 
 
 def snapshot_sizes(training: dict[str, Any]) -> list[int | None]:

@@ -11,8 +11,11 @@ from pathlib import Path
 from rankscale.core import resource_usage
 from rankscale.core.layout import Layout
 from rankscale.core.paths import PROJECT
+from rankscale.storage.digests import file_hash
+from rankscale.storage.manifests import COLLECTED, refuse_changed
 from rankscale.storage.schemas import UNFINISHED
 from rankscale.study import grid, sharing
+from rankscale.study.teachers import teachers
 
 PACKAGES = (
     *("faiss-cpu", "faiss-gpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier", "safetensors"),
@@ -20,12 +23,12 @@ PACKAGES = (
 )
 CODE = ("Snakefile", "workflow", "profiles")  # a study's own config file is no change of these
 RUN = ("variant", "model", "subset", "seed")
-COLLECTED = ("documents", "queries", "qrels")
 
 
 def provenance(config: dict, manifest: Path, missing: list[dict]) -> dict[str, object]:
     """All of it, ready for JSON; `manifest` is the collection's, `missing` the runs that are in no table."""
     layout = Layout.of(config, str(manifest.parents[2]))
+    refuse_changed(manifest, *COLLECTED)
     return {
         "rankscale": importlib.metadata.version("rankscale"),
         "commit": _git("rev-parse", "HEAD"),
@@ -35,7 +38,8 @@ def provenance(config: dict, manifest: Path, missing: list[dict]) -> dict[str, o
         "config": config,
         "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
         "collection": json.loads(manifest.read_text(encoding="utf-8")),
-        "checksums": {f"{name}.parquet": _sha256(manifest.parent / f"{name}.parquet") for name in COLLECTED},
+        "checksums": {name: file_hash(manifest.parent / name) for name in COLLECTED},
+        "teachers": taught(config, layout),
         "reused": reused(config, layout),
         "hardware": {
             "host": platform.node(),
@@ -65,6 +69,7 @@ def _logs(config: dict, layout: Layout, to_come: set[tuple]) -> Iterator[str]:
     yield from (layout.shared_log("tokenize", name) for name in tokenizers)
     for shard in range(config["miner"]["shards"]) if grid.needs_miner(config) else ():
         yield from (layout.mined_log(stage, shard) for stage in ("encode", "mine"))
+    yield from (layout.mined_log("teach", name) for name in teachers(config))
     yield layout.log("sample", layout.collection)
     for run, names in grid.checkpoints(config).items():
         if tuple(run) not in to_come:
@@ -89,6 +94,12 @@ def reused(config: dict, layout: Layout) -> dict[str, str]:
     return makers
 
 
+def taught(config: dict, layout: Layout) -> dict[str, dict]:
+    """The manifests of the study's teachers by name: what they are, a digest of their scores, and the FLOPs spent."""
+    manifests = {name: Path(sharing.taught(layout, name)) for name in teachers(config)}
+    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in manifests.items() if path.exists()}
+
+
 def _git(*command: str) -> str | None:
     try:
         done = subprocess.run(["git", *command], capture_output=True, text=True, check=True, cwd=PROJECT)
@@ -102,11 +113,6 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _processor() -> str:

@@ -10,6 +10,8 @@ from typing import Any
 from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.layout import Layout
+from rankscale.study.checks.names import refuse_twin_folders
+from rankscale.study.teachers import teachers
 
 
 def shared_settings(study: dict[str, Any], layout: Layout) -> dict[str, dict[str, Any]]:
@@ -17,11 +19,13 @@ def shared_settings(study: dict[str, Any], layout: Layout) -> dict[str, dict[str
     collection = study["collection"]
     kept = ("source", "path", "titles", "positive_grade", *source_kind(collection["source"]).option_names)
     # Documents and training queries make a vocabulary, so it belongs to a training split.
-    vocabulary = {**study["tokenizer"], "split": collection["splits"]["train"]}
+    split = {"split": collection["splits"]["train"]}
+    vocabulary = {**study["tokenizer"], **split}
     return {
         collected(layout): {key: collection[key] for key in kept},
         mined(layout): {key: value for key, value in study["miner"].items() if key != "name"},
         tokenized(layout, study["tokenizer"]["name"]): vocabulary,
+        **{taught(layout, name): {**teacher, **split} for name, teacher in teachers(study).items()},
     }
 
 
@@ -35,13 +39,19 @@ def mined(layout: Layout) -> str:
     return f"{layout.mined}/negatives/0.json"
 
 
+def taught(layout: Layout, teacher: str) -> str:
+    """The manifest of a teacher's scores."""
+    return layout.teacher(teacher).replace(".parquet", ".json")
+
+
 def tokenized(layout: Layout, tokenizer: str) -> str:
     """The manifest of a tokenizer's token ids."""
     return f"{layout.tokens(tokenizer)}/manifest.json"
 
 
 def refuse_clashes(study: dict[str, Any], layout: Layout) -> None:
-    """Raise StudyError if another study made a shared folder of this one with other settings."""
+    """Raise StudyError if another study made a shared folder of this one with other settings, or has it by its name."""
+    refuse_twin_folders(study, layout)
     for path, wanted in shared_settings(study, layout).items():
         if not Path(path).exists() or study["remake"]:
             continue

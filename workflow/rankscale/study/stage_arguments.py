@@ -20,17 +20,17 @@ from rankscale.evaluation.options import RetrieveOptions, SampleOptions
 from rankscale.evaluation.score_options import GatherOptions, ScoreOptions, SubsampleOptions
 from rankscale.laws.options import FitOptions, PlanOptions, Resampling
 from rankscale.report.options import SummarizeOptions
-from rankscale.search.options import EncodeOptions, MineOptions
-from rankscale.study import grid, sharing
+from rankscale.search.options import EncodeOptions, MineOptions, TeachOptions
+from rankscale.study import grid, sharing, teachers
 from rankscale.text.options import TokenizeOptions
 from rankscale.training.options import TrainOptions
 
 # The keys of the config's `training` that span the grid of runs and choose what is kept of it. The rule says them run
-# by run (train_queries, cells, seeds, snapshots) or uses them itself (keep).
-GRID_KEYS = {"train_queries", "cells", "seeds", "snapshots", "keep"}
+# by run (train_queries, cells, seeds, snapshots, teacher) or uses them itself (keep).
+GRID_KEYS = {"train_queries", "cells", "seeds", "snapshots", "teacher", "keep"}
 # What the rule `train` says of each run.
 RUN_OPTIONS = {"variant", "model", "train_queries", "seed", "snapshots"}
-RUN_PATHS = {"collection", "tokens", "mined", "scratch", "output"}
+RUN_PATHS = {"collection", "tokens", "mined", "miner_scores", "teacher_scores", "scratch", "output"}
 RUN_MACHINE = {"device", "save_seconds"}
 
 Study = dict[str, Any]
@@ -40,7 +40,7 @@ def collect(study: Study) -> str:
     """Where the collection comes from, and how it is read."""
     collection = study["collection"]
     kind, path = source_kind(collection["source"]), collection["path"]
-    names = {"source", "titles", "positive_grade", *kind.option_names}
+    names = {"source", "titles", "positive_grade", "max_missing", *kind.option_names}
     values = {key: collection[key] for key in names}
     if "splits" in values:
         values["splits"] = [collection["splits"]["train"], *collection["splits"]["test"]]
@@ -79,8 +79,19 @@ def mine(study: Study) -> str:
     return f"{command_line(MineOptions, values)} {settings(study, sharing.mined)}"
 
 
+def teach(study: Study, teacher: str) -> str:
+    """What a teacher is, and what its manifest keeps."""
+    values = {
+        "teacher": teachers.teacher_kind(teachers.teachers(study)[teacher]),
+        "split": study["collection"]["splits"]["train"],
+        **_threads(study),
+    }
+    kept = settings(study, lambda layout: sharing.taught(layout, teacher))
+    return f"{command_line(TeachOptions, values)} {kept}"
+
+
 def train(study: Study, model_name: str) -> str:
-    """The model and the recipe of a run, but for what the rule says of it."""
+    """The model and the recipe of a run of a study of one variant, but for what the rule says of it."""
     model = next(model for model in study["models"] if model["name"] == model_name)
     training = {key: value for key, value in study["training"].items() if key not in GRID_KEYS}
     rate, objective = training["learning_rate"], dict(training["objective"])
@@ -93,8 +104,11 @@ def train(study: Study, model_name: str) -> str:
         "objective": name,
         "objective_parameters": json.dumps(objective, sort_keys=True) if objective else None,
         "split": study["collection"]["splits"]["train"],
+        **{key: json.dumps(training[key], sort_keys=True) for key in ("curriculum", "propensity") if training[key]},
         **_threads(study),
     }
+    if not training["negatives"].startswith("annealed"):
+        values |= {"annealing_start": None, "annealing_end": None}
     return command_line(TrainOptions, values, given=RUN_OPTIONS | RUN_PATHS | RUN_MACHINE)
 
 
@@ -150,7 +164,8 @@ def plan(study: Study) -> str:
 
 def summarize(study: Study) -> str:
     """The whole config, which is recorded."""
-    return command_line(SummarizeOptions, {"config": json.dumps(study, sort_keys=True)})
+    # Snakemake's report shows it within a script, where any "<" of a value would be HTML.
+    return command_line(SummarizeOptions, {"config": json.dumps(study, sort_keys=True).replace("<", "\\u003c")})
 
 
 def _resampling(study: Study) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rankscale.core.errors import StudyError
-from rankscale.storage import tables
+from rankscale.storage import manifests, tables
 
 
 class SpecialTokens(NamedTuple):
@@ -47,6 +47,7 @@ class TokenStore:
     @classmethod
     def read(cls, folder: Path, unit: str, longest: int) -> "TokenStore":
         """The `documents` or `queries` that the tokenize stage wrote to `folder`: 2 or 4 bytes a token in memory."""
+        manifests.refuse_changed(folder / manifests.MANIFEST, f"{unit}.parquet", "special.json")
         try:
             special = SpecialTokens(**json.loads((folder / "special.json").read_text(encoding="utf-8")))
             if not 0 < special.vocabulary < 1 << 31:

@@ -8,18 +8,21 @@ from rankscale.core.errors import StudyError
 from rankscale.report.answer import answer_sentences, claim_sentence
 from rankscale.report.narrative import describe_missing_runs, progress_phrase
 from rankscale.report.text_tables import headline_table
-from rankscale.report.verdicts import JUDGED, headline_of
+from rankscale.report.variants import multiplier_sentences
+from rankscale.report.verdicts import JUDGED, headline_of, on_headline_test
 from rankscale.storage import tables
 
 
 def main(args: argparse.Namespace) -> None:
     """Print the headline table and the answer of the study."""
     folder = args.folder
-    read = {n: tables.read(n, folder / f"{n}.parquet").to_pandas() for n in ("metrics", "verdicts", "contrasts")}
+    names = "metrics", "verdicts", "contrasts", "left_out"
+    whole = tables.read_study({name: folder / f"{name}.parquet" for name in names})
+    missing = whole.pop("left_out").to_pylist()
+    read = {name: table.to_pandas() for name, table in whole.items()}
     if read["metrics"].empty:
         raise StudyError(f"{folder}/metrics.parquet: holds no finished run")
     verdicts, contrasts = (headline_of(read[name], read["metrics"]) for name in ("verdicts", "contrasts"))
-    missing = tables.read("left_out", folder / "left_out.parquet").to_pylist()
     for note in filter(None, (progress_phrase(read["metrics"], missing).capitalize(), describe_missing_runs(missing))):
         print(f"{note}.")
     print(f"\n{headline_table(read['metrics']).to_markdown(index=False, disable_numparse=True, tablefmt='simple')}\n")
@@ -27,6 +30,10 @@ def main(args: argparse.Namespace) -> None:
         print(f"{sentence}\n")
     for axis in JUDGED:
         print(f"Only Rank-Entropy scales, {axis} axis: {claim_sentence(verdicts, contrasts, axis)}.")
+    if read["metrics"].variant.nunique() > 1:
+        multipliers = tables.read("multipliers", folder / "multipliers.parquet").to_pandas()
+        for sentence in multiplier_sentences(on_headline_test(multipliers, read["metrics"])):
+            print(f"\n{sentence}")
     print(f"\nIn words: {folder / 'summary.md'}")
     if (folder / "report.html").exists():
         print(f"Report:   {folder / 'report.html'}")

@@ -15,6 +15,7 @@ from rankscale.text.token_store import TokenStore
 from rankscale.training.distributed import ProcessGroup
 from rankscale.training.objectives.base import Targets
 from rankscale.training.sampler import ExampleSampler
+from rankscale.training.supervision.labels import Labels
 
 AHEAD = 3  # batches made ready for a GPU
 
@@ -50,18 +51,23 @@ class BatchLoader:
         micro_batch: int,
         device: torch.device,
         processes: ProcessGroup,
+        labels: Labels | None = None,
     ) -> None:
         if size % processes.count:
             raise StudyError(f"training.batch_size: {size} queries do not divide among {processes.count} processes")
         self.sampler, self.queries, self.documents, self.in_batch = sampler, queries, documents, in_batch
         self.size, self.micro_batch, self.device, self.processes = size, micro_batch or size, device, processes
+        self.labels = labels or Labels()
         self.per_epoch = len(sampler) // size  # the last incomplete batch is dropped
         self.epoch, self.order = -1, np.empty(0, np.int64)
 
-    def batch(self, epoch: int, position: int, order: np.ndarray) -> Batch:
-        """The batch at one position of a pass that goes through the examples in `order`."""
+    def batch(self, epoch: int, position: int, order: np.ndarray, progress: float = 0.0) -> Batch:
+        """The batch at one position of a pass that goes through the examples in `order`.
+
+        `progress` is the share of the run's steps that are behind it.
+        """
         examples = order[position * self.size : (position + 1) * self.size]
-        queries, documents = self.sampler.batch(epoch, position, examples)
+        queries, documents = self.sampler.batch(epoch, position, examples, progress)
         share = self.size // self.processes.count
         first = self.processes.rank * share
         parts = [
@@ -70,7 +76,11 @@ class BatchLoader:
             for b in [min(a + self.micro_batch, first + share)]
         ]
         lengths = np.concatenate([self.queries.lengths[queries], self.documents.lengths[documents].reshape(-1)])
-        return Batch(parts, documents.shape, self._targets(queries, documents), lengths)
+        targets = self._targets(queries, documents)
+        columns = documents.size if self.in_batch else documents.shape[1]
+        labels = self.labels.batch(examples, documents, columns, epoch, position)
+        tensors = {name: torch.from_numpy(values).to(self.device) for name, values in labels.items()}
+        return Batch(parts, documents.shape, targets._replace(**tensors), lengths)
 
     def _targets(self, queries: np.ndarray, documents: np.ndarray) -> Targets:
         """The targets of query rows [b] with document rows [b, k], the positive first."""
@@ -88,17 +98,17 @@ class BatchLoader:
         """The batches of the steps `step` + 1 to `last`."""
         steps = iter(range(step + 1, last + 1))
         if self.device.type == "cpu":  # a second thread would only take time from the first one's cores
-            yield from map(self._of_step, steps)
+            yield from (self._of_step(number, last) for number in steps)
             return
         with ThreadPoolExecutor(1) as executor:
-            waiting = deque(executor.submit(self._of_step, number) for number in islice(steps, AHEAD))
+            waiting = deque(executor.submit(self._of_step, number, last) for number in islice(steps, AHEAD))
             while waiting:
                 batch = waiting.popleft().result()
-                waiting.extend(executor.submit(self._of_step, number) for number in islice(steps, 1))
+                waiting.extend(executor.submit(self._of_step, number, last) for number in islice(steps, 1))
                 yield batch
 
-    def _of_step(self, number: int) -> Batch:
+    def _of_step(self, number: int, last: int) -> Batch:
         epoch, position = divmod(number - 1, self.per_epoch)
         if epoch != self.epoch:
             self.epoch, self.order = epoch, self.sampler.epoch(epoch)
-        return self.batch(epoch, position, self.order)
+        return self.batch(epoch, position, self.order, (number - 1) / max(last - 1, 1))

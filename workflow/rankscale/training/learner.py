@@ -1,5 +1,8 @@
 """A model and its optimiser: one step on one batch, in as many parts and processes as it takes."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch.nn import functional
 
@@ -10,7 +13,10 @@ from rankscale.models.packing import Packed
 from rankscale.training.batch_loader import Batch
 from rankscale.training.distributed import ProcessGroup
 from rankscale.training.fast_adamw import AdamW
+from rankscale.training.negatives.mixed import with_mixtures
 from rankscale.training.objectives.base import Objective, Targets
+from rankscale.training.objectives.reweighting import reweighted
+from rankscale.training.objectives.temperature import InverseTemperature
 
 
 class Learner:
@@ -31,17 +37,25 @@ class Learner:
         weight_decay: float,
         clip: float | None,
         inverse_temperature: float,
+        learned_temperature: bool = False,
+        loss_reweighting: float | None = None,
     ) -> None:
         self.model, self.objective = model.to(device).train(), objective
         self.device, self.processes = device, processes
-        self.precision, self.clip, self.inverse_temperature = precision, clip, inverse_temperature
-        self.optimizer = AdamW(model.parameters(), weight_decay=weight_decay, fused=True)
+        self.precision, self.clip, self.loss_reweighting = precision, clip, loss_reweighting
+        self.shares_scores = objective.shares_scores or loss_reweighting is not None
+        self.inverse_temperature = InverseTemperature(inverse_temperature, learned_temperature).to(device)
+        groups: list[dict[str, Any]] = [{"params": list(model.parameters())}]
+        if learned_temperature:
+            groups.append({"params": list(self.inverse_temperature.parameters()), "weight_decay": 0.0})
+        self.optimizer = AdamW(groups, weight_decay=weight_decay, fused=True)
         # Half precision runs out of small numbers; the loss is scaled up for the way back, as far as it goes.
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 
-    def step(self, batch: Batch, rate: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Take one step; the loss and the norm of its gradient before clipping, both left on the device.
+    def step(self, batch: Batch, rate: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Take one step; its loss, the norm of its gradient before clipping, and its inverse temperature.
 
+        All are left on the device, each float32 or float64 of no dimension.
         Raises StudyError, naming the settings to lower, when memory runs out.
         """
         try:
@@ -51,10 +65,11 @@ class Learner:
                 raise
             raise StudyError(self._out_of_memory(batch)) from error
 
-    def _step(self, batch: Batch, rate: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def _step(self, batch: Batch, rate: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
         loss = torch.zeros((), device=self.device)
-        if self.objective.in_batch:
+        scale = torch.as_tensor(self.inverse_temperature(), dtype=torch.float64, device=self.device).detach()
+        if self.shares_scores:
             loss += self._backward(batch.parts, batch.targets, batch.shape)
         else:
             b, k = batch.shape
@@ -64,16 +79,20 @@ class Learner:
                 loss += self._backward([part], batch.targets.rows(first, last), batch.shape)
                 first = last
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        self.processes.all_reduce_sum(gradients if self.objective.in_batch else [*gradients, loss])
+        of_scale = [p.grad for p in self.inverse_temperature.parameters() if p.grad is not None]
+        # Where scores are shared every process has taken the loss of them all.
+        self.processes.all_reduce_sum(gradients if self.shares_scores else [*gradients, *of_scale, loss])
         self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.get_total_norm(gradients)
+        norm = torch.nn.utils.get_total_norm([*gradients, *of_scale])
         if self.clip:
-            torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), self.clip, norm)
+            parameters = [*self.model.parameters(), *self.inverse_temperature.parameters()]
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.clip, norm)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return loss, norm
+        self.inverse_temperature.clip()
+        return loss, norm, scale
 
     def _backward(self, parts: list[Packed], targets: Targets, shape: tuple[int, int]) -> torch.Tensor:
         """Add the gradient of the loss of parts whose columns are shared; their share of the batch's loss."""
@@ -102,15 +121,22 @@ class Learner:
         queries = torch.cat([part[:n] for part, n in zip(vectors, sizes, strict=True)]).detach()  # [q, d], q: ours
         passages = torch.cat([part[n:] for part, n in zip(vectors, sizes, strict=True)]).detach()  # [q k, d]
         first, last = 0, len(queries)
-        if self.objective.in_batch:
+        if self.shares_scores:
             first, last = self.processes.rank * last, (self.processes.rank + 1) * last
             queries, passages = self.processes.gather(queries), self.processes.gather(passages)  # [b, d], [b k, d]
         queries.requires_grad_(), passages.requires_grad_()
         by_own_query = passages.view(len(queries), k, -1)  # [q, k, d]
         scores = self.model.score(queries, by_own_query, self.objective.in_batch)  # [q, k] or [b, b k]
+        scores = scores.float() * self.inverse_temperature()  # before -inf, which would leave it no gradient
         if targets.ignore is not None:
             scores = scores.masked_fill(targets.ignore, -torch.inf)
-        losses = self.objective(scores.float() * self.inverse_temperature, targets)  # [q] or [b]
+        if targets.mixture is not None:
+            scores, targets = with_mixtures(scores, targets, self.objective.in_batch)
+        losses = self.objective(scores, targets)  # [q] or [b]
+        if targets.weight is not None:
+            losses = losses * targets.weight
+        if self.loss_reweighting is not None:
+            losses = reweighted(losses, self.loss_reweighting)
         loss = _mean(losses) * (len(queries) / b)
         self.scaler.scale(loss).backward()
         assert queries.grad is not None and passages.grad is not None, "backward() has set them"
@@ -136,10 +162,15 @@ class Learner:
         total = f" ({torch.cuda.mem_get_info()[1] / 2**30:.0f} GB in all)" if self.device.type == "cuda" else ""
         return f"out of memory on {self.device.type}{total}: {advice}"
 
+    def _named_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        yield from self.model.named_parameters()
+        yield from self.inverse_temperature.named_parameters(prefix="temperature")
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """Weights and what the optimiser keeps of them: all that the next step depends on beside its number."""
         tensors = {f"weights/{name}": value for name, value in self.model.state_dict().items()}
-        for name, parameter in self.model.named_parameters():
+        tensors |= {f"temperature/{name}": value for name, value in self.inverse_temperature.state_dict().items()}
+        for name, parameter in self._named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer/{name}/{key}"] = value
         if self.scaler.is_enabled():
@@ -151,7 +182,9 @@ class Learner:
         """Go on from what `tensors` gave."""
         weights = {name.removeprefix("weights/"): v for name, v in tensors.items() if name.startswith("weights/")}
         self.model.load_state_dict(weights)
-        for name, parameter in self.model.named_parameters():
+        scale = {k.removeprefix("temperature/"): v for k, v in tensors.items() if k.startswith("temperature/")}
+        self.inverse_temperature.load_state_dict(scale)
+        for name, parameter in self._named_parameters():
             start = f"optimizer/{name}/"
             state = {k.removeprefix(start): v.to(self.device) for k, v in tensors.items() if k.startswith(start)}
             if state:

@@ -3,12 +3,16 @@
 Imported by the Snakefile, so nothing heavy here.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from rankscale.core.cli import count, positive, within
+from rankscale.core.cli import count, expanded_path, positive, within
 from rankscale.core.options import option
 from rankscale.models.options import ModelOptions
+
+MINED = ("mined", "annealed", "mixed")
+NEGATIVES = (*MINED, *(f"{source}+in_batch" for source in MINED), "random")
 
 
 def subset(text: str) -> int | None:
@@ -29,10 +33,20 @@ class TrainOptions(ModelOptions):
     split: str = option("train")
     train_queries: int | None = option(None, read=subset, help="so many, or all")
     subsets: str = option("nested", choices=["nested", "first"])
-    negatives: str = option("mined", choices=["mined", "mined+in_batch", "random"])
+    miner_scores: list[Path] = option([], in_result=False, help="the miner's scores of positives too, if needed")
+    teacher_scores: list[Path] = option([], in_result=False, help="a teacher's scores, if needed")
+    consistency_filter: int | None = option(
+        None, read=count, help="train on positives only that the miner finds within so many"
+    )
+    negatives: str = option("mined", choices=NEGATIVES)
     negatives_per_query: int = option(1, read=count)
+    annealing_start: float = option(0.05, read=positive, help="temperature of the first draws of annealed negatives")
+    annealing_end: float = option(0.001, read=positive, help="and of the last")
     objective: str = option("infonce", help="the loss, of training.objectives")
     objective_parameters: str | None = option(None, help="the loss's own parameters, a JSON object")
+    curriculum: dict | None = option(None, read=json.loads, help="weights by pass and miner, a JSON object")
+    propensity: dict | None = option(None, read=json.loads, help="weights by the miner's rank, a JSON object")
+    loss_reweighting: float | None = option(None, read=float, help="temperature of weights by a query's own loss")
     batch_size: int = option(32, read=count, help="queries a step")
     micro_batch: int | None = option(None, read=count, help="queries a forward pass; fewer need less memory")
     epochs: int = option(3, read=count, help="passes over the subset, unless --steps is given")
@@ -46,6 +60,7 @@ class TrainOptions(ModelOptions):
     weight_decay: float = option(0.0, read=within(0, 1e6))
     clip: float | None = option(None, read=positive, help="largest norm of a step's gradient")
     inverse_temperature: float = option(1.0, read=positive, help="multiplies the scores in the loss")
+    learned_temperature: bool = option(False, help="train it, from the inverse temperature given")
     divergence: float = option(
         5.0, read=within(1, 1e30, above=True), help="stop at a loss so many times the first ones"
     )
@@ -55,13 +70,25 @@ class TrainOptions(ModelOptions):
     device: str = option("auto", in_result=False, choices=["auto", "cpu", "cuda"])
     save_seconds: float = option(120.0, read=within(0, 1e9), in_result=False, help="keep the state every so often")
     save_steps: int | None = option(None, read=count, in_result=False, help="or every so many steps")
-    scratch: Path = option(in_result=False, help="folder for what is not finished yet")
+    scratch: Path = option(
+        read=expanded_path, in_result=False, help="folder for what is not finished yet; $NAME is taken from the job"
+    )
     output: Path = option(in_result=False, help="folder of the run")
 
     @property
     def in_batch(self) -> bool:
         """Whether the passages of the whole batch are each query's negatives."""
-        return self.negatives == "mined+in_batch"
+        return self.negatives.endswith("+in_batch")
+
+    @property
+    def source(self) -> str:
+        """Where a query's own negatives come from: mined, annealed, mixed or random."""
+        return self.negatives.removesuffix("+in_batch")
+
+    @property
+    def mixtures(self) -> int:
+        """How many interpolated negatives a query has."""
+        return self.negatives_per_query if self.source == "mixed" else 0
 
     @property
     def subset_name(self) -> str:

@@ -10,11 +10,11 @@ from rankscale.core import atomic_files
 from rankscale.core.layout import FINAL, PUBLISHED
 from rankscale.models import checkpoints
 from rankscale.models.base import Ranker
-from rankscale.training.fingerprint import content_hash
+from rankscale.storage.digests import content_hash
 from rankscale.training.setup import TrainingRun
 
-# Settings without which a checkpoint cannot be used.
-USED_WITH = ("output_dim", "inverse_temperature", "query_length", "passage_length")
+# Settings without which a checkpoint cannot be used, beside its inverse temperature.
+USED_WITH = ("output_dim", "query_length", "passage_length")
 
 
 class WeightAverage:
@@ -96,7 +96,8 @@ class CheckpointWriter:
             "train_flops": float(sum(run.record.columns["flops"][:step])),
             "status": status,
         }
-        settings = {key: getattr(options, key) for key in USED_WITH}
+        settings: dict[str, object] = {key: getattr(options, key) for key in USED_WITH}
+        settings["inverse_temperature"] = run.learner.inverse_temperature.value
         path = run.states.checkpoints / f"{name}.safetensors"
         checkpoints.save_checkpoint(model, path, {**keys, "pooling": model.pooling, "status": status, **settings})
         self.hashes[path.name] = content_hash(np.fromfile(path, np.uint8))

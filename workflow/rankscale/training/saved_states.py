@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from rankscale.core import atomic_files
 from rankscale.core.cli import log
 from rankscale.core.interrupts import Stop
-from rankscale.training.fingerprint import content_hash
+from rankscale.storage.digests import content_hash
 
 KEPT = 2  # states; the newest may turn out to be damaged
 SHARE = 0.02  # of the time may go into saving

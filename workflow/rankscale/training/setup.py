@@ -8,6 +8,7 @@ from rankscale.core import progress
 from rankscale.core.errors import StudyError
 from rankscale.models import devices
 from rankscale.models.factory import build_model
+from rankscale.storage.manifests import MANIFEST, refuse_other_sources
 from rankscale.text.token_store import TokenStore
 from rankscale.training.batch_loader import BatchLoader
 from rankscale.training.distributed import ProcessGroup
@@ -17,7 +18,8 @@ from rankscale.training.objectives.registry import make_objective
 from rankscale.training.options import TrainOptions
 from rankscale.training.sampler import ExampleSampler
 from rankscale.training.saved_states import SavedStates
-from rankscale.training.training_data import load_training_data, refuse_other_ids
+from rankscale.training.supervision.reading import read_examples
+from rankscale.training.training_data import refuse_other_ids
 from rankscale.training.training_log import TrainingLog
 
 
@@ -50,35 +52,26 @@ class TrainingRun:
 def set_up(options: TrainOptions, processes: ProcessGroup) -> TrainingRun:
     """Read what the run needs and build what it is made of. Raises StudyError for what cannot be trained."""
     objective = make_objective(options.objective, options.objective_parameters, options.in_batch)
-    if objective.needs:
-        raise StudyError(
-            f"training.objective: {options.objective} needs {', '.join(sorted(objective.needs))}, which training does "
-            "not have"
-        )
-    data = load_training_data(
-        options.collection,
-        None if options.negatives == "random" else options.mined,
-        options.split,
-        options.train_queries,
-        options.subsets,
-        options.negatives_per_query,
-        options.seed,
-    )
-    sampler = ExampleSampler(data, options.negatives_per_query, options.seed)
+    data, labels = read_examples(options, objective)
+    annealing = (options.annealing_start, options.annealing_end) if options.source == "annealed" else None
+    sampler = ExampleSampler(data, options.negatives_per_query, options.seed, annealing)
     device = processes.init(devices.set_up_device(options.device, options.threads))
     queries = TokenStore.read(options.tokens, "queries", options.query_length)
     documents = TokenStore.read(options.tokens, "documents", options.passage_length)
     refuse_other_ids(options.collection, queries.ids, documents.ids)
+    refuse_other_sources(options.tokens / MANIFEST, options.collection)
     sizes = options.batch_size, options.micro_batch or 0
-    loader = BatchLoader(sampler, queries, documents, objective.in_batch, *sizes, device, processes)
+    loader = BatchLoader(sampler, queries, documents, objective.in_batch, *sizes, device, processes, labels)
     steps = loader.per_epoch and (options.steps or loader.per_epoch * options.epochs)
     _refuse_steps(options, steps, len(sampler))
     model = build_model(options, documents.special.vocabulary)
     record = TrainingLog(progress.progress_bar(steps, f"train {options.model}", "step") if processes.is_main else None)
-    fingerprint = run_fingerprint(options, model, sampler, (queries, documents), device, processes.count)
+    stores = queries, documents
+    fingerprint = run_fingerprint(options, model, sampler, stores, device, processes.count, *labels.contents())
     states = SavedStates(options.scratch, fingerprint, options.save_seconds, options.save_steps)
-    optimisation = options.precision, options.weight_decay, options.clip, options.inverse_temperature
-    learner = Learner(model, objective, device, processes, *optimisation)
+    optimisation = options.precision, options.weight_decay, options.clip
+    temperature = options.inverse_temperature, options.learned_temperature
+    learner = Learner(model, objective, device, processes, *optimisation, *temperature, options.loss_reweighting)
     return TrainingRun(options, processes, device, sampler, loader, steps, learner, record, states)
 
 

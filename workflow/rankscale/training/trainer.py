@@ -18,6 +18,7 @@ class Trainer:
         self.average = WeightAverage(run.options.average, run.steps)
         options, objective = run.options, run.learner.objective
         columns = (1 + options.negatives_per_query) * (options.batch_size if objective.in_batch else 1)
+        columns += options.mixtures
         skips_steps = run.learner.scaler.is_enabled()
         self.divergence = DivergenceMonitor(options, objective.chance(columns), skips_steps)
         self.divergent_step: int | None = None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 # Equal runs have equal values in these; seconds and memory stand in a table of their own.
-LOGGED = ("step", "epoch", "loss", "gradient_norm", "learning_rate", "tokens")
+LOGGED = ("step", "epoch", "loss", "gradient_norm", "learning_rate", "inverse_temperature", "tokens")
 MINUTE = 60.0
 TIMED = ("step", "seconds", "memory_mb")
 
@@ -42,8 +42,8 @@ class TrainingLog:
         for name, value in row.items():
             self.columns[name].append(value)
 
-    def end(self, loss: torch.Tensor, norm: torch.Tensor, device: torch.device) -> None:
-        """Close it; the step took the time since the last one."""
+    def end(self, loss: torch.Tensor, norm: torch.Tensor, scale: torch.Tensor, device: torch.device) -> None:
+        """Close it with what the step gave; it took the time since the last one."""
         now = time.monotonic()
         if device.type == "cuda":
             memory = torch.cuda.max_memory_allocated() / 2**20
@@ -51,7 +51,7 @@ class TrainingLog:
             memory = self.process.memory_info().rss / 2**20
         self.columns["seconds"].append(now - self.last_end)
         self.columns["memory_mb"].append(memory)
-        self.waiting.append(torch.stack([loss.double(), norm.double()]))
+        self.waiting.append(torch.stack([loss.double(), norm.double(), scale.double()]))
         self.last_end = now
         if self.bar:
             self.bar.update(self.step - self.bar.n)
@@ -60,8 +60,9 @@ class TrainingLog:
         """Fetch the losses and norms that wait."""
         if not self.waiting:
             return
-        for loss, norm in torch.stack(self.waiting).tolist():
+        for loss, norm, scale in torch.stack(self.waiting).tolist():
             self.columns["loss"].append(loss)
+            self.columns["inverse_temperature"].append(scale)
             self.columns["gradient_norm"].append(norm if math.isfinite(norm) else math.nan)
         self.waiting = []
         last = self.columns["loss"][-50:]

@@ -20,7 +20,10 @@ BETTER, WORSE = "better", "worse"
 
 
 def study_contrasts(axes: list[AxisVerdicts]) -> list[Row]:
-    """Rank-Entropy against every other metric of an axis, and every variant of a study against its first one."""
+    """Rank-Entropy against every other metric of an axis, and every variant of a study against its first one.
+
+    `axes` are in the order of the study's variants.
+    """
     rows = [row for axis in axes for row in _family(_between_metrics(axis))]
 
     def same(axis: AxisVerdicts) -> list:

@@ -16,7 +16,7 @@ from rankscale.report.figures.style import (
     subplots,
     subtitle,
 )
-from rankscale.report.labels import SEARCHED, name_of
+from rankscale.report.labels import SEARCHED, in_figure, name_of
 
 MRR = "MRR over the candidates"
 
@@ -61,7 +61,7 @@ def metric_vs_mrr(study: StudyTables) -> plt.Figure:
 def training(study: StudyTables) -> plt.Figure:
     """The four and MRR over the steps of the runs with snapshots."""
     split = study.metrics.split.iloc[0]
-    rows = study.metrics[study.metrics.split == split]
+    rows = study.metrics[(study.metrics.split == split) & (study.metrics.variant == study.metrics.variant.iloc[0])]
     keys = ["model", "train_queries", "seed"]
     several = rows.groupby(keys).step.nunique()
     several = several[several > 1]
@@ -100,7 +100,10 @@ def shares(study: StudyTables) -> plt.Figure:
     """The parts as signed shares of the cross-entropy, by model, on the headline's subset."""
     finals = study.finals()
     subset = headline_subset(study.headline().finals())
-    finals = finals[(finals.split == study.metrics.split.iloc[0]) & (finals.train_queries == subset)]
+    first = study.metrics.iloc[0]
+    finals = finals[
+        (finals.variant == first.variant) & (finals.split == first.split) & (finals.train_queries == subset)
+    ]
     kinds = sorted(finals.candidates.unique())
     figure, axes = subplots(len(kinds), 1, 4.2 * len(kinds), 3.6)
     for ax, kind in zip(axes, kinds, strict=True):
@@ -122,5 +125,7 @@ def shares(study: StudyTables) -> plt.Figure:
         ax.set_ylabel("Signed share of the cross-entropy")
         ax.set_title(f"{kind} candidates, D = {subset:,}", fontsize=9.5)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    figure.suptitle(f"{finals.study.iloc[0]}: {finals.n_queries.iloc[0]} {finals.split.iloc[0]} queries", fontsize=9)
+    figure.suptitle(
+        f"{finals.study.iloc[0]}: {finals.n_queries.iloc[0]} {in_figure(finals.split.iloc[0])} queries", fontsize=9
+    )
     return figure

@@ -22,6 +22,7 @@ class Figure(NamedTuple):
 
 
 HERE = "rankscale.report.figures"
+BETWEEN = ("multipliers", "exponents")  # what a study of several variants has
 FIGURES = {
     "model_scale": Figure(f"{HERE}.scaling:model_scale"),
     "data_scale": Figure(f"{HERE}.scaling:data_scale"),
@@ -34,6 +35,9 @@ FIGURES = {
     "roll_forward": Figure(f"{HERE}.diagnostics:roll_forward"),
     "residuals": Figure(f"{HERE}.diagnostics:residuals"),
     "queries": Figure(f"{HERE}.query_count:queries"),
+    "variants_rank_entropy": Figure(f"{HERE}.variants:variants_rank_entropy", needs=BETWEEN),
+    "variants_calibrated": Figure(f"{HERE}.variants:variants_calibrated", needs=BETWEEN),
+    "variants_mrr": Figure(f"{HERE}.variants:variants_mrr", needs=BETWEEN),
     "plan": Figure(f"{HERE}.plan:plan", needs=("plan", "plan_grid")),
 }
 

@@ -9,7 +9,7 @@ import pandas as pd
 from rankscale.core.metrics import metric_named
 from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
 from rankscale.laws.query_covariance import values_of
-from rankscale.report.labels import name_of
+from rankscale.report.labels import in_figure, name_of
 from rankscale.report.verdicts import headline_of
 
 mpl.use("Agg")
@@ -73,11 +73,13 @@ class StudyTables(NamedTuple):
     verdicts: pd.DataFrame
     plan: pd.DataFrame | None = None
     plan_grid: pd.DataFrame | None = None
+    multipliers: pd.DataFrame | None = None
+    exponents: pd.DataFrame | None = None
 
     def headline(self) -> "StudyTables":
         """What the findings speak of: one test set, one kind of candidates."""
         tables = self._asdict().items()
-        kept = ("plan", "plan_grid")
+        kept = ("plan", "plan_grid", "multipliers", "exponents")
         return StudyTables(**{k: table if k in kept else headline_of(table, self.metrics) for k, table in tables})
 
     def finals(self) -> pd.DataFrame:
@@ -94,7 +96,9 @@ def subplots(columns: int = 2, rows: int = 2, width: float = 8, height: float = 
 def subtitle(study: StudyTables) -> str:
     """Study, test set and candidates, in words."""
     row = study.metrics.iloc[0]
-    return f"{row.study}: {row.n_queries} {row.split} queries, {row.n_candidates} {row.candidates} candidates"
+    return (
+        f"{row.study}: {row.n_queries} {in_figure(row.split)} queries, {row.n_candidates} {row.candidates} candidates"
+    )
 
 
 def describe_slice(fixed: str) -> str:

@@ -11,6 +11,7 @@ from rankscale.core.metrics import PARTS
 from rankscale.laws.axes import coordinates
 from rankscale.laws.forms.registry import forecasting_laws
 from rankscale.report.figures import style
+from rankscale.report.labels import in_figure
 from rankscale.report.study_comparison import AXES, ComparedStudy
 from rankscale.report.verdicts import headline_of, preferred_law
 
@@ -25,7 +26,7 @@ def draw_two_studies(first: ComparedStudy, second: ComparedStudy, slices: list[d
             fixed = own[axis]
             name, _, value = fixed.partition("=")
             rows = one.finals[one.finals[name].astype(str) == value]
-            label = f"{one.name()} (over N: {style.describe_slice(own['model'])}; over D: {value})"
+            label = f"{in_figure(one.name())} (over N: {style.describe_slice(own['model'])}; over D: {value})"
             for ax, metric in zip(axes[4 * n :], PARTS, strict=False):
                 points = style.draw_points(ax, rows, metric, coordinates(rows, axis)[:, 0], colour, marker, label)
                 _curve(ax, one, metric, axis, fixed, colour)

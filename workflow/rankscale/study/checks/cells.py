@@ -8,7 +8,7 @@ from typing import Any
 from rankscale.core.errors import StudyError
 from rankscale.core.metric import COMPLEMENT
 from rankscale.core.metrics import METRICS
-from rankscale.study import grid
+from rankscale.study import grid, variants
 
 
 def refuse_cells(study: dict[str, Any]) -> None:
@@ -54,7 +54,10 @@ def refuse_snapshots(study: dict[str, Any]) -> None:
 
 
 def refuse_unmeasured_plan(study: dict[str, Any]) -> None:
-    """Raise StudyError where the plan is to go by a metric that some runs do not have."""
+    """Raise StudyError where the plan is to go by a metric that some runs do not have, or by a variant that is none."""
+    named = study["plan"] and study["plan"]["variant"]
+    if named and named not in variants.names(study):
+        raise StudyError(f"plan.variant: {named} is none of variants; they are {', '.join(variants.names(study))}")
     metric = METRICS.get(study["plan"]["metric"].removeprefix(COMPLEMENT)) if study["plan"] else None
     if metric and metric.source == "retrieval" and len(grid.searching(study)) < len(list(grid.runs(study))):
         raise StudyError(

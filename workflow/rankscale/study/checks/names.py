@@ -1,0 +1,73 @@
+"""Two names, one place: names that a file system, or a path made of them, may take for one are refused.
+
+Read by the Snakefile, which every cluster job parses: nothing heavy is imported here.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rankscale.core.errors import StudyError
+from rankscale.core.layout import Layout
+from rankscale.study import grid
+
+# Names that lie beside others, with what has them already.
+TAKEN = {
+    "study": {"shared": "the folder that studies share"},
+    "collection.name": {"hub": "the folder of what is fetched ahead"},
+    "miner.name": dict.fromkeys(("tokens", "logs", "downloads"), "something else in the collection's folder"),
+}
+FILES = (".parquet", ".json")
+
+
+def folded(name: str) -> str:
+    """What a file system that knows neither case nor Unicode's normal forms makes of a name."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def refuse_equal_names(study: dict[str, Any]) -> None:
+    """Raise StudyError where two things of the config would have one place, or one that is taken."""
+    splits = study["collection"]["splits"]
+    _refuse_twins("models", ((model["name"], "") for model in study["models"]))
+    _refuse_twins("collection.splits", ((split, "") for split in (splits["train"], *splits["test"])))
+    folders = (grid.tokenizer_of(study, model) for model in study["models"])
+    own = study["tokenizer"]["name"], "the vocabulary that is trained (tokenizer.name)"
+    _refuse_twins("the folder of token ids", (own, *((name, source or own[1]) for name, source in folders)))
+    places = grid.hub_places(study)
+    _refuse_twins("the record of what is fetched", ((name, place) for place, name in places.items()))
+    named = {"study": study["study"]} | {f"{part}.name": study[part]["name"] for part in ("collection", "miner")}
+    for key, taken in TAKEN.items():
+        owner = taken.get(folded(named[key]))
+        if owner or (key == "miner.name" and folded(named[key]).endswith(FILES)):
+            raise StudyError(f"{key}: {named[key]} is the name of {owner or 'a file'}; choose another")
+
+
+def _refuse_twins(what: str, names: Iterable[tuple[str, str]]) -> None:
+    """Raise StudyError for two names, each with whose it is, that are one when folded but not one and the same."""
+    first: dict[str, tuple[str, str]] = {}
+    for name, owner in names:
+        other, its_owner = first.setdefault(folded(name), (name, owner))
+        if other != name:
+            raise StudyError(
+                f"{what}: {other} and {name} differ in case or Unicode form only: to some file systems they are one "
+                f"name; rename one"
+            )
+        if its_owner != owner:
+            raise StudyError(f"{what}: {name} would be that of {its_owner} and of {owner}; rename one")
+
+
+def refuse_twin_folders(study: dict[str, Any], layout: Layout) -> None:
+    """Raise StudyError where a folder of the study has one beside it whose name differs in case or Unicode form only.
+
+    Another study's, collection's or miner's results would be taken for its own once they are on another file system.
+    """
+    tokens = [layout.tokens(name) for name in dict.fromkeys(grid.tokenizer_of(study, m)[0] for m in study["models"])]
+    for folder in map(Path, (layout.own, layout.shared, layout.mined, *tokens)):
+        beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
+        for other in beside:
+            if other.name != folder.name and folded(other.name) == folded(folder.name):
+                raise StudyError(
+                    f"{other}: {folder.name} differs from it in case or Unicode form only; take that name as it is, or "
+                    f"another"
+                )

@@ -1,0 +1,68 @@
+"""What is checked of a config's recipe: whether a loss, weights and filters have what they need.
+
+Read by the Snakefile, which every cluster job parses: nothing heavy is imported here.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from rankscale.core.errors import StudyError
+from rankscale.study import grid
+from rankscale.study.teachers import MINER, teacher_kind
+
+HIDING = ("range_min", "absolute_margin", "relative_margin", "max_score")  # of the miner: what leaves documents out
+IN_BATCH = "+in_batch"  # of training.negatives
+
+
+def refuse_teacher(study: dict[str, Any], needs: Collection[str]) -> None:
+    """Raise StudyError for a loss without the teacher that it needs, one with a teacher for nothing, and a lost one."""
+    training, teacher = study["training"], study["training"]["teacher"]
+    name = training["objective"]["name"]
+    if not teacher:
+        if "teacher" in needs:
+            raise StudyError(f"training.teacher: {name} needs one; give scores: miner, a file or a checkpoint")
+        return
+    if "teacher" not in needs:
+        raise StudyError(f"training.teacher: {name} takes no teacher; leave it out, or take another objective")
+    if training["negatives"] == "random":
+        raise StudyError("training.negatives: a teacher scores mined negatives; random ones have no scores")
+    if teacher_kind(teacher) != MINER and not Path(teacher["scores"]).expanduser().is_file():
+        raise StudyError(f"training.teacher.scores: {teacher['scores']}: there is no such file")
+    tokenizers = {study["tokenizer"]["name"], *(grid.tokenizer_of(study, model)[0] for model in study["models"])}
+    if teacher["tokenizer"] and teacher_kind(teacher) != "checkpoint":
+        raise StudyError("training.teacher.tokenizer: only a checkpoint reads one; leave it out")
+    if teacher["tokenizer"] not in {None, *tokenizers}:
+        known = ", ".join(sorted(tokenizers))
+        raise StudyError(f"training.teacher.tokenizer: {teacher['tokenizer']} is none of this study's: {known}")
+
+
+def refuse_weights(study: dict[str, Any]) -> None:
+    """Raise StudyError for weights, filters and negatives that the miner's lists cannot give."""
+    training, miner = study["training"], study["miner"]
+    if training["negatives"].startswith("mixed") and training["negatives_per_query"] < 2:
+        raise StudyError("training.negatives_per_query: mixed negatives are made of two, 2 at least are needed")
+    for key in ("curriculum", "propensity", "consistency_filter"):
+        if not training[key]:
+            continue
+        if key != "consistency_filter" and training["negatives"] == "random":
+            raise StudyError(f"training.{key}: goes by mined negatives, training.negatives are random")
+        hiding = [name for name in HIDING if miner[name]]
+        if hiding:
+            raise StudyError(
+                f"training.{key}: goes by the positive's place among the miner's nearest, some of which "
+                f"miner.{hiding[0]} leaves out"
+            )
+    if training["consistency_filter"] and training["consistency_filter"] > miner["top_k"]:
+        raise StudyError("training.consistency_filter: more than miner.top_k keeps")
+
+
+def refuse_objective(training: dict[str, Any], needs: Collection[str]) -> None:
+    """Raise StudyError for a loss without what it `needs`, and for a temperature that cannot be trained from."""
+    name, in_batch = training["objective"]["name"], training["negatives"].endswith(IN_BATCH)
+    if "in_batch" in needs and not in_batch:
+        raise StudyError(f"training.negatives: {name} needs the passages of the whole batch; choose mined{IN_BATCH}")
+    if "own_negatives" in needs and in_batch:
+        raise StudyError(f"training.negatives: {name} takes a query's own negatives only; leave out {IN_BATCH}")
+    if training["learned_temperature"] and not 1 <= training["inverse_temperature"] <= 100:
+        raise StudyError("training.inverse_temperature: one that is trained (learned_temperature) lies in 1 to 100")
