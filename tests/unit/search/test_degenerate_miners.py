@@ -29,7 +29,8 @@ def mined(folder, documents, queries, positives=None, **options):
     answers = np.unique(np.concatenate(positives))
     ids = pa.array([f"q{i}" for i in range(len(queries))])
     vectors = queries.astype(np.float16).astype(np.float32)
-    data = MiningData(ids, vectors, positives, answers, len(documents), [folder / "documents.parquet"])
+    akin = [np.empty(0, np.int64)] * len(queries)
+    data = MiningData(ids, vectors, positives, akin, answers, len(documents), [folder / "documents.parquet"])
     miner = Miner(data, MineOptions(**{"top_k": 5, **options}), "cpu")
     return miner, pa.concat_tables(miner.tables())
 
@@ -88,6 +89,8 @@ def test_the_manifest_says_it(tmp_path, vectors, caplog):
     tables.write("queries", {"query_id": names, "text": names}, tmp_path / "queries.parquet")
     qrels = {"split": "train", "query_id": names, "doc_id": ids[:N], "row": np.arange(N), "grade": 1, "positive": True}
     tables.write("qrels", qrels, tmp_path / "qrels.parquet")
+    tables.write("copies", {"row": [], "first": []}, tmp_path / "copies.parquet")
+    tables.write("own_documents", {"query_id": [], "row": []}, tmp_path / "own_documents.parquet")
     save(tmp_path / "d.parquet", documents.astype(np.float16), ids)
     save(tmp_path / "q.parquet", queries.astype(np.float16), names)
     words = f"--collection {tmp_path} --documents {tmp_path}/d.parquet --queries {tmp_path}/q.parquet --top-k 5"
@@ -147,9 +150,9 @@ def test_lsa_of_a_collection_with_blanks_is_tf_idf_and_svd_to_the_bit(tmp_path):
     words = np.array([f"word{i}" for i in range(300)])
     texts = [" ".join(random.choice(words, 12)) + (" 例: 富士山" if i == 7 else "") for i in range(400)]
     model = TfidfVectorizer(sublinear_tf=True, min_df=2, dtype=np.float32)
-    svd = TruncatedSVD(encoders.DIMENSION, random_state=0).fit(model.fit_transform(texts))
-    expected = normalize(svd.transform(model.transform(texts)))
     with threadpool_limits(1):
+        svd = TruncatedSVD(encoders.DIMENSION, random_state=0).fit(model.fit_transform(texts))
+        expected = normalize(svd.transform(model.transform(texts)))
         assert np.array_equal(collection(tmp_path, texts)("documents", texts), expected)
 
 
