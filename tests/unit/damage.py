@@ -142,7 +142,7 @@ def packed(kind: str) -> bytes:
         with zipfile.ZipFile(raw, "w", method) as archive:
             archive.writestr(zipfile.ZipInfo("corpus.tsv"), text, method)
     else:
-        with tarfile.open(fileobj=raw, mode=f"w:{kind}") as tape:
+        with tarfile.open(fileobj=raw, mode=f"w:{kind.removeprefix('tar.')}") as tape:
             entry = tarfile.TarInfo("corpus.tsv")
             entry.size = len(text)
             tape.addfile(entry, io.BytesIO(text))
@@ -186,10 +186,10 @@ def kinds(folder: Path) -> list[Kind]:
         Kind("a.npz", archive(), lambda path: [part.tolist() for part in result_archives.read(path)], True),
         Kind("a.tsv.gz", packed("gz"), lines_of(), True),
         *(Kind(f"{k}.zip", packed(k), lines_of("!corpus.tsv"), True) for k in ("zip", "zip.lzma", "zip.bz2")),
-        *(Kind(f"a.tar.{k}", packed(k), lines_of("!corpus.tsv"), True) for k in ("gz", "bz2", "xz")),
+        *(Kind(f"a.{k}", packed(k), lines_of("!corpus.tsv"), True) for k in ("tar.gz", "tar.bz2", "tar.xz")),
         Kind("runs.csv", csv.encode(), runs_of, False),
         Kind("trec.txt", trec.encode(), lambda path: trec_format.read_trec(path, {}), False),
-        Kind("q.tsv", "\n".join(LINES).encode(), lambda path: list(readers.tsv_texts(path)), False),
+        Kind("q.tsv", "\n".join(LINES).encode(), lambda path: list(readers.document_lines(path)), False),
         Kind("study.yaml", (ROOT / "config.yaml").read_bytes(), study_of, False),
     ]
 

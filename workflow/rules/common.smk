@@ -9,17 +9,8 @@ from rankscale.core.errors import StudyError
 from rankscale.core.layout import FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout
 from rankscale.laws.options import OF_VARIANTS
 from rankscale.report.figures.registry import figures_of
-from rankscale.study import (
-    environment,
-    failed_jobs,
-    grid,
-    run_owners,
-    sharing,
-    stage_arguments,
-    teachers,
-    variants,
-    watched_files,
-)
+from rankscale.study import environment, failed_jobs, grid, run_owners
+from rankscale.study import sharing, stage_arguments, teachers, variants, watched_files
 from rankscale.study.code_digest import code_digest
 from rankscale.study.config import check_config
 from rankscale.study.config_file import load_config_file

@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from rankscale.collection import readers
+from rankscale.collection import archives, readers
 from rankscale.collection.ingest import repeated_texts
 from rankscale.core.errors import StudyError
 
@@ -78,7 +78,7 @@ def test_a_gzip_file_that_was_cut_to_nothing(tmp_path):
 def test_a_folder_that_is_called_a_zip(tmp_path):
     (tmp_path / "x.zip").mkdir()
     with pytest.raises(StudyError, match=r"x.zip: is not a whole zip .Is a directory"):
-        readers.members(tmp_path / "x.zip")
+        archives.members(tmp_path / "x.zip")
 
 
 def test_a_name_that_is_too_long(tmp_path):
@@ -102,7 +102,7 @@ def test_two_files_with_byte_order_marks_put_together_and_blank_last_lines(tmp_p
     texts, qrels = tmp_path / "texts.tsv", tmp_path / "qrels.tsv"
     texts.write_bytes(b"\xef\xbb\xbf1\tone\r\n" + b"\xef\xbb\xbf2\ttwo\r\n\r\n")
     qrels.write_bytes(b"1 0 a 1\n\n")
-    assert [(text.id, text.text) for text in readers.tsv_texts(texts)] == [("1", "one"), ("2", "two")]
+    assert [(text.id, text.text) for text in readers.document_lines(texts)] == [("1", "one"), ("2", "two")]
     assert [(judged.query_id, judged.doc_id) for judged in readers.judgments(qrels)] == [("1", "a")]
 
 
@@ -112,3 +112,20 @@ def test_one_text_under_two_ids_in_two_splits_is_counted(caplog):
     splits = {"train": {"a", "b", "e", "f"}, "test": {"c", "d"}}
     assert repeated_texts(queries, splits) == 1  # "twice" is only trained on
     assert "1 texts are queries of different splits under different ids: 'same'" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["", "gz", "bz2", "xz"])
+def test_one_bit_of_a_packed_tar_is_not_passed_over(tmp_path, kind):
+    """tarfile reads a stream of gzip without its checksum."""
+    text = "".join(f"d{i}\ttext {i}\n" for i in range(300)).encode()
+    path = tmp_path / (f"a.tar.{kind}" if kind else "a.tar")
+    with tarfile.open(path, f"w:{kind}") as tape:
+        entry = tarfile.TarInfo("corpus.tsv")
+        entry.size = len(text)
+        tape.addfile(entry, io.BytesIO(text))
+    assert read(f"{path}!corpus.tsv") == text.decode().splitlines()
+    whole = path.read_bytes()
+    for place in range(len(whole) // 4, len(whole) * 3 // 4, 7) if kind else ():
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(StudyError, match=r"a.tar.*!corpus.tsv"):
+            read(f"{path}!corpus.tsv")

@@ -141,11 +141,11 @@ SIZE_AND_DATA = np.column_stack([np.geomspace(1e4, 1e7, 8), np.geomspace(1e3, 1e
 SPREAD = np.exp(np.random.default_rng(0).normal(0, 0.2, (8, 1)) * [[0, 1]])
 
 
-def joint(x):
+def true_joint(x):
     return 0.7 + ((3e4 / x[:, 0]) ** 0.75 + 2e3 / x[:, 1]) ** 0.4
 
 
-def additive(x):
+def true_additive(x):
     return 0.7 + 20 * x[:, 0] ** -0.3 + 8 * x[:, 1] ** -0.25
 
 
@@ -154,12 +154,12 @@ def additive(x):
     [
         (
             "joint",
-            joint,
+            true_joint,
             {"alpha": 0.3, "beta": 0.4, "A": 3e4, "B": 2e3},
             [(n, d) for n in (2e4, 3e6) for d in SIZE_AND_DATA[:, 1]],
         ),
-        ("joint", joint, {"alpha": 0.3, "beta": 0.4, "A": 3e4, "B": 2e3}, SIZE_AND_DATA * SPREAD),
-        ("additive", additive, {"alpha": 0.3, "beta": 0.25, "A": 20, "B": 8}, SIZE_AND_DATA * SPREAD),
+        ("joint", true_joint, {"alpha": 0.3, "beta": 0.4, "A": 3e4, "B": 2e3}, SIZE_AND_DATA * SPREAD),
+        ("additive", true_additive, {"alpha": 0.3, "beta": 0.25, "A": 20, "B": 8}, SIZE_AND_DATA * SPREAD),
     ],
 )
 def test_two_sizes_only_and_sizes_that_rise_together_are_fitted_where_they_tell_the_law(law, truth, expected, x):
@@ -174,9 +174,9 @@ def test_two_sizes_only_and_sizes_that_rise_together_are_fitted_where_they_tell_
     ("law", "x", "y", "names"),
     [
         # Of two sizes any floor will do, with another scale and exponent.
-        ("additive", [(n, d) for n in (2e4, 3e6) for d in SIZE_AND_DATA[:, 1]], additive, "A, alpha, delta"),
+        ("additive", [(n, d) for n in (2e4, 3e6) for d in SIZE_AND_DATA[:, 1]], true_additive, "A, alpha, delta"),
         # Only the sum of both exponents shows.
-        ("ceiling_plane", SIZE_AND_DATA, additive, "a, alpha, beta"),
+        ("ceiling_plane", SIZE_AND_DATA, true_additive, "a, alpha, beta"),
     ],
 )
 def test_what_the_points_leave_open_is_named(law, x, y, names):

@@ -149,9 +149,9 @@ def test_lsa_of_a_collection_with_blanks_is_tf_idf_and_svd_to_the_bit(tmp_path):
     words = np.array([f"word{i}" for i in range(300)])
     texts = [" ".join(random.choice(words, 12)) + (" 例: 富士山" if i == 7 else "") for i in range(400)]
     model = TfidfVectorizer(sublinear_tf=True, min_df=2, dtype=np.float32)
-    svd = TruncatedSVD(encoders.DIMENSION, random_state=0).fit(model.fit_transform(texts))
-    expected = normalize(svd.transform(model.transform(texts)))
     with threadpool_limits(1):
+        svd = TruncatedSVD(encoders.DIMENSION, random_state=0).fit(model.fit_transform(texts))
+        expected = normalize(svd.transform(model.transform(texts)))
         assert np.array_equal(collection(tmp_path, texts)("documents", texts), expected)
 
 

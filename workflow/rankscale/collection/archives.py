@@ -1,5 +1,6 @@
 """Files in archives: which they are, what is in them, and one member after the other, with nothing unpacked to disk."""
 
+import bz2
 import contextlib
 import gzip
 import lzma
@@ -8,9 +9,9 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from rankscale.core.errors import StudyError
 
@@ -18,6 +19,13 @@ ENDS = r"\.(?:zip|tar|tgz|tbz2?|txz|tar\.(?:gz|bz2|xz))"
 ARCHIVE = re.compile(f".*{ENDS}", re.IGNORECASE | re.DOTALL)
 MEMBER = re.compile(f"(.*?{ENDS})!(.*)", re.IGNORECASE | re.DOTALL)
 
+# How each packed file begins, and what opens it.
+PACKED: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+    b"\x5d\x00\x00": lzma.open,
+}
 # What the standard library raises for files that are damaged, encrypted (RuntimeError), packed by a method that it does
 # not know (NotImplementedError), or whose headers name absurd sizes.
 DAMAGED = (
@@ -60,7 +68,7 @@ def members(archive: Path) -> list[str]:
     """
     try:
         if is_tape(str(archive)):
-            with tarfile.open(archive, "r|*") as tape:
+            with _tape(archive) as tape:
                 names = [_plain(entry.name) for entry in tape if entry.isfile()]
         else:
             with zipfile.ZipFile(archive) as folder:
@@ -73,6 +81,21 @@ def members(archive: Path) -> list[str]:
     for name in names:
         _refuse_outside(archive, name)
     return [name for name in names if not is_hidden(name)]
+
+
+@contextlib.contextmanager
+def _tape(archive: Path | str) -> Iterator[tarfile.TarFile]:
+    """A tar as a stream, its members in order, and what packs it read to its end, where the checksum is.
+
+    tarfile's own streams pass over the checksum of gzip: one bit would change a text without a word.
+    """
+    with open(archive, "rb") as file:
+        start = file.read(6)
+    unpack = next((opener for magic, opener in PACKED.items() if start.startswith(magic)), open)
+    with unpack(archive, "rb") as packed, tarfile.open(fileobj=packed, mode="r|") as tape:
+        yield tape
+        while packed.read(1 << 20):
+            pass
 
 
 def _plain(member: str) -> str:
@@ -94,8 +117,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         with gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as file:
             yield cast("IO[bytes]", file)
     elif is_tape(archive):
-        # A stream: members are met in their order.
-        with tarfile.open(archive, "r|*") as tape:
+        with _tape(archive) as tape:
             for entry in tape:
                 _refuse_outside(Path(archive), entry.name)
                 if _plain(entry.name) == _plain(member) and entry.isfile():
