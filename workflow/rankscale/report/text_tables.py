@@ -85,7 +85,7 @@ def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
             {
                 "axis": row.axis,
                 "metric": name_of(row.metric),
-                "law": row.law or "none",
+                "law": "none" if pd.isna(row.law) else row.law,
                 "gain forecast": f"{row.predicted_gain:.3g}" if told else "-",
                 "gain realised": f"{row.realised_gain:.3g} [{row.gain_low:.3g}, {row.gain_high:.3g}]" if told else "-",
                 "p": f"{row.p_improving:.2g}" if told else "-",

@@ -89,7 +89,7 @@ def _finding(
     # The held-out points have no say in which law forecasts them.
     candidates = ahead[ahead.law != NO_CHANGE] if len(ahead) else rows[rows.law.isin([law.name for law in laws])]
     law = preferred_law(candidates, laws) or straight.name
-    law = judged.law.iloc[0] if len(judged) and judged.law.iloc[0] else law
+    law = judged.law.iloc[0] if len(judged) and pd.notna(judged.law.iloc[0]) else law
     floors = {law.name: law.parameters[law.floor] for law in laws if law.floor is not None}
     delta = rows[rows.law.map(floors) == rows.parameter].sort_values("aicc", kind="stable")
     forecast = ahead[ahead.law == law].dropna(subset="covered").astype({"covered": float})
