@@ -57,10 +57,12 @@ class RunOwner:
 
     def _is_running(self) -> bool:
         try:
-            return abs(psutil.Process(self.process).create_time() - self.started) < 1
+            process = psutil.Process(self.process)
+            # One that was killed keeps its number until it is waited for, but has no command line any more.
+            return abs(process.create_time() - self.started) < 1 and bool(process.cmdline())
         except psutil.AccessDenied:
             return True
-        except psutil.NoSuchProcess:
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
             return False
 
     def __str__(self) -> str:
