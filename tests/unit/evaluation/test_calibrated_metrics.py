@@ -127,7 +127,8 @@ def test_a_model_whose_scores_are_larger_has_the_same_calibrated_columns():
         assert np.allclose(second[name], first[name], rtol=1e-9)
     for name in PER_UNIT:
         assert np.allclose(8 * second[name], first[name], rtol=1e-9)
-    changed = ["cross_entropy", "rank_score_alignment", "score_uncertainty", "margin", "best_inverse"]
+    # Which rows are flagged goes by q, which is made of the losses.
+    changed = ["cross_entropy", "rank_score_alignment", "score_uncertainty", "margin", "best_inverse", "too_few"]
     same = [c for c in schemas.SCHEMAS["scores"].names if c in scored(one) and not c.startswith(tuple(changed))]
     assert {"calibrated_cross_entropy", "auc_global", "mean_log_rank", "calibration_uncertain"} <= set(same)
     pd.testing.assert_frame_equal(scored(one)[same], scored(other)[same])
