@@ -120,10 +120,11 @@ def test_two_studies_are_compared_in_one_table_and_figure(folder):
     """A study that is the first with all values of one metric doubled: slopes equal, values apart."""
     demo, two = folder / "results/demo", folder / "results/two"
     shutil.copytree(demo, two, ignore=shutil.ignore_patterns("models", "runs", "observations", "figures", "logs"))
-    for name in ("metrics", "curves", "fits", "forecasts"):
+    for name in ("metrics", "left_out", "curves", "fits", "forecasts", "verdicts"):
         table = tables.read(name, two / f"{name}.parquet").to_pandas()
-        if name == "metrics":
+        if "study" in table:
             table["study"] = "two"
+        if name == "metrics":
             for column in ("rank_entropy", "rank_entropy_low", "rank_entropy_high"):
                 table[column] *= 2
         tables.write(name, {k: table[k] for k in table}, two / f"{name}.parquet")

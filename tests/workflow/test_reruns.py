@@ -28,7 +28,7 @@ def edit(folder, before, after):
 
 
 LAST = {"fit": 1, "plan": 1, "plot": 1, "summarize": 1, "all": 1}
-SUBSAMPLED = {"subsample": 1, **LAST}  # where a run on the largest subset is evaluated anew
+SUBSAMPLED = {"subsample": 1, **LAST}  # where the metrics change
 
 
 def test_nothing_after_success_nor_after_a_fresh_checkout(finished):
@@ -97,22 +97,22 @@ def test_one_more_size_trains_that_size_alone(finished):
 
 def test_one_more_subset_trains_that_subset_alone(finished):
     edit(finished, "[256, 512, 1024]", "[256, 384, 512, 1024]")
-    assert jobs(finished) == {"train": 3, "retrieve": 3, "score": 3, "gather": 1, **LAST}
+    assert jobs(finished) == {"train": 3, "retrieve": 3, "score": 3, "gather": 1, **SUBSAMPLED}
 
 
 def test_adding_a_cell_trains_that_cell_alone(finished):
     """From a grid with cells missing; what was trained and is no cell any more stays where it is."""
     cells = "\n  cells: [{train_queries: [1024]}, {models: [L1H16]}, {models: [L1H8], train_queries: [256]}]"
     edit(finished, "[256, 512, 1024]", f"[256, 512, 1024]{cells}")
-    assert jobs(finished) == {"gather": 1, **LAST}
+    assert jobs(finished) == {"gather": 1, **SUBSAMPLED}
     for kind in ("models", "observations/docstrings", "runs/docstrings", "per_query/docstrings", "scores/docstrings"):
         shutil.rmtree(finished / f"results/demo/{kind}/base/L1H8/256")
-    assert jobs(finished) == {"train": 1, "retrieve": 1, "score": 1, "gather": 1, **LAST}
+    assert jobs(finished) == {"train": 1, "retrieve": 1, "score": 1, "gather": 1, **SUBSAMPLED}
 
 
 def test_searching_with_the_runs_on_the_largest_subset_alone_retrieves_nothing_anew(finished):
     edit(finished, "full_retrieval: {top_k: 200}", "full_retrieval: {top_k: 200, runs: largest}")
-    assert jobs(finished) == {"score_without_run": 6, "gather": 1, **LAST}
+    assert jobs(finished) == {"score_without_run": 6, "gather": 1, **SUBSAMPLED}
 
 
 def test_another_evaluation_seed_trains_nothing(finished):
@@ -137,7 +137,7 @@ def test_another_metric_to_fit_refits_alone(finished):
 
 def test_another_correction_scores_anew(finished):
     edit(finished, "evaluation: {", "evaluation: {correction: none, ")
-    assert jobs(finished) == {"score": 11, "gather": 1, **LAST}
+    assert jobs(finished) == {"score": 11, "gather": 1, **SUBSAMPLED}
 
 
 def test_another_device_changes_nothing_but_the_record(finished):
@@ -148,7 +148,7 @@ def test_another_device_changes_nothing_but_the_record(finished):
 def test_an_edited_cheap_stage_runs_again_and_what_follows(finished):
     module = finished / "workflow/rankscale/stages/gather.py"
     module.write_text(module.read_text().replace("%d rows of %d runs", "%d rows, %d runs"))
-    assert jobs(finished) == {"gather": 1, **LAST}
+    assert jobs(finished) == {"gather": 1, **SUBSAMPLED}
 
 
 def test_a_comment_changes_nothing(finished):
@@ -187,7 +187,7 @@ def test_a_finished_study_is_kept_by_touch_where_only_the_call_of_its_stages_cha
 
 def test_a_deleted_table_is_made_again_with_what_follows(finished):
     (finished / "results/demo/metrics.parquet").unlink()
-    assert jobs(finished) == {"gather": 1, **LAST}
+    assert jobs(finished) == {"gather": 1, **SUBSAMPLED}
 
 
 def test_a_second_study_reuses_the_collection(finished):
