@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
     ids, rows = evaluated_queries(candidates, queries.ids, args.tokens)
     model = model.to(device)
     precision = partial(devices.autocast_to, options.precision, device)
-    vectors = encoding.encode(model, queries, rows, device, "encode queries", precision)
+    vectors = encoding.encode(model.query_side, queries, rows, device, "encode queries", precision)
     searched = searched_rows(args.pool, len(documents)) if args.run else None
     own = own_rows(args.own_documents, ids) if args.run else None
     evaluation = Evaluation(candidates, ids, vectors, len(documents), searched, options.top_k, device.type, own)
@@ -45,7 +45,8 @@ def main(args: argparse.Namespace) -> None:
         *(keys[key] for key in CHECKPOINT_KEY),
         *(len(ids), len(needed)),
     )
-    evaluation.add(encoding.encode_in_chunks(model, documents, needed, device, "encode passages", precision, PART))
+    passages = model.passage_side
+    evaluation.add(encoding.encode_in_chunks(passages, documents, needed, device, "encode passages", precision, PART))
     observations = evaluation.observations(facts["inverse_temperature"])
     tables.write("observations", {**keys, **observations}, args.observations)
     if args.run:
