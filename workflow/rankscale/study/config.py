@@ -18,7 +18,7 @@ from rankscale.study import variants
 from rankscale.study.checks.cells import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
 from rankscale.study.checks.inputs import refuse_miner, refuse_models, refuse_source, shortened
 from rankscale.study.checks.names import refuse_equal_names
-from rankscale.study.checks.training import refuse_objective, refuse_teacher, refuse_weights
+from rankscale.study.checks.training import refuse_dynamic, refuse_objective, refuse_teacher, refuse_weights
 
 MOST_CHECKPOINTS = 100_000
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
@@ -39,6 +39,14 @@ def objectives() -> list[str]:
 
 def check_config(config: dict[str, Any]) -> dict[str, Any]:
     """The config with every default filled in. Raises StudyError, naming the key, for anything wrong in it."""
+    study = _check_one(config)
+    study |= {"variants": variants.checked(study, _check_one)}
+    variants.refuse_starts(study)
+    return study
+
+
+def _check_one(config: dict[str, Any]) -> dict[str, Any]:
+    """The same but for its variants."""
     _refuse_odd(config, "")
     error = best_match(Draft202012Validator(schema()).iter_errors(config))
     if error:
@@ -51,7 +59,7 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
             refuse(study)
         except OSError as error:  # a name that is too long, a folder that may not be read
             raise StudyError(f"{shortened(str(error.filename))}: cannot be looked at ({error.strerror})") from None
-    return study | {"variants": variants.checked(study, check_config)}
+    return study
 
 
 def _checked_objective(objective: dict[str, Any]) -> dict[str, Any]:
@@ -70,6 +78,7 @@ def _refuse_training(study: dict[str, Any]) -> None:
     """Subsets, batches and snapshots must fit each other, and the loss what it is trained on."""
     training = study["training"]
     needs = schema()["$defs"]["losses"].get(training["objective"]["name"], {}).get("needs", ())
+    refuse_dynamic(training, needs)
     refuse_objective(training, needs)
     refuse_teacher(study, needs)
     refuse_weights(study)
@@ -88,7 +97,8 @@ def _refuse_training(study: dict[str, Any]) -> None:
         )
     refuse_cells(study)
     refuse_snapshots(study)
-    if training["negatives"] != "random" and training["negatives_per_query"] > study["miner"]["top_k"]:
+    listed = training["negatives"] not in ("random", variants.DYNAMIC)
+    if listed and training["negatives_per_query"] > study["miner"]["top_k"]:
         raise StudyError("training.negatives_per_query: more than miner.top_k keeps")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from rankscale.core.errors import StudyError
 from rankscale.study import grid
 from rankscale.study.teachers import MINER, teacher_kind
+from rankscale.study.variants import DYNAMIC
 
 HIDING = ("range_min", "absolute_margin", "relative_margin", "max_score")  # of the miner: what leaves documents out
 IN_BATCH = "+in_batch"  # of training.negatives
@@ -55,6 +56,28 @@ def refuse_weights(study: dict[str, Any]) -> None:
             )
     if training["consistency_filter"] and training["consistency_filter"] > miner["top_k"]:
         raise StudyError("training.consistency_filter: more than miner.top_k keeps")
+
+
+def refuse_dynamic(training: dict[str, Any], needs: Collection[str]) -> None:
+    """Raise StudyError for a loss that cannot take negatives found at each step, and for a start without them."""
+    name = training["objective"]["name"]
+    if training["negatives"] != DYNAMIC:
+        if training["start_from"]:
+            raise StudyError(
+                f"training.start_from: only dynamic negatives go on from another variant's runs, not "
+                f"{training['negatives']}; leave it out"
+            )
+        return
+    if "teacher" in needs:
+        raise StudyError(
+            f"training.negatives: {name} needs a teacher's scores, and dynamic negatives, found at each step, have "
+            "none; choose mined ones, or another loss"
+        )
+    if "in_batch" in needs:
+        raise StudyError(
+            f"training.negatives: {name} needs the passages of the whole batch, dynamic negatives are each query's "
+            f"own; choose mined{IN_BATCH}, or another loss"
+        )
 
 
 def refuse_objective(training: dict[str, Any], needs: Collection[str]) -> None:
