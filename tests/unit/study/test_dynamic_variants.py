@@ -101,7 +101,7 @@ def test_its_log_is_its_stage_s():
     [
         ([ADORE], "dynamic ones are found by a model that is trained already; make this one of two"),
         ([ADORE, FIRST], "variants: adore: training.start_from: adore has dynamic negatives itself"),
-        ([FIRST, adore(start_from="bas")], "variants: adore: training.start_from: bas is none of variants; they are base"),
+        ([FIRST, adore(start_from="bas")], "variants: adore: training.start_from: bas is none of variants; they are"),
         ([FIRST, ADORE, {"name": "again", "training": {"negatives": "dynamic", "start_from": "adore"}}],
          "variants: again: training.start_from: adore has dynamic negatives itself"),
         ([FIRST, adore(passage_length=20)], "training.passage_length: 20, but base, whose passages stay .* has 24"),
