@@ -18,7 +18,7 @@ from rankscale.study import variants
 from rankscale.study.checks.cells import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
 from rankscale.study.checks.inputs import refuse_miner, refuse_models, refuse_source, shortened
 from rankscale.study.checks.names import refuse_equal_names
-from rankscale.study.checks.training import refuse_objective, refuse_teacher, refuse_weights
+from rankscale.study.checks.training import refuse_objective, refuse_own_teachers, refuse_teacher, refuse_weights
 
 MOST_CHECKPOINTS = 100_000
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
@@ -39,6 +39,13 @@ def objectives() -> list[str]:
 
 def check_config(config: dict[str, Any]) -> dict[str, Any]:
     """The config with every default filled in. Raises StudyError, naming the key, for anything wrong in it."""
+    study = _checked(config)
+    refuse_own_teachers(study)
+    return study
+
+
+def _checked(config: dict[str, Any]) -> dict[str, Any]:
+    """The same, but for what only all variants together tell."""
     _refuse_odd(config, "")
     error = best_match(Draft202012Validator(schema()).iter_errors(config))
     if error:
@@ -51,7 +58,7 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
             refuse(study)
         except OSError as error:  # a name that is too long, a folder that may not be read
             raise StudyError(f"{shortened(str(error.filename))}: cannot be looked at ({error.strerror})") from None
-    return study | {"variants": variants.checked(study, check_config)}
+    return study | {"variants": variants.checked(study, _checked)}
 
 
 def _checked_objective(objective: dict[str, Any]) -> dict[str, Any]:

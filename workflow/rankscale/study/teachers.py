@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from rankscale.core.layout import Layout
 from rankscale.study import variants
 
 MINER = "miner"  # the teacher whose scores are the miner's, and its name
@@ -33,6 +34,11 @@ def teacher_kind(teacher: dict[str, Any]) -> str:
     if teacher["scores"] == MINER:
         return MINER
     return "checkpoint" if teacher["scores"].endswith(".safetensors") else "file"
+
+
+def is_own(study: dict[str, Any], teacher: dict[str, Any]) -> bool:
+    """Whether a teacher is to be a run of the study itself, by its path: it need not be trained yet."""
+    return teacher_kind(teacher) == "checkpoint" and teacher["scores"].startswith(f"{Layout.of(study).own}/models/")
 
 
 def teacher_name(teacher: dict[str, Any]) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from rankscale.core.errors import StudyError
-from rankscale.study import grid
-from rankscale.study.teachers import MINER, teacher_kind
+from rankscale.core.layout import FINAL, Layout
+from rankscale.study import grid, variants
+from rankscale.study.teachers import MINER, is_own, teacher_kind
 
 HIDING = ("range_min", "absolute_margin", "relative_margin", "max_score")  # of the miner: what leaves documents out
 IN_BATCH = "+in_batch"  # of training.negatives
@@ -27,7 +28,8 @@ def refuse_teacher(study: dict[str, Any], needs: Collection[str]) -> None:
         raise StudyError(f"training.teacher: {name} takes no teacher; leave it out, or take another objective")
     if training["negatives"] == "random":
         raise StudyError("training.negatives: a teacher scores mined negatives; random ones have no scores")
-    if teacher_kind(teacher) != MINER and not Path(teacher["scores"]).expanduser().is_file():
+    is_made = teacher_kind(teacher) == MINER or is_own(study, teacher)
+    if not is_made and not Path(teacher["scores"]).expanduser().is_file():
         raise StudyError(f"training.teacher.scores: {teacher['scores']}: there is no such file")
     tokenizers = {study["tokenizer"]["name"], *(grid.tokenizer_of(study, model)[0] for model in study["models"])}
     if teacher["tokenizer"] and teacher_kind(teacher) != "checkpoint":
@@ -35,6 +37,23 @@ def refuse_teacher(study: dict[str, Any], needs: Collection[str]) -> None:
     if teacher["tokenizer"] not in {None, *tokenizers}:
         known = ", ".join(sorted(tokenizers))
         raise StudyError(f"training.teacher.tokenizer: {teacher['tokenizer']} is none of this study's: {known}")
+
+
+def refuse_own_teachers(study: dict[str, Any]) -> None:
+    """Raise StudyError for a teacher that is to be a run of this study and is none, or that is taught by one itself."""
+    layout, by_path = Layout.of(study), {}
+    for run in grid.runs(study):
+        by_path[layout.checkpoint(run, FINAL)] = run.variant
+    teachers = {name: variants.study_of(study, name)["training"]["teacher"] for name in variants.names(study)}
+    taught = {name for name, teacher in teachers.items() if teacher and is_own(study, teacher)}
+    for name in taught:
+        scores = teachers[name]["scores"]
+        if scores not in by_path:
+            raise StudyError(f"training.teacher.scores: {scores}: is the end of no run of this study")
+        if by_path[scores] in taught:
+            raise StudyError(
+                f"training.teacher.scores: {scores}: its variant, {by_path[scores]}, is taught by this study itself"
+            )
 
 
 def refuse_weights(study: dict[str, Any]) -> None:
