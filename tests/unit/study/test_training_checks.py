@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 
 EMBEDDED = yaml.safe_load((ROOT / "config.yaml").read_text())
 MINER = {"scores": "miner"}
+OWN = "results/demo/models/base/L1H16/{}/1/final.safetensors"
 KL = {"objective": {"name": "kl"}, "negatives": "mined"}
 
 
@@ -49,8 +50,8 @@ def study(miner=None, **training):
         ({**KL, "teacher": {"model": "a/b", "tokenizer": "wordpiece"}}, r"training\.teacher\.tokenizer: a model reads"),
         ({**KL, "teacher": {"model": "a/b", "top_k": 300}}, r"training\.teacher\.top_k: 300 is not between"),
         ({**KL, "teacher": {"model": "a/b", "top_k": 1}, "negatives_per_query": 2}, r"training\.teacher\.top_k: 1 is"),
-        ({**KL, "teacher": {"scores": "results/demo/models/base/L1H16/8000/1/final.safetensors"}}, r"is taught by this"),
-        ({**KL, "teacher": {"scores": "results/demo/models/base/L1H16/9/1/final.safetensors"}}, r"the end of no run of"),
+        ({**KL, "teacher": {"scores": OWN.format(8000)}}, r"training\.teacher\.scores: .* is taught by this study"),
+        ({**KL, "teacher": {"scores": OWN.format(9)}}, r"training\.teacher\.scores: .*: is the end of no run of this"),
         ({"learned_temperature": True, "inverse_temperature": 0.5}, r"training\.inverse_temperature: one"),
         ({"negatives": "mixed"}, r"training\.negatives_per_query: mixed negatives are made of two"),
         ({"negatives": "random", "curriculum": {}}, r"training\.curriculum: goes by mined negatives"),

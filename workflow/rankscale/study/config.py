@@ -53,7 +53,9 @@ def _checked(config: dict[str, Any]) -> dict[str, Any]:
         raise StudyError(_explain(error))
     study = _filled(config, schema())
     study["training"]["objective"] = _checked_objective(study["training"]["objective"])
-    _refuse(study, (refuse_models, refuse_source, refuse_equal_names, refuse_miner, _refuse_training, _refuse_evaluation))
+    _refuse(
+        study, (refuse_models, refuse_source, refuse_equal_names, refuse_miner, _refuse_training, _refuse_evaluation)
+    )
     return study | {"variants": variants.checked(study, _checked)}
 
 
