@@ -33,6 +33,23 @@ def test_every_study_file_is_accepted(path):
     config.check_config(yaml.safe_load(path.read_text()))
 
 
+@pytest.mark.parametrize("name", ["objectives", "msmarco-objectives"])
+def test_studies_of_ways_to_train_hold_out_a_size_and_a_subset_and_leave_enough(name):
+    study = config.check_config(yaml.safe_load((ROOT / f"workflow/studies/{name}.yaml").read_text()))
+    assert len(study["variants"]) >= 10
+    assert study["laws"]["hold_out"] == {"models": 1, "train_queries": 1}
+    models, subsets, seeds = (
+        len(part) for part in (study["models"], study["training"]["train_queries"], study["training"]["seeds"])
+    )
+    assert (models, subsets, seeds) >= (4, 3, 2)
+    assert len(list(grid.runs(study))) == len(study["variants"]) * models * subsets * seeds
+    # What config.yaml, or the published study, has made serves this one too.
+    other = ROOT / ("config.yaml" if name == "objectives" else "workflow/studies/msmarco.yaml")
+    other = config.check_config(yaml.safe_load(other.read_text()))
+    made, own = (sharing.shared_settings(one, Layout.of(one)) for one in (other, study))
+    assert {path: own[path] for path in made} == made
+
+
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [

@@ -23,7 +23,7 @@ SCORES_KEYS = ("scores", "tokenizer")
 
 def teachers(study: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The teachers of a study by the names of their tables, of which a sharded one has several."""
-    named = {}
+    named: dict[str, dict[str, Any]] = {}
     for training in (one["training"] for one in variants.each(study)):
         if training["teacher"]:
             named |= dict.fromkeys(tables_of(training["teacher"]), training["teacher"])
