@@ -34,6 +34,7 @@ def study(miner=None, **training):
         ({"objective": {"name": "pg_rank", "samples": 1}}, r"training\.objective\.samples: 1 is not allowed"),
         ({"objective": {"name": "star"}, "negatives": "mined"}, r"training\.negatives: star needs .* whole batch"),
         ({"objective": {"name": "wasserstein"}}, r"training\.negatives: wasserstein takes a query"),
+        ({"objective": {"name": "wasserstein"}, "negatives": "mined"}, r"training\.objective: wasserstein needs"),
         ({**KL, "negatives": "mined+in_batch", "teacher": MINER}, r"training\.negatives: kl takes a query's own"),
         (KL, r"training\.teacher: kl needs one"),
         ({"teacher": MINER}, r"training\.teacher: infonce takes no teacher"),

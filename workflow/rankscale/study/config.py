@@ -83,7 +83,7 @@ def _refuse_training(study: dict[str, Any]) -> None:
     """Subsets, batches and snapshots must fit each other, and the loss what it is trained on."""
     training = study["training"]
     needs = schema()["$defs"]["losses"].get(training["objective"]["name"], {}).get("needs", ())
-    refuse_objective(training, needs)
+    refuse_objective(study, needs)
     known = schema()["properties"]["training"]["properties"]["teacher"]["properties"]
     refuse_teacher(study, needs, {key: about["default"] for key, about in known.items()})
     refuse_weights(study)

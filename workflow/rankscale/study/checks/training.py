@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.layout import FINAL, Layout
 from rankscale.study import grid, variants
@@ -103,12 +104,17 @@ def refuse_weights(study: dict[str, Any]) -> None:
         raise StudyError("training.consistency_filter: more than miner.top_k keeps")
 
 
-def refuse_objective(training: dict[str, Any], needs: Collection[str]) -> None:
+def refuse_objective(study: dict[str, Any], needs: Collection[str]) -> None:
     """Raise StudyError for a loss without what it `needs`, and for a temperature that cannot be trained from."""
+    training, source = study["training"], study["collection"]["source"]
     name, in_batch = training["objective"]["name"], training["negatives"].endswith(IN_BATCH)
     if "in_batch" in needs and not in_batch:
         raise StudyError(f"training.negatives: {name} needs the passages of the whole batch; choose mined{IN_BATCH}")
     if "own_negatives" in needs and in_batch:
         raise StudyError(f"training.negatives: {name} takes a query's own negatives only; leave out {IN_BATCH}")
+    if "grades" in needs and not source_kind(source).may_be_graded:
+        raise StudyError(
+            f"training.objective: {name} needs graded judgments; those of {source} to train on are all alike"
+        )
     if training["learned_temperature"] and not 1 <= training["inverse_temperature"] <= 100:
         raise StudyError("training.inverse_temperature: one that is trained (learned_temperature) lies in 1 to 100")
