@@ -6,7 +6,7 @@ from rankscale.evaluation.calibration import SURE
 from rankscale.evaluation.decomposition import MOST_THIN, THIN
 from rankscale.laws.axes import headline_subset, is_product
 from rankscale.laws.verdicts.rule import CONFIRMED, NO_LONGER
-from rankscale.report.answer import answer_sentences, claim_sentence
+from rankscale.report.answer import answer_sentences, confidence_sentences
 from rankscale.report.best_variant import recipe_sentences
 from rankscale.report.narrative import (
     describe_missing_runs,
@@ -24,7 +24,7 @@ from rankscale.report.text_tables import (
     verdict_table,
 )
 from rankscale.report.variants import variants_section
-from rankscale.report.verdicts import JUDGED, headline_of, on_headline_test, scaling_findings
+from rankscale.report.verdicts import headline_of, on_headline_test, scaling_findings
 
 FIGURE = "figures/model_scale.svg"  # beside the summary
 
@@ -117,7 +117,7 @@ def summary(
         compared = variants_section(multipliers, exponents, metrics)
         recipe = recipe_sentences(on_headline_test(multipliers, metrics), on_headline_test(exponents, metrics))
         best = " ".join(recipe) + "\n\n" if recipe else ""
-    claims = "\n".join(f"- {axis} axis: {claim_sentence(verdicts, contrasts, axis)}." for axis in JUDGED)
+    sure = "\n".join(f"- {sentence}" for sentence in confidence_sentences(verdicts, contrasts))
     others = [name for name in metrics.split.unique() if name != first.split]
     tables_too = "their rows stand in the tables beside this page"
     also = f" Evaluated too: {', '.join(others)}; {tables_too}." if others else ""
@@ -149,9 +149,7 @@ Losses in nats, 95 % intervals in brackets.{also}{chance}
 
 ![The cross-entropy and its parts over model size, with their laws]({FIGURE})
 
-The claim "only Rank-Entropy scales":
-
-{claims}
+{sure}
 
 {compared}## Verdicts
 
