@@ -132,6 +132,7 @@ rule gather:
     input:
         runs=[f"{LAYOUT.run(run)}/checkpoints.parquet" for run in RUNS],
         scores=[LAYOUT.table("scores", *checkpoint) for checkpoint in CHECKPOINTS],
+        taught=[sharing.taught(LAYOUT, name) for name in TEACHERS],
     output:
         metrics=f"{LAYOUT.together}/metrics.parquet",
         left_out=f"{LAYOUT.together}/left_out.parquet",

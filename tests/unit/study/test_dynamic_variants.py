@@ -96,6 +96,15 @@ def test_its_log_is_its_stage_s():
     assert not any("train/adore" in log or "refine/base" in log for log in logs)
 
 
+def test_what_taught_its_start_counts_for_it():
+    config = yaml.safe_load(SMALL)
+    taught = {"negatives": "mined", "objective": {"name": "kl"}, "teacher": {"scores": "miner"}}
+    config["variants"] = [{"name": "base", "training": taught}, adore(objective={"name": "infonce"}, teacher=None)]
+    words = shlex.split(stage_arguments.gather(check_config(config), []))
+    manifests = {word.partition("=")[0]: word.partition("=")[2] for word in words if word.endswith("/miner.json")}
+    assert set(manifests) == {"base", "adore"}
+
+
 @pytest.mark.parametrize(
     ("ways", "said"),
     [
@@ -110,6 +119,9 @@ def test_its_log_is_its_stage_s():
         ([FIRST, adore(objective={"name": "kl"}, teacher={"scores": "miner"})],
          "variants: adore: training.negatives: kl needs a teacher's scores, and dynamic negatives, found"),
         ([FIRST, adore(objective={"name": "star"})], "training.negatives: star needs the passages of the whole batch"),
+        ([FIRST, {"name": "kl", "training": {"negatives": "mined", "objective": {"name": "kl"}, "teacher": {
+            "scores": "results/demo/models/adore/L1H16/512/42/final.safetensors"}}}, adore(start_from="kl")],
+         "its variant, adore, is taught by this study itself"),
         ([FIRST, adore(snapshots={})], "training.snapshots is common to all variants"),
         ([FIRST, ADORE, {"name": "twin", "training": {**ADORE["training"], "start_from": "base"}}],
          "adore and twin train in the same way"),
