@@ -67,6 +67,11 @@ ENVIRONMENT = f"../../envs/{'gpu' if GPU else 'cpu'}.yaml"
 config.update(STUDY)  # the report shows the defaults too
 
 
+def code_of(stage):
+    """The digest of a stage's code as a param, read when a job of the rule is planned: most calls plan few rules."""
+    return lambda wildcards: code_digest(stage)
+
+
 wildcard_constraints:
     collection=re.escape(COLLECTION),
     variant="|".join(map(re.escape, VARIANTS)),

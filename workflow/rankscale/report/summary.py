@@ -8,13 +8,8 @@ from rankscale.laws.axes import headline_subset, is_product
 from rankscale.laws.verdicts.rule import CONFIRMED, NO_LONGER
 from rankscale.report.answer import answer_sentences, confidence_sentences
 from rankscale.report.best_variant import recipe_sentences
-from rankscale.report.narrative import (
-    describe_missing_runs,
-    forecast_sentences,
-    plan_sentence,
-    progress_phrase,
-    scale_sentence,
-)
+from rankscale.report.missing_runs import describe_missing_runs, progress_phrase
+from rankscale.report.narrative import forecast_sentences, plan_sentence, scale_sentence
 from rankscale.report.text_tables import (
     contrast_table,
     headline_table,

@@ -12,7 +12,7 @@ from rankscale.core.errors import StudyError
 from rankscale.core.layout import RunId, table_path
 from rankscale.core.options import add_options, parsed
 from rankscale.evaluation.score_options import GatherOptions
-from rankscale.report.narrative import describe_missing_runs
+from rankscale.report.missing_runs import describe_missing_runs
 from rankscale.storage import schemas, tables
 from rankscale.storage.identity import refuse_other_studies
 from rankscale.storage.schemas import CHECKPOINT_KEY, UNFINISHED

@@ -28,7 +28,8 @@ SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 @cache
 def schema() -> dict[str, Any]:
     """The JSON Schema of the config."""
-    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    quickest = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # every call of Snakemake waits for it
+    return yaml.load(SCHEMA.read_text(encoding="utf-8"), quickest)
 
 
 @cache

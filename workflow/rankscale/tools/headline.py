@@ -7,7 +7,7 @@ from rankscale.core import cli
 from rankscale.core.errors import StudyError
 from rankscale.report.answer import answer_sentences, confidence_sentences
 from rankscale.report.best_variant import recipe_sentences
-from rankscale.report.narrative import describe_missing_runs, progress_phrase
+from rankscale.report.missing_runs import describe_missing_runs, progress_phrase
 from rankscale.report.text_tables import headline_table
 from rankscale.report.variants import multiplier_sentences
 from rankscale.report.verdicts import headline_of, on_headline_test
