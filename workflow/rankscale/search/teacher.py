@@ -52,6 +52,7 @@ def pairs_to_score(collection: Path, split: str, mined: list[Path]) -> Pairs:
     """Each training query with its positives, then with its mined list. Raises StudyError for one without a list."""
     for path in mined:
         manifests.refuse_changed(path.with_suffix(".json"), path.name)
+        manifests.refuse_other_sources(path.with_suffix(".json"), collection)
     ids, query_rows, positives = training_queries(collection, split)
     counts = [len(rows) for rows in positives]
     queries, rows = [np.repeat(np.arange(len(ids)), counts)], [np.concatenate(positives)]

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -12,9 +13,11 @@ from rankscale.core.layout import RunId, table_path
 from rankscale.core.options import add_options, parsed
 from rankscale.evaluation.score_options import GatherOptions
 from rankscale.report.narrative import describe_missing_runs
-from rankscale.storage import schemas, tables
+from rankscale.storage import origins, schemas, tables
 from rankscale.storage.identity import refuse_other_studies
 from rankscale.storage.schemas import CHECKPOINT_KEY, UNFINISHED
+
+Origins = list[tuple[str | Path, dict[str, Any]]]  # of tables, each with its path
 
 
 def main(args: argparse.Namespace) -> None:
@@ -24,6 +27,7 @@ def main(args: argparse.Namespace) -> None:
     runs = [tables.read("checkpoints", path).to_pylist() for path in args.runs]
     refuse_equal_subsets([checkpoint for checkpoints in runs for checkpoint in checkpoints])
     rows: list[dict] = []
+    evaluated: dict[str, Origins] = {collection: [] for collection in options.collections}
     left_out = [
         {"variant": variant, "model": model, "subset": subset, "seed": int(seed), "status": UNFINISHED}
         for variant, model, subset, seed in (run.split("/") for run in options.unfinished)
@@ -32,11 +36,13 @@ def main(args: argparse.Namespace) -> None:
         for checkpoint in checkpoints:
             if checkpoint["status"] == "finished":
                 for collection in options.collections:
-                    scores = scores_of(checkpoint, args.study, collection)
+                    scores = scores_of(checkpoint, args.study, collection, evaluated)
                     rows += [{"study": options.study_name, **checkpoint, **row} for row in scores]
             else:
                 key = {k: checkpoint[k] for k in CHECKPOINT_KEY}
                 left_out.append({**key, "subset": checkpoint["subset"], "status": checkpoint["status"]})
+    for found in evaluated.values():
+        origins.refuse_mixed(found, origins.CANDIDATES, origins.ONE_EVALUATION)
     missing = describe_missing_runs(left_out)
     if not rows:
         raise StudyError(f"no run is left to be judged, all diverged; lower training.learning_rate. {missing}")
@@ -54,12 +60,17 @@ def main(args: argparse.Namespace) -> None:
     )
 
 
-def scores_of(checkpoint: dict, study: Path, collection: str) -> list[dict]:
-    """The scores of a checkpoint on a collection. Raises StudyError where they are another's."""
+def scores_of(checkpoint: dict, study: Path, collection: str, evaluated: dict[str, Origins]) -> list[dict]:
+    """The scores of a checkpoint on a collection; their origin is noted among the `evaluated`.
+
+    Raises StudyError where they are another's.
+    """
     run_id = RunId(*(checkpoint[name] for name in RunId._fields))
     path = table_path(study, "scores", collection, run_id, checkpoint["checkpoint"])
     keys = {"collection": collection, **{name: checkpoint[name] for name in CHECKPOINT_KEY}}
-    return tables.read("scores", path, keys=keys).to_pylist()
+    scores = tables.read("scores", path, keys=keys)
+    evaluated[collection].append((path, origins.origin_of(scores.schema)))
+    return scores.to_pylist()
 
 
 def refuse_equal_subsets(checkpoints: list[dict]) -> None:

@@ -11,6 +11,7 @@ from rankscale.core.layout import FINAL, PUBLISHED
 from rankscale.models import checkpoints
 from rankscale.models.base import Ranker
 from rankscale.storage.digests import content_hash
+from rankscale.text.token_store import TOKENIZER, tokenizer_digest
 from rankscale.training.setup import TrainingRun
 
 # Settings without which a checkpoint cannot be used, beside its inverse temperature.
@@ -98,6 +99,7 @@ class CheckpointWriter:
         }
         settings: dict[str, object] = {key: getattr(options, key) for key in USED_WITH}
         settings["inverse_temperature"] = run.learner.inverse_temperature.value
+        settings[TOKENIZER] = tokenizer_digest(options.tokens)
         path = run.states.checkpoints / f"{name}.safetensors"
         checkpoints.save_checkpoint(model, path, {**keys, "pooling": model.pooling, "status": status, **settings})
         self.hashes[path.name] = content_hash(np.fromfile(path, np.uint8))
