@@ -127,7 +127,7 @@ def columns_of(
                     f"named {cells[place]}); name it {kind}"
                 )
             columns[kind] = place
-    log.info("%s: names the columns, and is no text: %s", where, ", ".join(cells))
+            log.warning("%s: is taken for a header, whose %s is called %s", where, kind, cells[place])
     missing = [kind for kind in places if kind not in columns]
     if missing:
         raise StudyError(f"{where}: the header names no {missing[0]}: {', '.join(cells)}")
@@ -198,8 +198,7 @@ def jsonl_texts(path: Path) -> Iterator[Text]:
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    row = dict(pairs)
-    if len(row) < len(pairs):
+    if len(row := dict(pairs)) < len(pairs):
         raise ValueError("a key stands twice")
     return row
 
@@ -241,8 +240,7 @@ def judgments(path: Path) -> Iterator[Judgment]:
 def _grade(cell: str, where: str) -> int:
     """A whole number, as 1 or 1.0. Raises StudyError for anything else."""
     try:
-        value = float(cell)
-        if not value.is_integer():
+        if not (value := float(cell)).is_integer():
             raise ValueError
     except (ValueError, OverflowError):
         raise StudyError(f"{where}: the grade {cell!r} is not a whole number") from None
