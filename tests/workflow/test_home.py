@@ -46,7 +46,7 @@ def test_a_workflow_runs_without_a_home(home, tmp_path):
         "study": "homeless",
         "collection": {"name": "own", "source": "tsv", "path": path},
         "models": [{"name": "a", "layers": 1, "hidden": 8, "heads": 2}],
-        "training": {"train_queries": [6], "batch_size": 2},
+        "training": {"train_queries": [6], "batch_size": 2, "learning_rate": 1e-3},
     }
     Path("study.yaml").write_text(yaml.safe_dump(study))
     home(NOWHERE)
