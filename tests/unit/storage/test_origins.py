@@ -213,6 +213,15 @@ def test_checkpoints_over_two_draws_of_candidates_are_not_compared(study):
         study.score(RUNS[1])
 
 
+def test_runs_trained_in_two_ways_are_no_one_variant(study):
+    """As when Snakemake was told by --touch that nothing changed, or a run of another study was brought along."""
+    study.train(RUNS[1], "--weight-decay", 0.5)
+    study.retrieve(RUNS[1])
+    study.score(RUNS[1])
+    with pytest.raises(StudyError, match=r"/b/8/1/.*: was trained with weight_decay=0\.5, .*/a/8/1/.*=0\.0, under"):
+        study.gather()
+
+
 def test_what_an_older_version_wrote_is_read(study):
     for path in (study.layout.candidates(), study.layout.pool()):
         table = tables.read("pool" if "pool" in path else "candidates", path)

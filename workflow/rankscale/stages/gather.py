@@ -24,7 +24,9 @@ def main(args: argparse.Namespace) -> None:
     """Write one row per checkpoint, split and kind of candidates, and one per run that diverged or is not finished."""
     options = parsed(GatherOptions, args)
     refuse_other_studies(args.runs, args.study.resolve().name)
-    runs = [tables.read("checkpoints", path).to_pylist() for path in args.runs]
+    found = [tables.read("checkpoints", path) for path in args.runs]
+    runs = [table.to_pylist() for table in found]
+    refuse_other_recipes(args.runs, found)
     refuse_equal_subsets([checkpoint for checkpoints in runs for checkpoint in checkpoints])
     rows: list[dict] = []
     evaluated: dict[str, Origins] = {collection: [] for collection in options.collections}
@@ -41,8 +43,8 @@ def main(args: argparse.Namespace) -> None:
             else:
                 key = {k: checkpoint[k] for k in CHECKPOINT_KEY}
                 left_out.append({**key, "subset": checkpoint["subset"], "status": checkpoint["status"]})
-    for found in evaluated.values():
-        origins.refuse_mixed(found, origins.CANDIDATES, origins.ONE_EVALUATION)
+    for scores_found in evaluated.values():
+        origins.refuse_mixed(scores_found, origins.CANDIDATES, origins.ONE_EVALUATION)
     missing = describe_missing_runs(left_out)
     if not rows:
         raise StudyError(f"no run is left to be judged, all diverged; lower training.learning_rate. {missing}")
@@ -58,6 +60,15 @@ def main(args: argparse.Namespace) -> None:
         sum(row["below_chance"] for row in rows),
         sum(row["too_few_queries"] for row in rows),
     )
+
+
+def refuse_other_recipes(paths: list[Path], runs: list[pa.Table]) -> None:
+    """Raise StudyError where the runs of a variant were not all trained in one way."""
+    by_variant: dict[str, Origins] = {}
+    for path, run in zip(paths, runs, strict=True):
+        by_variant.setdefault(run["variant"][0].as_py(), []).append((path, origins.origin_of(run.schema)))
+    for of_variant in by_variant.values():
+        origins.refuse_other_recipes(of_variant)
 
 
 def scores_of(checkpoint: dict, study: Path, collection: str, evaluated: dict[str, Origins]) -> list[dict]:

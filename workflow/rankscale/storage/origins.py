@@ -17,6 +17,7 @@ from rankscale.storage import manifests, tables
 
 SOURCES = "sources"  # SHA-256 of a collection's files, by name
 CANDIDATES = "candidates"  # SHA-256 of the table of candidates that an evaluation is over
+RECIPE = "recipe"  # how a run was trained, but for what tells the runs of a variant apart
 ONE_EVALUATION = "delete what is over other candidates than the study's, and run again"
 
 
@@ -50,6 +51,22 @@ def refuse_other_texts(path: str | Path, origin: Mapping[str, Any], tokens: Path
     """Raise StudyError where the table at `path` is of other texts than the token ids in the folder `tokens`."""
     sums = manifests.recorded(tokens / manifests.MANIFEST, SOURCES)
     manifests.refuse_other_sums(path, origin.get(SOURCES, {}), sums, tokens)
+
+
+def refuse_other_recipes(origins: Iterable[tuple[str | Path, Mapping[str, Any]]]) -> None:
+    """Raise StudyError where two runs, each by the path of its table, were trained in two ways under one name.
+
+    Snakemake trains anew what was trained otherwise, unless it was told that all is well, or a run was brought along.
+    """
+    first: dict[str, tuple[str | Path, Any]] = {}
+    for path, origin in origins:
+        for key, value in origin.get(RECIPE, {}).items():
+            other, known = first.setdefault(key, (path, value))
+            if known != value:
+                raise StudyError(
+                    f"{path}: was trained with {key}={value}, {other} with {key}={known}, under the name of one "
+                    "variant; delete the one that is not as the config says and run again"
+                )
 
 
 def refuse_mixed(origins: Iterable[tuple[str | Path, Mapping[str, Any]]], key: str, advice: str) -> None:

@@ -109,7 +109,7 @@ class CheckpointWriter:
 def publish(run: TrainingRun) -> None:
     """Put all that was declared under the output folder, the table of checkpoints last, and forget the states."""
     folder, output = run.states.checkpoints, run.options.output
-    run.record.write(run.keys, folder)
+    run.record.write(run.keys, run.options.recipe, folder)
     output.mkdir(parents=True, exist_ok=True)
     (output / PUBLISHED[-1]).unlink(missing_ok=True)
     snapshots = [f"{step}.safetensors" for step in run.options.snapshots]
