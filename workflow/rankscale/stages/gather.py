@@ -1,6 +1,7 @@
 """Gather the scores of a study's checkpoints, with the facts of their training; list the runs that have none."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rankscale.core.errors import StudyError
 from rankscale.core.layout import RunId, table_path
 from rankscale.core.options import add_options, parsed
 from rankscale.evaluation.score_options import GatherOptions
-from rankscale.report.narrative import describe_missing_runs
+from rankscale.report.missing_runs import describe_missing_runs
 from rankscale.storage import origins, schemas, tables
 from rankscale.storage.identity import refuse_other_studies
 from rankscale.storage.schemas import CHECKPOINT_KEY, UNFINISHED
@@ -28,6 +29,7 @@ def main(args: argparse.Namespace) -> None:
     runs = [table.to_pylist() for table in found]
     refuse_other_recipes(args.runs, found)
     refuse_equal_subsets([checkpoint for checkpoints in runs for checkpoint in checkpoints])
+    spent = teacher_costs(options.taught)
     rows: list[dict] = []
     evaluated: dict[str, Origins] = {collection: [] for collection in options.collections}
     left_out = [
@@ -36,6 +38,8 @@ def main(args: argparse.Namespace) -> None:
     ]
     for checkpoints in runs:
         for checkpoint in checkpoints:
+            once, each = spent.get(checkpoint["variant"], (0.0, 0.0))
+            checkpoint["teacher_flops"] = once + each * checkpoint["train_queries"]
             if checkpoint["status"] == "finished":
                 for collection in options.collections:
                     scores = scores_of(checkpoint, args.study, collection, evaluated)
@@ -66,9 +70,28 @@ def refuse_other_recipes(paths: list[Path], runs: list[pa.Table]) -> None:
     """Raise StudyError where the runs of a variant were not all trained in one way."""
     by_variant: dict[str, Origins] = {}
     for path, run in zip(paths, runs, strict=True):
-        by_variant.setdefault(run["variant"][0].as_py(), []).append((path, origins.origin_of(run.schema)))
+        for variant in set(run["variant"].to_pylist()):
+            by_variant.setdefault(variant, []).append((path, origins.origin_of(run.schema)))
     for of_variant in by_variant.values():
         origins.refuse_other_recipes(of_variant)
+
+
+def teacher_costs(taught: list[str]) -> dict[str, tuple[float, float]]:
+    """By variant, what its teacher's own training took in FLOPs, and what its scores of one training query took.
+
+    The first is known of checkpoints whose run's table stood beside them, else 0: a model that others trained is there.
+    """
+    once: dict[str, float] = {}
+    scores: dict[str, list[float]] = {}
+    for variant, path in (words.split("=", 1) for words in taught):
+        try:
+            manifest = json.loads(Path(path).read_text(encoding="utf-8"))
+            flops, queries = float(manifest["flops"]), float(manifest["queries"])
+            once[variant] = float(manifest.get("training_flops", 0.0))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StudyError(f"{path}: cannot be read ({error!r}); delete it and run again") from error
+        scores[variant] = [a + b for a, b in zip(scores.get(variant, [0.0, 0.0]), (flops, queries), strict=True)]
+    return {variant: (once[variant], flops / queries) for variant, (flops, queries) in scores.items()}
 
 
 def scores_of(checkpoint: dict, study: Path, collection: str, evaluated: dict[str, Origins]) -> list[dict]:

@@ -40,8 +40,8 @@ def read_examples(options: TrainOptions, objective: Objective) -> tuple[Training
     ids = ids.take(pa.array(data.queries))
     teacher = None
     if "teacher" in objective.needs:
-        path = _given(options, options.teacher_scores, f"training.teacher: {options.objective} needs one")
-        teacher = ScoredPairs.read(path, ids, data.n_documents)
+        paths = _given(options, options.teacher_scores, f"training.teacher: {options.objective} needs one")
+        teacher = ScoredPairs.read(paths, ids, data.n_documents)
         data = with_scores_only(data, teacher, ids, options.negatives_per_query)
     weights = None
     if weighted:
@@ -81,15 +81,16 @@ def _grades(options: TrainOptions, ids: pa.Array, n_documents: int) -> ScoredPai
     return ScoredPairs(index.filter(wanted).to_numpy(), rows, grades, n_documents)
 
 
-def _miner_scores(options: TrainOptions) -> Path:
+def _miner_scores(options: TrainOptions) -> list[Path]:
     keys = ("consistency_filter", "curriculum", "propensity")
     asking = next(key for key in keys if getattr(options, key))
     return _given(options, options.miner_scores, f"training.{asking}: needs the miner's scores of positives")
 
 
-def _given(options: TrainOptions, paths: list[Path], need: str) -> Path:
-    """The one table of some; raises StudyError with the `need` for it where there is none, or it is another's."""
+def _given(options: TrainOptions, paths: list[Path], need: str) -> list[Path]:
+    """The tables; raises StudyError with the `need` for them where there is none, or they are another's."""
     if not paths:
         raise StudyError(f"{need}, and no table of scores was given")
-    manifests.refuse_other_sources(paths[0].with_suffix(".json"), options.collection)
-    return paths[0]
+    for path in paths:
+        manifests.refuse_other_sources(path.with_suffix(".json"), options.collection)
+    return paths
