@@ -39,10 +39,10 @@ def refuse_other_tokenizer(
     `reads`: how many tokens it knows. Another vocabulary of no more words would be read without a word.
     """
     trained, there = facts.get(TOKENIZER), tokenizer_digest(folder)
-    if special.vocabulary > reads:
-        raise StudyError(f"{checkpoint}: knows {reads} tokens, {folder} has {special.vocabulary}; name its tokenizer")
     if trained and there and trained != there:
         raise StudyError(f"{checkpoint}: was trained with another tokenizer than that of {folder}; name its own")
+    if special.vocabulary > reads:
+        raise StudyError(f"{checkpoint}: knows {reads} tokens, {folder} has {special.vocabulary}; name its tokenizer")
 
 
 class TokenStore:
