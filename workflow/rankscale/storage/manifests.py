@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rankscale.core import atomic_files
-from rankscale.core.errors import StudyError
+from rankscale.core.errors import StudyError, refuse_unreadable
 from rankscale.storage.digests import file_hash
 
 MANIFEST = "manifest.json"
@@ -58,6 +58,7 @@ def read_manifest(manifest: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
+        refuse_unreadable(manifest)
         raise StudyError(f"{manifest}: cannot be read ({error!r}); delete this file and run again") from error
 
 

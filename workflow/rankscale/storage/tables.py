@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rankscale.core.atomic_files import whole
-from rankscale.core.errors import StudyError
+from rankscale.core.errors import StudyError, refuse_unreadable
 from rankscale.storage.identity import STUDY, refuse_other_keys, refuse_unpromised
 from rankscale.storage.schemas import SCHEMAS
 
@@ -168,9 +168,8 @@ def _refuse_lost_rows(
 
 def with_origin(wanted: pa.Schema, origin: Mapping[str, Any] | None) -> pa.Schema:
     """The schema of a file that keeps its `origin`; without one the same."""
-    if not origin:
-        return wanted
-    return wanted.with_metadata({**(wanted.metadata or {}), ORIGIN: json.dumps(origin, sort_keys=True)})
+    kept = {**(wanted.metadata or {}), ORIGIN: json.dumps(origin, sort_keys=True)}
+    return wanted.with_metadata(kept) if origin else wanted
 
 
 @contextlib.contextmanager
@@ -246,5 +245,6 @@ def reading(path: str | Path) -> Iterator[None]:
     except FileNotFoundError:
         raise StudyError(f"{path}: there is no such file; ask Snakemake for it") from None
     except (pa.ArrowException, MemoryError, OverflowError, UnicodeDecodeError, OSError) as error:
+        refuse_unreadable(path)
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise StudyError(f"{path}: not a whole Parquet table ({first}); delete it and run again") from error
