@@ -92,7 +92,7 @@ def tasks(finals: pd.DataFrame, metrics: list[str], study: Path, options: FitOpt
                 yield from comparisons(points, {**key, "fixed": points.fixed}, noise, measured, splits, options)
                 if points.axis in CELL and judged(measured):
                     laws = {metric: laws_for(metric, 1, ceilings[metric]) for metric in judged(measured)}
-                    cells = cells_of(points, list(laws), hold[points.axis])
+                    cells = cells_of(points, list(laws), hold[points.axis], noise)
                     own = {**key, "fixed": points.fixed}
                     yield JudgementTask(own, cells, laws, options.bootstrap, options.seed)
 

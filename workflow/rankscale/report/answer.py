@@ -7,7 +7,7 @@ from rankscale.laws.metric_ranking import REFERENCE
 from rankscale.laws.verdicts.rule import KEEPS_IMPROVING, UNDECIDED
 from rankscale.laws.verdicts.study_contrasts import BETTER
 from rankscale.report.labels import name_of
-from rankscale.report.verdicts import JUDGED, slice_words, verdict_words
+from rankscale.report.verdicts import JUDGED, slice_words, verdict_words, what_would_decide
 
 OVER = {"model": "model size", "data": "training queries"}
 RIVALS = (PARTS[0], CALIBRATED)  # whom the claim is tested against
@@ -41,6 +41,15 @@ def _axis_sentence(rows: pd.DataFrame, over: str) -> str:
     if len(own):
         text += f"; Rank-Entropy's verdict is {stability_words(own.iloc[0])}"
     return text + "."
+
+
+def open_verdicts(verdicts: pd.DataFrame) -> list[str]:
+    """What would decide each undecided verdict of the headline's rows, a sentence each."""
+    rows = verdicts[(verdicts.verdict == UNDECIDED) & verdicts.axis.isin(JUDGED)]
+    return [
+        f"{name_of(row.metric)} over {OVER[row.axis]} ({slice_words(row.fixed)}): {what_would_decide(row)}."
+        for _, row in rows.iterrows()
+    ]
 
 
 def stability_words(row: pd.Series) -> str:
