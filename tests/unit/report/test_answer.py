@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from rankscale.report.answer import answer_sentences, claim_sentence, open_verdicts
+from rankscale.report.answer import answer_sentences, claim_sentence, confidence_sentences, open_verdicts
 from rankscale.report.text_tables import contrast_table, verdict_table
 from rankscale.report.verdicts import verdict_words, what_would_decide
 from rankscale.storage.schemas import SCHEMAS
@@ -90,24 +90,38 @@ def test_each_undecided_verdict_of_a_study_has_its_sentence():
 
 def test_the_answer_is_three_sentences():
     verdicts = verdicts_of(rank_entropy=KEEPS, cross_entropy=KEEPS)
-    model, data, compared = answer_sentences(verdicts, contrasts_of())
-    assert model.startswith("Over model size (on 4,000 training queries; 5 cells known, 2 held out, 2 seeds): ")
-    assert "keeps improving, as forecast: Cross-entropy, Rank-Entropy; undecided: Rank-Score-Alignment" in model
-    assert "the same in 94% of studies simulated around this one, on 1 of 2 seeds alone" in model
-    assert "(another without L2H96)" in model
+    model, data, claim = answer_sentences(verdicts, contrasts_of())
+    assert model == (
+        "Over model size (on 4,000 training queries; 5 cells known, 2 held out, 2 seeds), Rank-Entropy: keeps "
+        "improving, as forecast (gain 0.1 [0, 0.2] nats, 0.2 forecast); keeps improving: Cross-entropy; "
+        "undecided: Calibrated cross-entropy."
+    )
     assert data == "Over training queries no metric was judged."
-    assert compared.count("is not told apart from") == 2  # the raw and the calibrated cross-entropy
-    assert "Calibrated cross-entropy (+0.30 [-0.10, +0.70], adjusted p 0.2; 0.60 would have been seen)" in compared
-    better = answer_sentences(verdicts, contrasts_of("better"))[2]
+    assert claim == (
+        'The claim "only Rank-Entropy scales": over model size, does not hold here: Cross-entropy keeps improving too; '
+        "over training queries, undecided: Rank-Entropy was not judged."
+    )
+    twice = pd.concat([verdicts, verdicts.assign(axis="data")])
+    assert "on both axes: does not hold here" in answer_sentences(twice, contrasts_of())[2]
+
+
+def test_how_sure_the_answer_is():
+    verdicts = verdicts_of(rank_entropy=KEEPS, cross_entropy=KEEPS)
+    (sure,) = confidence_sentences(verdicts, contrasts_of())
+    assert "the same in 94% of studies simulated around this one, on 1 of 2 seeds alone" in sure
+    assert "(another without L2H96)" in sure
+    assert sure.count("cannot be told from") == 2  # the raw and the calibrated cross-entropy
+    assert "Calibrated cross-entropy (+0.30 [-0.10, +0.70], adjusted p 0.2; 0.60 would have been seen)" in sure
+    (better,) = confidence_sentences(verdicts, contrasts_of("better"))
     assert "realises more of it than Cross-entropy does of its own" in better
-    unbounded = answer_sentences(verdicts, contrasts_of(bounded=False))[2]
+    (unbounded,) = confidence_sentences(verdicts, contrasts_of(bounded=False))
     assert "it cannot be compared with Cross-entropy and Calibrated cross-entropy, for want of" in unbounded
     half = contrasts_of()
     half.loc[half.second == "cross_entropy", "bounded"] = False
-    mixed = answer_sentences(verdicts, half.assign(reason="the realised share of cross_entropy has no bound"))[2]
-    assert "cannot be compared with Cross-entropy (the realised share of Cross-entropy has no bound) and is" in mixed
+    (mixed,) = confidence_sentences(verdicts, half.assign(reason="the realised share of cross_entropy has no bound"))
+    assert "cannot be compared with Cross-entropy (the realised share of Cross-entropy has no bound) and can" in mixed
     raw_alone = contrasts_of().query("second != 'calibrated_cross_entropy'")
-    assert "Calibrated" not in answer_sentences(verdicts, raw_alone)[2]
+    assert "Calibrated" not in confidence_sentences(verdicts, raw_alone)[0]
 
 
 @pytest.mark.parametrize(

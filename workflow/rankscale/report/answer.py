@@ -7,40 +7,63 @@ from rankscale.laws.metric_ranking import REFERENCE
 from rankscale.laws.verdicts.rule import KEEPS_IMPROVING, UNDECIDED
 from rankscale.laws.verdicts.study_contrasts import BETTER
 from rankscale.report.labels import name_of
-from rankscale.report.verdicts import JUDGED, slice_words, verdict_words, what_would_decide
+from rankscale.report.verdicts import JUDGED, PROVISIONAL, slice_words, verdict_words, what_would_decide
 
 OVER = {"model": "model size", "data": "training queries"}
 RIVALS = (PARTS[0], CALIBRATED)  # whom the claim is tested against
 # What the claim says does not scale.
 OTHERS = (*RIVALS, *(part for part in PARTS[1:] if part != REFERENCE))
+QUOTED = (*RIVALS, "1-mrr")  # whose verdicts stand beside Rank-Entropy's in the answer
 
 
 def answer_sentences(verdicts: pd.DataFrame, contrasts: pd.DataFrame) -> list[str]:
-    """Three sentences on the headline's rows: one an axis, and Rank-Entropy against both cross-entropies."""
+    """Three sentences to quote on the headline's rows: one an axis, and what becomes of the claim."""
     sentences = [_axis_sentence(verdicts[verdicts.axis == axis], OVER[axis]) for axis in JUDGED]
-    compared = [
-        f"over {OVER[axis]}, it {_rivals_words(rows)}" for axis in JUDGED if (rows := _rival_rows(contrasts, axis))
-    ]
-    if compared:
-        sentences.append(f"How much of its own forecast Rank-Entropy realises: {'; '.join(compared)}.")
-    return sentences
+    claims = {axis: claim_sentence(verdicts, contrasts, axis) for axis in JUDGED}
+    if len(set(claims.values())) == 1:
+        return [*sentences, f'The claim "only Rank-Entropy scales", on both axes: {claims["model"]}.']
+    told = "; ".join(f"over {OVER[axis]}, {claim}" for axis, claim in claims.items())
+    return [*sentences, f'The claim "only Rank-Entropy scales": {told}.']
 
 
 def _axis_sentence(rows: pd.DataFrame, over: str) -> str:
     if rows.empty:
         return f"Over {over} no metric was judged."
-    first = rows.iloc[0]
-    groups: dict[str, list[str]] = {}
-    for _, row in rows.iterrows():
-        groups.setdefault(verdict_words(row), []).append(name_of(row.metric))
+    first, by_metric = rows.iloc[0], rows.set_index("metric")
     ahead = "one held out" if first.cells_held_out == 1 else f"{first.cells_held_out} held out"
     seeds = "one seed" if first.seeds == 1 else f"{first.seeds} seeds"
-    text = f"Over {over} ({slice_words(first.fixed)}; {first.cells_known} cells known, {ahead}, {seeds}): "
-    text += "; ".join(f"{words}: {', '.join(names)}" for words, names in groups.items())
-    own = rows[rows.metric == REFERENCE].dropna(subset="same")
-    if len(own):
-        text += f"; Rank-Entropy's verdict is {stability_words(own.iloc[0])}"
-    return text + "."
+    text = f"Over {over} ({slice_words(first.fixed)}; {first.cells_known} cells known, {ahead}, {seeds})"
+    if REFERENCE in by_metric.index:
+        own = by_metric.loc[REFERENCE]
+        text += f", Rank-Entropy: {verdict_words(own)}{_gain_words(own)}"
+    groups: dict[str, list[str]] = {}
+    for metric in QUOTED:
+        if metric in by_metric.index:
+            row = by_metric.loc[metric]
+            groups.setdefault(row.verdict + (PROVISIONAL if row.provisional else ""), []).append(name_of(metric))
+    return "; ".join([text, *(f"{words}: {', '.join(names)}" for words, names in groups.items())]) + "."
+
+
+def _gain_words(row: pd.Series) -> str:
+    if pd.isna(row.realised_gain):
+        return ""
+    spread = "" if pd.isna(row.gain_low) else f" [{row.gain_low:.3g}, {row.gain_high:.3g}]"
+    forecast = "" if pd.isna(row.predicted_gain) else f", {row.predicted_gain:.3g} forecast"
+    return f" (gain {row.realised_gain:.3g}{spread} nats{forecast})"
+
+
+def confidence_sentences(verdicts: pd.DataFrame, contrasts: pd.DataFrame) -> list[str]:
+    """How sure the answer is, a sentence an axis: Rank-Entropy's verdict made otherwise, and beside its rivals'."""
+    sentences = []
+    for axis in JUDGED:
+        own = verdicts[(verdicts.axis == axis) & (verdicts.metric == REFERENCE)].dropna(subset="same")
+        rivals = _rival_rows(contrasts, axis)
+        parts = [f"Rank-Entropy's verdict is {stability_words(own.iloc[0])}"] if len(own) else []
+        if rivals:
+            parts.append(f"of how much of its own forecast it realises, it {_rivals_words(rivals)}")
+        if parts:
+            sentences.append(f"Over {OVER[axis]}, {'; '.join(parts)}.")
+    return sentences
 
 
 def open_verdicts(verdicts: pd.DataFrame) -> list[str]:
@@ -83,7 +106,7 @@ def _contrast_words(row: pd.Series) -> str:
     numbers = f"{row.difference:+.2f} [{row.low:+.2f}, {row.high:+.2f}], adjusted p {row.p_holm:.2g}"
     if row.answer == UNDECIDED:
         numbers += f"; {row.smallest_difference:.2f} would have been seen"
-        return f"is not told apart from {other} ({numbers})"
+        return f"cannot be told from {other} ({numbers})"
     return f"realises {'more' if row.answer == BETTER else 'less'} of it than {other} does of its own ({numbers})"
 
 
@@ -102,7 +125,7 @@ def claim_sentence(verdicts: pd.DataFrame, contrasts: pd.DataFrame, axis: str) -
         return (
             f"{UNDECIDED}{why}" if own.verdict == UNDECIDED else "does not hold here: Rank-Entropy no longer improves"
         )
-    provisional = " (provisional: one seed)" if own.provisional else ""
+    provisional = PROVISIONAL if own.provisional else ""
     others = [metric for metric in OTHERS if metric in rows.index]
     going = [name_of(metric) for metric in others if rows.verdict[metric] == KEEPS_IMPROVING]
     if going:

@@ -6,7 +6,7 @@ from rankscale.evaluation.calibration import SURE
 from rankscale.evaluation.decomposition import MOST_THIN, THIN
 from rankscale.laws.axes import headline_subset, is_product
 from rankscale.laws.verdicts.rule import CONFIRMED, NO_LONGER
-from rankscale.report.answer import answer_sentences, claim_sentence
+from rankscale.report.answer import answer_sentences, confidence_sentences
 from rankscale.report.narrative import (
     describe_missing_runs,
     forecast_sentences,
@@ -23,7 +23,7 @@ from rankscale.report.text_tables import (
     verdict_table,
 )
 from rankscale.report.variants import variants_section
-from rankscale.report.verdicts import JUDGED, headline_of, scaling_findings
+from rankscale.report.verdicts import headline_of, scaling_findings
 
 FIGURE = "figures/model_scale.svg"  # beside the summary
 
@@ -111,7 +111,7 @@ def summary(
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
     first = finals.iloc[0]
     answers = "\n".join(f"- {sentence}" for sentence in answer_sentences(verdicts, contrasts))
-    claims = "\n".join(f"- {axis} axis: {claim_sentence(verdicts, contrasts, axis)}." for axis in JUDGED)
+    sure = "\n".join(f"- {sentence}" for sentence in confidence_sentences(verdicts, contrasts))
     others = [name for name in metrics.split.unique() if name != first.split]
     tables_too = "their rows stand in the tables beside this page"
     also = f" Evaluated too: {', '.join(others)}; {tables_too}." if others else ""
@@ -146,9 +146,7 @@ Losses in nats, 95 % intervals in brackets.{also}{chance}
 
 ![The cross-entropy and its parts over model size, with their laws]({FIGURE})
 
-The claim "only Rank-Entropy scales":
-
-{claims}
+{sure}
 
 {compared}## Verdicts
 

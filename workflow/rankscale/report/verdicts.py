@@ -13,6 +13,7 @@ from rankscale.laws.selection import by_aicc
 from rankscale.laws.verdicts.rule import KEEPS_IMPROVING, POWER, UNDECIDED
 
 AXES = ("model", "data", "compute")
+PROVISIONAL = " (provisional: one seed)"
 JUDGED = AXES[:2]  # the envelope over compute keeps each metric's best cells: nothing can be held out of it
 
 
@@ -161,7 +162,7 @@ def verdict_words(row: pd.Series) -> str:
         elif row.forecast in ("less", "more"):
             words.append(f"{row.forecast} than forecast")
     provisional = row.provisional and row.verdict != UNDECIDED
-    return ", ".join(words) + (" (provisional: one seed)" if provisional else "")
+    return ", ".join(words) + (PROVISIONAL if provisional else "")
 
 
 CELLS = {"model": "sizes", "data": "subsets"}  # what the cells of an axis are called

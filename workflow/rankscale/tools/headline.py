@@ -5,11 +5,11 @@ from pathlib import Path
 
 from rankscale.core import cli
 from rankscale.core.errors import StudyError
-from rankscale.report.answer import answer_sentences, claim_sentence
+from rankscale.report.answer import answer_sentences, confidence_sentences
 from rankscale.report.narrative import describe_missing_runs, progress_phrase
 from rankscale.report.text_tables import headline_table
 from rankscale.report.variants import multiplier_sentences
-from rankscale.report.verdicts import JUDGED, headline_of, on_headline_test
+from rankscale.report.verdicts import headline_of, on_headline_test
 from rankscale.storage import tables
 
 
@@ -26,16 +26,14 @@ def main(args: argparse.Namespace) -> None:
     for note in filter(None, (progress_phrase(read["metrics"], missing).capitalize(), describe_missing_runs(missing))):
         print(f"{note}.")
     print(f"\n{headline_table(read['metrics']).to_markdown(index=False, disable_numparse=True, tablefmt='simple')}\n")
-    for sentence in answer_sentences(verdicts, contrasts):
+    for sentence in (*answer_sentences(verdicts, contrasts), *confidence_sentences(verdicts, contrasts)):
         print(f"{sentence}\n")
-    for axis in JUDGED:
-        print(f"Only Rank-Entropy scales, {axis} axis: {claim_sentence(verdicts, contrasts, axis)}.")
     if read["metrics"].variant.nunique() > 1:
         keys = {"study": read["metrics"].study.iloc[0]}
         multipliers = tables.read("multipliers", folder / "multipliers.parquet", keys=keys).to_pandas()
         for sentence in multiplier_sentences(on_headline_test(multipliers, read["metrics"])):
-            print(f"\n{sentence}")
-    print(f"\nIn words: {folder / 'summary.md'}")
+            print(f"{sentence}\n")
+    print(f"In words: {folder / 'summary.md'}")
     if (folder / "report.html").exists():
         print(f"Report:   {folder / 'report.html'}")
 
