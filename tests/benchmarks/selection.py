@@ -50,8 +50,8 @@ def main() -> None:
             for rule, fit in zip(errors, (lowest, preferred(fits)), strict=True):
                 bounded[rule].append(fit.law.bounded)
                 errors[rule].append(fit.predict(X[~KNOWN]) / truth[~KNOWN] - 1)
-        for rule in errors:
-            off = np.array(errors[rule])
+        for rule, of_rule in errors.items():
+            off = np.array(of_rule)
             row = {"truth": name, "rule": rule, "a bounded law": f"{np.mean(bounded[rule]):.0%}"}
             rows.append(row | {"mean error": f"{off.mean():+.1%}", "mean of sizes": f"{np.abs(off).mean():.1%}"})
     table(f"The law that is preferred, {studies:,} studies a setting", rows)
