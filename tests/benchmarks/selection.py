@@ -1,6 +1,6 @@
 """Which law AICc prefers where the true one is known, with and without the preference for bounded laws, and the cost.
 
-python -m tests.benchmarks.selection [studies]       1,000 a setting unless told; half a minute
+python -m tests.benchmarks.selection [studies]       400 a setting unless told; some seconds
 
 Studies of Rank-Entropy over 64 candidates: five sizes that double, two seeds, noises as in tests.benchmarks.laws; the
 two sizes beyond are forecast by the law that is preferred.
@@ -32,7 +32,7 @@ TRUTHS = {
 
 def main() -> None:
     """Print the table."""
-    studies = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    studies = int(sys.argv[1]) if len(sys.argv) > 1 else 400
     laws = [law for law in laws_for("rank_entropy", 1, CHANCE) if not law.signed]
     rows = []
     for i, (name, truth) in enumerate(TRUTHS.items()):
