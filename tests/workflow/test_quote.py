@@ -38,7 +38,7 @@ def test_what_a_finished_study_left_undecided_is_quoted_as_its_report_has_it(pro
     for command in ("", "--configfile another.yaml --like results/demo"):
         said = run(f"rankscale quote {command}", project).stdout
         assert heading in said
-        lines = re.findall(r"^- .* over .*: (.*)\.$", said.partition(heading)[2], re.MULTILINE)
+        lines = re.findall(r"^- .*? over .*?\): (.*)\.$", said.partition(heading)[2], re.MULTILINE)
         assert len(lines) == len(undecided) > 0
         assert all(line in summary for line in lines)
     assert heading not in run("rankscale quote --configfile another.yaml", project).stdout
