@@ -211,10 +211,10 @@ def test_tokenizers_of_two_places_have_two_folders():
 def test_runs_and_snapshots():
     found = config.check_config(AS_IT_IS)
     runs = list(grid.runs(found))
-    # All eight sizes on the largest subset, the six others of one size, four sizes on two more: by each of two seeds.
-    assert len(runs) == 2 * (8 + 6 + 4 * 2)
+    # All eight sizes on the largest subset, the six others of one size, three sizes on two more: by each of two seeds.
+    assert len(runs) == 2 * (8 + 6 + 3 * 2)
     assert str(runs[0]) == "base/L1H16/2300/1"
-    steps = ["1", "10", "30", "100", "300"]
+    steps = ["10", "30", "100", "300"]
     assert grid.snapshots(found) == {RunId("base", "L1H64", "8000", seed): steps for seed in (1, 2)}
     everything = changed("training.train_queries", [500, None])
     everything["training"] |= {"seeds": [42]}
