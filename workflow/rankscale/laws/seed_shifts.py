@@ -8,8 +8,16 @@ import numpy as np
 import pandas as pd
 
 from rankscale.core.metrics import metric_named
+from rankscale.laws.query_covariance import QueryCovariance, values_of
 
 CELL = ["model", "train_queries"]
+
+
+def shared_noise(queries: QueryCovariance, rows: pd.DataFrame, metrics: list[str]) -> np.ndarray:
+    """What the runs `rows` share that residuals do not show, float64 [m n, m n] in the metrics' units: the queries drawn,
+    and where their seeds happen to lie."""
+    y = np.stack([values_of(rows, metric) for metric in metrics])
+    return queries.of(rows, metrics) + level_covariance(rows, metrics, y)
 
 
 def level_covariance(rows: pd.DataFrame, metrics: list[str], y: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from rankscale.laws.holdout import ForecastSplit, forecast_splits
 from rankscale.laws.metric_ranking import MetricComparison, rank_metrics
 from rankscale.laws.options import OF_VARIANTS, FitOptions
 from rankscale.laws.query_covariance import QueryCovariance, ceiling_of, values_of
-from rankscale.laws.seed_shifts import level_covariance
+from rankscale.laws.seed_shifts import shared_noise
 from rankscale.laws.variants.variant_laws import VariantRows, VariantTask, compare_variants, variant_tasks
 from rankscale.laws.verdicts.axis_verdicts import (
     CELL,
@@ -80,7 +80,7 @@ def tasks(finals: pd.DataFrame, metrics: list[str], study: Path, options: FitOpt
                         {"metric": metric, **key, "fixed": one.fixed},
                         one.x,
                         values_of(one.rows, metric),
-                        _noise(noise, one.rows, [metric]),
+                        shared_noise(noise, one.rows, [metric]),
                         one.rows[list(RUN)].to_dict("records"),
                         laws_for(metric, one.x.shape[1], ceilings[metric]),
                         splits,
@@ -124,18 +124,12 @@ def comparisons(
                 fitted,
                 points.x,
                 np.stack([values_of(points.rows, metric) for metric in fitted]),
-                _noise(noise, points.rows, fitted),
+                shared_noise(noise, points.rows, fitted),
                 [laws[metric] for metric in fitted],
                 split,
                 options.bootstrap,
                 options.seed,
             )
-
-
-def _noise(queries: QueryCovariance, rows: pd.DataFrame, metrics: list[str]) -> np.ndarray:
-    """What points share that their residuals do not show: the queries drawn, and where their seeds happen to lie."""
-    y = np.stack([values_of(rows, metric) for metric in metrics])
-    return queries.of(rows, metrics) + level_covariance(rows, metrics, y)
 
 
 def result_of(task: Task) -> FitRows | VariantRows | AxisVerdicts | list[Row]:
