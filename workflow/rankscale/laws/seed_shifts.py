@@ -14,8 +14,8 @@ CELL = ["model", "train_queries"]
 
 
 def shared_noise(queries: QueryCovariance, rows: pd.DataFrame, metrics: list[str]) -> np.ndarray:
-    """What the runs `rows` share that residuals do not show, float64 [m n, m n] in the metrics' units: the queries drawn,
-    and where their seeds happen to lie."""
+    """What the runs `rows` share that residuals do not show, float64 [m n, m n] in the units of `metrics`: the queries
+    drawn, and where their seeds happen to lie."""
     y = np.stack([values_of(rows, metric) for metric in metrics])
     return queries.of(rows, metrics) + level_covariance(rows, metrics, y)
 
