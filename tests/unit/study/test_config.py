@@ -33,6 +33,23 @@ def test_every_study_file_is_accepted(path):
     config.check_config(yaml.safe_load(path.read_text()))
 
 
+@pytest.mark.parametrize("name", ["objectives", "msmarco-objectives"])
+def test_studies_of_ways_to_train_hold_out_a_size_and_a_subset_and_leave_enough(name):
+    study = config.check_config(yaml.safe_load((ROOT / f"workflow/studies/{name}.yaml").read_text()))
+    assert len(study["variants"]) >= 10
+    assert study["laws"]["hold_out"] == {"models": 1, "train_queries": 1}
+    models, subsets, seeds = (
+        len(part) for part in (study["models"], study["training"]["train_queries"], study["training"]["seeds"])
+    )
+    assert (models, subsets, seeds) >= (4, 3, 2)
+    assert len(list(grid.runs(study))) == len(study["variants"]) * models * subsets * seeds
+    # What config.yaml, or the published study, has made serves this one too.
+    other = ROOT / ("config.yaml" if name == "objectives" else "workflow/studies/msmarco.yaml")
+    other = config.check_config(yaml.safe_load(other.read_text()))
+    made, own = (sharing.shared_settings(one, Layout.of(one)) for one in (other, study))
+    assert {path: own[path] for path in made} == made
+
+
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
@@ -259,7 +276,8 @@ def test_a_folder_that_is_there_is_none_of_the_hub_s(tmp_path, monkeypatch):
     assert grid.local_files("mine/bert") == ["mine/bert/config.json"]
     assert grid.local_files("") == grid.local_files("lsa") == []
     models = [{"name": "a", "checkpoint": "mine/bert"}, {"name": "b", "checkpoint": "google/bert"}]
-    asked = {"miner": {"encoder": "lsa"}, "models": models, "tokenizer": {"name": "w"}}
+    asked = {"miner": {"encoder": "lsa"}, "models": models, "tokenizer": {"name": "w"}, "variants": []}
+    asked["training"] = dict.fromkeys(("teacher", "consistency_filter", "curriculum", "propensity"))
     assert grid.hub_ids(asked) == {"google--bert": "google/bert"}
     assert grid.tokenizer_of(asked, models[0])[0].startswith("bert-")
 
