@@ -72,7 +72,7 @@ class _LogProbability(torch.autograd.Function):
         return torch.where(chosen > IMPOSSIBLE, chosen - left, 0.0).sum(2)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         """The gradient [b, c] with respect to the logits, of that with respect to the result [b, n]."""
         order, chosen, shares, total, behind, left = ctx.saved_tensors
         counts = chosen > IMPOSSIBLE  # those that are impossible stand behind all others
