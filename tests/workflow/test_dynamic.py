@@ -25,7 +25,7 @@ training:
 variants:
   - {name: plain}
   - {name: adore, training: {negatives: dynamic, negatives_per_query: 60, objective: {name: lambdarank}, epochs: 1}}
-evaluation: {candidates: {hard: 16}, full_retrieval: {top_k: 50}}
+evaluation: {candidates: {hard: 16}, full_retrieval: {top_k: 100}}
 """
 
 
