@@ -66,6 +66,7 @@ def pairs_to_score(
     """
     for path in mined:
         manifests.refuse_changed(path.with_suffix(".json"), path.name)
+        manifests.refuse_other_sources(path.with_suffix(".json"), collection)
     ids, query_rows, positives = training_queries(collection, split, shard, shards)
     counts = [len(rows) for rows in positives]
     queries, rows = [np.repeat(np.arange(len(ids)), counts)], [np.concatenate(positives)]
@@ -120,12 +121,12 @@ def by_model(
 
     Raises StudyError for a model whose scores are not inner products of vectors, or whose tokens are others.
     """
-    vectors = encoding.encode(model, queries, pairs.query_rows, device, "encode queries")
+    vectors = encoding.encode(model.query_side, queries, pairs.query_rows, device, "encode queries")
     if vectors.ndim != 2:
         raise StudyError("training.teacher: a checkpoint that teaches gives one vector a text; this one does not")
     scorer, needed = PairScores(vectors, pairs.queries, pairs.rows), np.unique(pairs.rows)
     for rows, part in encoding.encode_in_chunks(
-        model, documents, needed, device, "encode passages", size=vector_shards.PART
+        model.passage_side, documents, needed, device, "encode passages", size=vector_shards.PART
     ):
         scorer.add(rows, part)
     lengths = np.concatenate([queries.lengths[pairs.query_rows], documents.lengths[needed]])
