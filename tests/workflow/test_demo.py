@@ -45,6 +45,17 @@ def test_the_longest_trainings_begin_first(project, printed):
         assert min(earlier) >= max(later)
 
 
+def test_evaluations_go_ahead_of_trainings_that_wait(project):
+    printed = (project / "first.txt").read_text() + (project / "killed.txt").read_text()
+    together = re.split(r"^Execute \d+ jobs", printed, flags=re.MULTILINE)
+
+    def beginning(message):
+        return [i for i, jobs in enumerate(together) if f": {message} " in jobs]
+
+    assert beginning("Fixing the candidates")[0] <= beginning("Training")[0]
+    assert beginning("Evaluating")[0] < beginning("Training")[-1]
+
+
 def test_nothing_is_left_to_do(project):
     said = run("snakemake --cores 1 -n", project).stdout
     assert "Nothing to be done" in said
