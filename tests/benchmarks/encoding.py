@@ -44,14 +44,14 @@ def texts_of(folder: Path, name: str = "texts") -> list[str]:
 
 
 def ours(folder: Path, precision: str) -> None:
-    asked = ["--collection", ".", "--encoder", str(folder), "--pooling", "cls", "--normalize", "--device", "cpu"]
-    places = ["--threads", str(THREADS), "--documents", "a", "--queries", "b"]
-    args = encode.arguments().parse_args([*asked, "--precision", precision, *places])
+    options = ["--collection", ".", "--encoder", str(folder), "--pooling", "cls", "--normalize", "--device", "cpu"]
+    more = ["--threads", str(THREADS), "--documents", "a", "--queries", "b"]
+    args = encode.arguments().parse_args([*options, "--precision", precision, *more])
     encoder, texts = encoders.Transformer(parsed(EncodeOptions, args)), texts_of(folder)
     encoder("documents", texts[:50])
     with Clock() as clock:
-        made = encoder("documents", texts)
-    np.save(folder / f"ours_{precision}.npy", made)
+        vectors = encoder("documents", texts)
+    np.save(folder / f"ours_{precision}.npy", vectors)
     np.save(folder / f"ours_{precision}_queries.npy", encoder("queries", texts_of(folder, "queries")))
     report(seconds=clock.seconds)
 
@@ -68,8 +68,8 @@ def theirs(folder: Path, precision: str) -> None:
     texts = texts_of(folder)
     model.encode(texts[:50])
     with Clock() as clock:
-        made = model.encode(texts, normalize_embeddings=True, convert_to_numpy=False, convert_to_tensor=True)
-    np.save(folder / f"theirs_{precision}.npy", made.float().numpy())
+        vectors = model.encode(texts, normalize_embeddings=True, convert_to_numpy=False, convert_to_tensor=True)
+    np.save(folder / f"theirs_{precision}.npy", vectors.float().numpy())
     report(seconds=clock.seconds)
 
 
@@ -80,21 +80,21 @@ def top(folder: Path, precision: str) -> np.ndarray:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
         generate(folder)
         rows = []
         for who, precision in (("theirs", "fp32"), ("ours", "fp32"), ("theirs", "bf16"), ("ours", "bf16")):
-            found = part(ME, who, folder, precision)
-            made = np.load(folder / f"{who}_{precision}.npy")
+            usage = part(ME, who, folder, precision)
+            vectors = np.load(folder / f"{who}_{precision}.npy")
             expected = np.load(folder / "theirs_fp32.npy")
             rows.append(
                 {
                     "what": f"{'SentenceTransformer.encode' if who == 'theirs' else 'rankscale encode'}, {precision}",
-                    "documents/s": TEXTS / found["seconds"],
-                    "times the peer's fp32": (rows[0]["documents/s"] * found["seconds"] / TEXTS) ** -1 if rows else 1.0,
-                    "largest difference": np.abs(made - expected).max(),
-                    "least cosine": (made * expected).sum(1).min(),
+                    "documents/s": TEXTS / usage["seconds"],
+                    "times the peer's fp32": (rows[0]["documents/s"] * usage["seconds"] / TEXTS) ** -1 if rows else 1.0,
+                    "largest difference": np.abs(vectors - expected).max(),
+                    "least cosine": (vectors * expected).sum(1).min(),
                 }
             )
         table(f"{TEXTS} docstrings by a BERT of 12 layers, 384 wide, {THREADS} threads", rows)

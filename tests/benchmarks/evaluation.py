@@ -71,11 +71,11 @@ def ours(folder: Path, precision: str) -> None:
     model, facts = checkpoints.load_checkpoint(folder / "c.safetensors")
     tokens = TokenStore.read(folder / "tokens", "documents", facts["passage_length"])
     encoding.encode(model, tokens, np.arange(100), torch.device("cpu"), "warm up")
-    places = ("--checkpoint", folder / "c.safetensors", "--tokens", folder / "tokens")
+    inputs = ("--checkpoint", folder / "c.safetensors", "--tokens", folder / "tokens")
     more = ("--candidates", folder / "candidates.parquet", "--observations", folder / f"{precision}.parquet")
     how = ("--device", "cpu", "--threads", THREADS, "--precision", precision)
     with Clock() as clock:
-        retrieve.main(retrieve.arguments().parse_args(list(map(str, (*places, *more, *how)))))
+        retrieve.main(retrieve.arguments().parse_args(list(map(str, (*inputs, *more, *how)))))
     report(seconds=clock.seconds, extra=clock.extra)
 
 
@@ -96,8 +96,8 @@ def plain(folder: Path) -> None:
     texts = [tables.read(k, folder / f"{k}.parquet")["text"].to_pylist() for k in ("queries", "documents")]
     fixed = tables.read("candidates", folder / "candidates.parquet").slice(0, SAMPLE + 1).to_pylist()
 
-    def vectors(some: list[str], longest: int) -> torch.Tensor:
-        read = tokenizer(some, padding=True, truncation=True, max_length=longest, return_tensors="pt")
+    def vectors(batch: list[str], longest: int) -> torch.Tensor:
+        read = tokenizer(batch, padding=True, truncation=True, max_length=longest, return_tensors="pt")
         mask = read["attention_mask"][..., None]
         states = encoder(**read).last_hidden_state
         return mine.head((states * mask).sum(1) / mask.sum(1))
@@ -107,9 +107,9 @@ def plain(folder: Path) -> None:
         for number, row in enumerate(fixed):
             if number == 1:
                 start = time.monotonic()  # the first one warms up
-            asked = vectors([texts[0][number]], 24)
-            found = vectors([texts[1][i] for i in (row["positive"], *row["rows"])], LENGTH)
-            scores.append((asked @ found.T)[0].numpy())
+            query = vectors([texts[0][number]], 24)
+            passages = vectors([texts[1][i] for i in (row["positive"], *row["rows"])], LENGTH)
+            scores.append((query @ passages.T)[0].numpy())
     seconds = (time.monotonic() - start) / SAMPLE
     np.save(folder / "plain.npy", np.stack(scores))
     report(seconds=seconds)
@@ -120,7 +120,7 @@ def agreement(folder: Path, precision: str) -> dict[str, object]:
     from rankscale.storage import tables
 
     scores = np.load(folder / "plain.npy").astype(float)
-    seen = tables.read("observations", folder / f"{precision}.parquet").to_pandas().iloc[: len(scores)]
+    observations = tables.read("observations", folder / f"{precision}.parquet").to_pandas().iloc[: len(scores)]
     size = np.abs(scores).max(1)
     loss = np.logaddexp.reduce(scores, 1) - scores[:, 0]
     beyond = scores[:, 1:] - scores[:, :1]
@@ -128,14 +128,14 @@ def agreement(folder: Path, precision: str) -> dict[str, object]:
     # Candidates within rounding of the positive may stand on either side of it.
     least, most = ((beyond > 0) & clear).sum(1), ((beyond > 0) | ~clear).sum(1)
     return {
-        "ranks that differ": int(((seen.above < least) | (seen.above > most)).sum()),
-        "loss difference / score": float((np.abs(seen.loss - loss) / size).max()),
+        "ranks that differ": int(((observations.above < least) | (observations.above > most)).sum()),
+        "loss difference / score": float((np.abs(observations.loss - loss) / size).max()),
     }
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
         generate(folder)
         # The plain one as it comes, and told the memory settings that the workflow gives ours.
         alone = part(ME, "plain", folder)["seconds"] * QUERIES
@@ -144,15 +144,15 @@ def main() -> None:
         rows = [{"what": "plain, as it comes", "seconds": alone, "times": peer / alone}]
         rows.append({"what": "plain, with our memory settings", "seconds": peer, "times": 1.0})
         for precision in ("fp32", "bf16"):
-            found = part(ME, "ours", folder, precision)
+            usage = part(ME, "ours", folder, precision)
             again = part(ME, "plain", folder)["seconds"] * QUERIES
             rows.append(
                 {
                     "what": f"rankscale retrieve, {precision}",
-                    "seconds": found["seconds"],
+                    "seconds": usage["seconds"],
                     # The machine's speed moves: the plain one is measured before and after.
-                    "times": (peer + again) / 2 / found["seconds"],
-                    "extra MB": found["extra"],
+                    "times": (peer + again) / 2 / usage["seconds"],
+                    "extra MB": usage["extra"],
                     **agreement(folder, precision),
                 }
             )

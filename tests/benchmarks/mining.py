@@ -21,8 +21,8 @@ ME = "tests.benchmarks.mining"
 
 
 def units(n: int, seed: int) -> np.ndarray:
-    made = np.random.default_rng(seed).normal(size=(n, DIMENSION)).astype(np.float32)
-    return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float16)
+    vectors = np.random.default_rng(seed).normal(size=(n, DIMENSION)).astype(np.float32)
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
 
 
 def generate(folder: Path, documents: int, queries: int) -> None:
@@ -89,9 +89,9 @@ def ours_stage(folder: Path) -> None:
     faiss.omp_set_num_threads(THREADS)
     shards = [str(folder / f"documents{i}.parquet") for i in (0, 1)]
     out = ["--output", str(folder / "out.parquet"), "--manifest", str(folder / "out.json")]
-    asked = ["--collection", str(folder), "--documents", *shards, "--queries", str(folder / "queries0.parquet")]
+    options = ["--collection", str(folder), "--documents", *shards, "--queries", str(folder / "queries0.parquet")]
     args = mine.arguments().parse_args(
-        [*asked, "--top-k", str(TOP), "--threads", str(THREADS), "--device", "cpu", *out]
+        [*options, "--top-k", str(TOP), "--threads", str(THREADS), "--device", "cpu", *out]
     )
     args.settings = {}
     with Clock() as clock:
@@ -149,10 +149,10 @@ def read_parquet(folder: Path) -> None:
 
     with Clock() as clock:
         index = faiss.IndexFlatIP(DIMENSION)
-        for _, some in vector_shards.vector_chunks(
+        for _, chunk in vector_shards.vector_chunks(
             [folder / f"documents{i}.parquet" for i in (0, 1)], 4 * DIMENSION * vector_shards.ROWS
         ):
-            index.add(some)
+            index.add(chunk)
     report(seconds=clock.seconds, extra=clock.extra)
 
 
@@ -171,8 +171,8 @@ def read_map(folder: Path) -> None:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "small"
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory) / "small"
         generate(folder, DOCUMENTS, QUERIES)
         raw = part(ME, "faiss_raw", folder)
         rows = [{"what": "faiss.IndexFlatIP: add and search, from memory", **raw, "times raw": 1.0}]
@@ -181,8 +181,8 @@ def main() -> None:
             ("ours_stage", "ours: the mine stage, positives removed, written"),
             ("sentence_transformers", "sentence_transformers mine_hard_negatives, FAISS"),
         ):
-            found = part(ME, name, folder)
-            rows.append({"what": what, **found, "times raw": found["seconds"] / raw["seconds"]})
+            usage = part(ME, name, folder)
+            rows.append({"what": what, **usage, "times raw": usage["seconds"] / raw["seconds"]})
         renamed = [{k.replace("extra", "extra peak MB"): v for k, v in row.items()} for row in rows]
         table(f"{QUERIES} queries over {DOCUMENTS} x {DIMENSION}, top {TOP}, {THREADS} threads", renamed)
 
@@ -194,10 +194,10 @@ def main() -> None:
 
         rows = []
         for documents in (200_000, 2_000_000):
-            folder = Path(place) / str(documents)
+            folder = Path(directory) / str(documents)
             generate(folder, documents, 1000)
-            found = part(ME, "ours_stage", folder)
-            rows.append({"documents": documents, "queries": 1000, **found})
+            usage = part(ME, "ours_stage", folder)
+            rows.append({"documents": documents, "queries": 1000, **usage})
         table(f"The mine stage over collection size, top {TOP}", rows)
 
 

@@ -59,35 +59,35 @@ def batches(count: int, device: torch.device) -> list[Batch]:
     out = []
     for i in range(count):
         rows = np.arange(i * QUERIES, (i + 1) * QUERIES)
-        asked = np.arange(i * QUERIES * PASSAGES, (i + 1) * QUERIES * PASSAGES)
-        lengths = np.concatenate([queries.lengths[rows], documents.lengths[asked]])
-        part = pack((queries, rows), (documents, asked)).to(device)
+        passage_rows = np.arange(i * QUERIES * PASSAGES, (i + 1) * QUERIES * PASSAGES)
+        lengths = np.concatenate([queries.lengths[rows], documents.lengths[passage_rows]])
+        part = pack((queries, rows), (documents, passage_rows)).to(device)
         targets = Targets(torch.zeros(QUERIES, dtype=torch.long, device=device))
         out.append(Batch([part], (QUERIES, PASSAGES), targets, lengths))
     return out
 
 
-def ours(layers: int, hidden: int, heads: int, made: list[Batch], device: torch.device) -> dict[str, float]:
+def ours(layers: int, hidden: int, heads: int, inputs: list[Batch], device: torch.device) -> dict[str, float]:
     encoder = Bert(BertShape(VOCABULARY, hidden, layers, heads, 4 * hidden))
     model = bi_encoder.BiEncoder(encoder, DIMENSION)
     parts = parameters_by_part(model)
     precision = "bf16" if device.type == "cuda" else "fp32"
     learner = Learner(model, InfoNCE(in_batch=False), device, ProcessGroup(), precision, 0.0, None, 1.0)
-    for batch in made[:3]:
+    for batch in inputs[:3]:
         learner.step(batch, 1e-5)
     # On a GPU many steps are timed together, since it works behind; on a processor each is, for the median.
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-        seconds = timed(lambda: [learner.step(b, 1e-5) for b in made[3:]], device) / len(made[3:])
+        seconds = timed(lambda: [learner.step(b, 1e-5) for b in inputs[3:]], device) / len(inputs[3:])
     else:
-        seconds = float(np.median([timed(lambda b=b: learner.step(b, 1e-5), device) for b in made[3:]]))
-    flops = np.mean([training_flops(b.lengths, parts, layers, hidden) for b in made[3:]])
-    tokens = np.mean([b.lengths.sum() for b in made[3:]])
+        seconds = float(np.median([timed(lambda b=b: learner.step(b, 1e-5), device) for b in inputs[3:]]))
+    flops = np.mean([training_flops(b.lengths, parts, layers, hidden) for b in inputs[3:]])
+    tokens = np.mean([b.lengths.sum() for b in inputs[3:]])
     memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else 0.0
     return {"seconds": seconds, "flops": float(flops), "tokens": float(tokens), "memory": memory}
 
 
-def plain(layers: int, hidden: int, heads: int, made: list[Batch], device: torch.device) -> float:
+def plain(layers: int, hidden: int, heads: int, inputs: list[Batch], device: torch.device) -> float:
     """Seconds a step of the published procedure, its texts tokenized already: padded, three forward passes."""
     from transformers import BertConfig, BertModel
 
@@ -99,9 +99,9 @@ def plain(layers: int, hidden: int, heads: int, made: list[Batch], device: torch
 
     def encode(batch: Batch, rows: np.ndarray) -> torch.Tensor:
         ids, inside = batch.parts[0].padded()
-        some = batch.parts[0].back[torch.from_numpy(rows).to(device)]
-        width = int(inside[some].sum(1).max())
-        ids, inside = ids[some, :width], inside[some, :width]
+        positions = batch.parts[0].back[torch.from_numpy(rows).to(device)]
+        width = int(inside[positions].sum(1).max())
+        ids, inside = ids[positions, :width], inside[positions, :width]
         states = encoder(input_ids=ids, attention_mask=inside.long()).last_hidden_state
         return head((states * inside[..., None]).sum(1) / inside.sum(1, keepdim=True))
 
@@ -116,28 +116,28 @@ def plain(layers: int, hidden: int, heads: int, made: list[Batch], device: torch
         functional.cross_entropy(scores, torch.zeros(QUERIES, dtype=torch.long, device=device)).backward()
         optimizer.step()
 
-    for batch in made[:3]:
+    for batch in inputs[:3]:
         step(batch)
-    return timed(lambda: [step(b) for b in made[3:]], device) / len(made[3:])
+    return timed(lambda: [step(b) for b in inputs[3:]], device) / len(inputs[3:])
 
 
 def main(name: str = "cpu") -> None:
     device = devices.set_up_device(name, 2)
     on_gpu = device.type == "cuda"
-    made = batches(33 if on_gpu else 9, device)
+    inputs = batches(33 if on_gpu else 9, device)
     peak = rate(device, torch.bfloat16 if on_gpu else torch.float32)
     rows, hours = [], 0.0
     steps = sum(size // QUERIES for size in SUBSETS) * EPOCHS
     for layers, hidden in ON_GPU if on_gpu else ON_CPU:
         heads = max(2, hidden // 64)
-        found = ours(layers, hidden, heads, made, device)
-        row = {"size": f"L{layers}H{hidden}", "steps/s": 1 / found["seconds"]}
-        row |= {"tokens/s": found["tokens"] / found["seconds"]}
-        row |= {"matrix products alone, s": found["flops"] / peak, "share": found["flops"] / peak / found["seconds"]}
+        usage = ours(layers, hidden, heads, inputs, device)
+        row = {"size": f"L{layers}H{hidden}", "steps/s": 1 / usage["seconds"]}
+        row |= {"tokens/s": usage["tokens"] / usage["seconds"]}
+        row |= {"matrix products alone, s": usage["flops"] / peak, "share": usage["flops"] / peak / usage["seconds"]}
         if on_gpu:
-            other = plain(layers, hidden, heads, made, device)
-            row |= {"GB": found["memory"], "times plain": other / found["seconds"]}
-            hours += steps * found["seconds"] / 3600
+            other = plain(layers, hidden, heads, inputs, device)
+            row |= {"GB": usage["memory"], "times plain": other / usage["seconds"]}
+            hours += steps * usage["seconds"] / 3600
         rows.append(row)
         torch.cuda.empty_cache()
     what = torch.cuda.get_device_name() if on_gpu else "processor"
