@@ -56,9 +56,9 @@ def generate(folder: Path, mean: int, spread: float, negatives: int, steps: int,
     tables.write("qrels", {**judged, "positive": True}, folder / "qrels.parquet")
     write_copies(folder)
     lists = [random.choice(documents - 1, 100, replace=False) for _ in range(n)]
-    lists = [(found + (found >= row)).tolist() for found, row in zip(lists, rows, strict=True)]
-    found = {"query_id": ids, "rows": lists, "scores": [[0.0] * 100] * n, "mined": [100] * n}
-    tables.write("negatives", found, folder / "negatives.parquet")
+    lists = [(others + (others >= row)).tolist() for others, row in zip(lists, rows, strict=True)]
+    mined = {"query_id": ids, "rows": lists, "scores": [[0.0] * 100] * n, "mined": [100] * n}
+    tables.write("negatives", mined, folder / "negatives.parquet")
     torch.manual_seed(0)
     BertModel(BertConfig(vocab_size=8000, **SHAPE)).save_pretrained(folder / "model")
     stage("tokenize", "--collection", folder, "--tokenizer", folder / "model", "--output", folder / "tokens")
@@ -68,13 +68,13 @@ def arguments(folder: Path, setting: str, *more: object):
     """The stage's arguments: the published recipe but for the learning rate."""
     from rankscale.stages import train
 
-    made = SETTINGS[setting]
-    places = ("--collection", folder, "--tokens", folder / "tokens", "--mined", folder / "negatives.parquet")
+    design = SETTINGS[setting]
+    inputs = ("--collection", folder, "--tokens", folder / "tokens", "--mined", folder / "negatives.parquet")
     shape = ("--model", "m", "--checkpoint", folder / "model", "--output-dim", DIMENSION, "--threads", THREADS)
-    lengths = ("--query-length", made["cuts"][0], "--passage-length", made["cuts"][1])
-    recipe = ("--negatives-per-query", made["negatives"], "--learning-rate", RATE, "--epochs", 1, "--device", "cpu")
+    lengths = ("--query-length", design["cuts"][0], "--passage-length", design["cuts"][1])
+    recipe = ("--negatives-per-query", design["negatives"], "--learning-rate", RATE, "--epochs", 1, "--device", "cpu")
     folders = ("--scratch", folder / "scratch", "--output", folder / "run")
-    return train.arguments().parse_args(list(map(str, (*places, *shape, *lengths, *recipe, *folders, *more))))
+    return train.arguments().parse_args(list(map(str, (*inputs, *shape, *lengths, *recipe, *folders, *more))))
 
 
 def ours(folder: Path, setting: str, *more: object) -> None:
@@ -102,12 +102,12 @@ def plain(folder: Path, setting: str) -> None:
     from rankscale.training.training_data import load_training_data
 
     torch.set_num_threads(THREADS)
-    made, args = SETTINGS[setting], arguments(folder, setting)
-    negatives = made["negatives"]
+    design, args = SETTINGS[setting], arguments(folder, setting)
+    negatives = design["negatives"]
     data = load_training_data(folder, args.mined, "train", None, "nested", negatives, args.seed)
     examples = ExampleSampler(data, negatives, args.seed)
     texts = [tables.read(k, folder / f"{k}.parquet")["text"].to_pylist() for k in ("queries", "documents")]
-    order, steps = examples.epoch(0), made["steps"]
+    order, steps = examples.epoch(0), design["steps"]
     rows = [examples.batch(0, step, order[step * BATCH : (step + 1) * BATCH]) for step in range(steps)]
     data = [(q, d) for queries, documents in rows for q, d in zip(queries, documents, strict=True)]
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
@@ -151,15 +151,15 @@ def plain(folder: Path, setting: str) -> None:
         def _get_train_sampler(self, *_):
             return torch.utils.data.SequentialSampler(data)
 
-        def training_step(self, *given, **named):
+        def training_step(self, *positional, **named):
             now = time.monotonic()
             self.seconds.append(now - getattr(self, "before", now))
             self.before = now
-            loss = super().training_step(*given, **named)
+            loss = super().training_step(*positional, **named)
             self.losses.append(loss.item())
             return loss
 
-    told = TrainingArguments(
+    options = TrainingArguments(
         str(folder / "trainer"),
         per_device_train_batch_size=BATCH,
         num_train_epochs=1,
@@ -174,7 +174,7 @@ def plain(folder: Path, setting: str) -> None:
         disable_tqdm=True,
         dataloader_pin_memory=False,
     )
-    trainer = Ordered(Retriever(), told, train_dataset=data, data_collator=collate)
+    trainer = Ordered(Retriever(), options, train_dataset=data, data_collator=collate)
     trainer.train()
     report(seconds=float(np.median(trainer.seconds[5:])), losses=trainer.losses[:100])
 
@@ -197,12 +197,12 @@ def sentence_transformers(folder: Path, setting: str) -> None:
     from rankscale.training.training_data import load_training_data
 
     torch.set_num_threads(THREADS)
-    made, args = SETTINGS[setting], arguments(folder, setting)
+    design, args = SETTINGS[setting], arguments(folder, setting)
     data = load_training_data(folder, args.mined, "train", None, "nested", 1, args.seed)
     examples = ExampleSampler(data, 1, args.seed)
     texts = [tables.read(k, folder / f"{k}.parquet")["text"].to_pylist() for k in ("queries", "documents")]
     order = examples.epoch(0)
-    rows = [examples.batch(0, step, order[step * BATCH : (step + 1) * BATCH]) for step in range(made["steps"])]
+    rows = [examples.batch(0, step, order[step * BATCH : (step + 1) * BATCH]) for step in range(design["steps"])]
     triples = {
         "anchor": [texts[0][q] for queries, _ in rows for q in queries],
         "positive": [texts[1][d[0]] for _, documents in rows for d in documents],
@@ -216,13 +216,13 @@ def sentence_transformers(folder: Path, setting: str) -> None:
     seconds: list[float] = []
 
     class Timed(SentenceTransformerTrainer):
-        def training_step(self, *given, **named):
+        def training_step(self, *positional, **named):
             now = time.monotonic()
             seconds.append(now - getattr(self, "before", now))
             self.before = now
-            return super().training_step(*given, **named)
+            return super().training_step(*positional, **named)
 
-    told = SentenceTransformerTrainingArguments(
+    options = SentenceTransformerTrainingArguments(
         str(folder / "trainer"),
         per_device_train_batch_size=BATCH,
         num_train_epochs=1,
@@ -237,36 +237,36 @@ def sentence_transformers(folder: Path, setting: str) -> None:
         dataloader_pin_memory=False,
     )
     loss = MultipleNegativesRankingLoss(model, scale=1.0, similarity_fct=dot_score)
-    Timed(model, told, train_dataset=Dataset.from_dict(triples), loss=loss).train()
+    Timed(model, options, train_dataset=Dataset.from_dict(triples), loss=loss).train()
     report(seconds=float(np.median(seconds[5:])))
 
 
 def compare(setting: str) -> None:
     """One setting: the peer with and without the workflow's memory settings, and ours."""
     peer = "sentence_transformers" if setting == "triples" else "plain"
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
         generate(folder, **SETTINGS[setting])
         more = ("--negatives", "mined+in_batch", "--clip", 1) if setting == "triples" else ()
-        found = {"as it comes": part(ME, peer, folder, setting)}
+        usage = {"as it comes": part(ME, peer, folder, setting)}
         os.environ.update(MALLOC)
-        found["with our memory settings"] = part(ME, peer, folder, setting)
-        found["ours"] = part(ME, "ours", folder, setting, *more)
+        usage["with our memory settings"] = part(ME, peer, folder, setting)
+        usage["ours"] = part(ME, "ours", folder, setting, *more)
         for key in MALLOC:
             del os.environ[key]
     names = {"plain": "transformers Trainer, plain", "sentence_transformers": "SentenceTransformerTrainer"}
     rows = [
         {
             "what": "rankscale train" if name == "ours" else f"{names[peer]}, {name}",
-            "steps/s": 1 / made["seconds"],
-            "ours is faster by": made["seconds"] / found["ours"]["seconds"],
+            "steps/s": 1 / one["seconds"],
+            "ours is faster by": one["seconds"] / usage["ours"]["seconds"],
         }
-        for name, made in found.items()
+        for name, one in usage.items()
     ]
-    made = SETTINGS[setting]
-    table(f"L2H128, {BATCH} x (1 + {1 + made['negatives']}) texts cut at {made['cuts']}, {THREADS} threads", rows)
+    design = SETTINGS[setting]
+    table(f"L2H128, {BATCH} x (1 + {1 + design['negatives']}) texts cut at {design['cuts']}, {THREADS} threads", rows)
     if peer == "plain":
-        apart = np.abs(np.array(found["ours"]["losses"]) - np.array(found["as it comes"]["losses"]))
+        apart = np.abs(np.array(usage["ours"]["losses"]) - np.array(usage["as it comes"]["losses"]))
         print(f"\nLosses of the first {len(apart)} steps differ by {apart.max():.2g} at most.", flush=True)
 
 

@@ -196,8 +196,8 @@ def test_what_was_left_out_is_counted():
 
 
 def test_a_fill_draws_what_is_free_and_unseen_and_begins_as_a_longer_one():
-    free, taken = np.arange(10, 200), np.array([[10, 11, 12]] * 2)
-    short, long = (draw_fill_documents(["a", "b"], taken, np.array([n, n]), free, 0, 2) for n in (3, 20))
+    free, ranked = np.arange(10, 200), np.array([[10, 11, 12]] * 2)
+    short, long = (draw_fill_documents(["a", "b"], ranked, np.array([n, n]), free, 0, 2) for n in (3, 20))
     for s, t in zip(short, long, strict=True):
         assert len(set(t)) == len(t) >= 20
         assert not {10, 11, 12} & set(t)
