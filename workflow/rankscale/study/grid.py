@@ -81,12 +81,12 @@ def tokenizer_of(study: dict[str, Any], model: dict[str, Any]) -> tuple[str, str
     return f"{name}-{hashlib.sha256(folder.encode()).hexdigest()[:8]}", source
 
 
-def is_folder(source: str) -> bool:
+def is_folder(place: str) -> bool:
     """Whether an encoder or tokenizer is a folder, by its form or because there is one; else it is a hub id."""
-    if source in ("", "lsa"):
+    if place in ("", "lsa"):
         return False
     try:
-        return source.startswith((".", "/", "~")) or Path(source).is_dir()
+        return place.startswith((".", "/", "~")) or Path(place).is_dir()
     except OSError:  # a name longer than any folder's
         return False
 
@@ -148,7 +148,7 @@ def own_files(study: dict[str, Any]) -> list[str]:
     encoders += [source or "" for _, source in (tokenizer_of(study, model) for model in study["models"])]
     encoders += [teacher.get("model") or "" for teacher in teachers.teachers(study).values()]
     taught = [file for teacher in teachers.teachers(study).values() for file in teachers.own_files(teacher)]
-    return sorted({*source_files(study), *taught, *(file for encoder in encoders for file in local_files(encoder))})
+    return sorted({*source_files(study), *taught, *(file for place in encoders for file in local_files(place))})
 
 
 def snapshot_sizes(training: dict[str, Any]) -> list[int | None]:
