@@ -77,7 +77,11 @@ class Pretrained(Encoder):
         if self.packed:
             return self._side_by_side(texts)
         ids, inside = texts.padded()
-        return self.model(input_ids=ids, attention_mask=inside.long()).last_hidden_state[inside]
+        seen = inside
+        if texts.hidden is not None:
+            seen = inside.clone()
+            seen[inside] = ~texts.hidden
+        return self.model(input_ids=ids, attention_mask=seen.long()).last_hidden_state[inside]
 
     def _side_by_side(self, texts: Packed) -> torch.Tensor:
         output = self.model(input_ids=texts.ids[None], position_ids=texts.positions[None], texts=texts)

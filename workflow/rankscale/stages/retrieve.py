@@ -12,14 +12,15 @@ from rankscale.core.cli import log
 from rankscale.core.options import add_options, parsed
 from rankscale.evaluation.observations import Evaluation, evaluated_queries
 from rankscale.evaluation.options import RetrieveOptions
-from rankscale.search.vector_shards import PART
 from rankscale.storage import tables
 from rankscale.storage.schemas import CHECKPOINT_KEY, SCHEMAS
 
 
 def main(args: argparse.Namespace) -> None:
     """Write the observations of one checkpoint and, where asked for, its run."""
-    from rankscale.models import checkpoints, devices, encoding
+    from rankscale.models import checkpoints, devices
+    from rankscale.search.scorers.base import Texts
+    from rankscale.search.scorers.registry import make_scorer
     from rankscale.text.token_store import TokenStore
 
     options = parsed(RetrieveOptions, args)
@@ -33,19 +34,18 @@ def main(args: argparse.Namespace) -> None:
     documents = TokenStore.read(args.tokens, "documents", facts["passage_length"])
     candidates = tables.read("candidates", args.candidates)
     ids, rows = evaluated_queries(candidates, queries.ids, args.tokens)
-    model = model.to(device)
     precision = partial(devices.autocast_to, options.precision, device)
-    vectors = encoding.encode(model, queries, rows, device, "encode queries", precision)
+    scorer = make_scorer(Texts(model.to(device), *model.as_read(queries, documents), device, precision), rows)
     searched = searched_rows(args.pool, len(documents)) if args.run else None
     own = own_rows(args.own_documents, ids) if args.run else None
-    evaluation = Evaluation(candidates, ids, vectors, len(documents), searched, options.top_k, device.type, own)
+    evaluation = Evaluation(candidates, ids, scorer, len(documents), searched, options.top_k, own)
     needed = evaluation.needed
     log.info(
         "%s/%s/%s/%s step %s: encoding %d queries and %d passages, each once",
         *(keys[key] for key in CHECKPOINT_KEY),
         *(len(ids), len(needed)),
     )
-    evaluation.add(encoding.encode_in_chunks(model, documents, needed, device, "encode passages", precision, PART))
+    evaluation.add(scorer.parts(needed))
     observations = evaluation.observations(facts["inverse_temperature"])
     tables.write("observations", {**keys, **observations}, args.observations)
     if args.run:

@@ -50,14 +50,14 @@ def main(args: argparse.Namespace) -> None:
 
 def _log_beginning(run: "TrainingRun") -> None:
     options, model = run.options, run.learner.model
-    lengths = run.loader.batch(0, 0, run.sampler.epoch(0)).lengths
+    batch = run.loader.batch(0, 0, run.sampler.epoch(0))
     log.info(
         "%s on %d queries, %d steps of %d queries (%d at once, %d processes), seed %d, %s negatives, %s: %s parameters "
         "in the encoder, %s in the head, %s in embeddings; %.3g FLOPs a token and step",
         *(options.model, len(run.sampler), run.steps, options.batch_size, run.loader.micro_batch, run.processes.count),
         *(options.seed, options.negatives, options.precision),
         *(f"{model.parameters_by_part[f'{part}_parameters']:,}" for part in ("encoder", "head", "embedding")),
-        model.training_flops(lengths) / lengths.sum(),
+        run.learner.flops(batch) / batch.lengths.sum(),
     )
 
 

@@ -22,6 +22,7 @@ from rankscale.laws.options import FitOptions, PlanOptions, Resampling
 from rankscale.report.options import SummarizeOptions
 from rankscale.search.options import EncodeOptions, MineOptions, TeachOptions
 from rankscale.study import grid, sharing, teachers
+from rankscale.study.checks.rankers import BI_ENCODER
 from rankscale.text.options import TokenizeOptions
 from rankscale.training.options import TrainOptions
 
@@ -94,10 +95,14 @@ def train(study: Study, model_name: str) -> str:
     """The model and the recipe of a run of a study of one variant, but for what the rule says of it."""
     model = next(model for model in study["models"] if model["name"] == model_name)
     training = {key: value for key, value in study["training"].items() if key not in GRID_KEYS}
-    rate, objective = training["learning_rate"], dict(training["objective"])
-    name = objective.pop("name")
+    rate, objective, ranker = training["learning_rate"], dict(training["objective"]), dict(study["ranker"])
+    name, kind = objective.pop("name"), ranker.pop("kind")
+    if kind == BI_ENCODER and ranker == {"pooling": "mean"}:  # what rankers were before there were kinds
+        kind, ranker = None, {}
     values = {
         **_fitting(model, TrainOptions),
+        "ranker": kind,
+        "ranker_parameters": json.dumps(ranker, sort_keys=True) if ranker else None,
         **training,
         "epochs": None if training["steps"] else training["epochs"],  # what is not counted must not tell runs apart
         "learning_rate": rate[model_name] if isinstance(rate, dict) else rate,

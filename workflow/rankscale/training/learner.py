@@ -75,7 +75,7 @@ class Learner:
             b, k = batch.shape
             first = self.processes.rank * (b // self.processes.count)
             for part in batch.parts:
-                last = first + len(part.lengths) // (1 + k)
+                last = first + self.queries_of(part, k)
                 loss += self._backward([part], batch.targets.rows(first, last), batch.shape)
                 first = last
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
@@ -94,12 +94,20 @@ class Learner:
         self.inverse_temperature.clip()
         return loss, norm, scale
 
+    def flops(self, batch: Batch) -> float:
+        """FLOPs of a step on a batch."""
+        return self.model.training_flops(batch.lengths)
+
+    def queries_of(self, part: Packed, k: int) -> int:
+        """How many queries a part has, with k passages each."""
+        return len(part.lengths) // (1 + k)
+
     def _backward(self, parts: list[Packed], targets: Targets, shape: tuple[int, int]) -> torch.Tensor:
         """Add the gradient of the loss of parts whose columns are shared; their share of the batch's loss."""
         # Of several parts the vectors alone are kept, and each part is computed a second time for its gradient.
         with torch.set_grad_enabled(len(parts) == 1):
             vectors = [self._encode(part) for part in parts]
-        loss, gradients = self._loss_on_vectors(vectors, targets, shape)
+        loss, gradients = self._loss_of_parts(parts, vectors, targets, shape)
         for part, encoded, gradient in zip(parts, vectors, gradients, strict=True):
             self._propagate(part, encoded, gradient)
         return loss
@@ -108,6 +116,12 @@ class Learner:
         """Vectors float32 [n + n k, d] of a part's n queries, then of their n k passages."""
         with devices.autocast_to(self.precision, self.device):
             return self.model(part).float()  # scores and loss are worth all their digits
+
+    def _loss_of_parts(
+        self, parts: list[Packed], vectors: list[torch.Tensor], targets: Targets, shape: tuple[int, int]
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The loss of what some parts were encoded to, and its gradient for each; see `_loss_on_vectors`."""
+        return self._loss_on_vectors(vectors, targets, shape)
 
     def _loss_on_vectors(
         self, vectors: list[torch.Tensor], targets: Targets, shape: tuple[int, int]
@@ -127,6 +141,15 @@ class Learner:
         queries.requires_grad_(), passages.requires_grad_()
         by_own_query = passages.view(len(queries), k, -1)  # [q, k, d]
         scores = self.model.score(queries, by_own_query, self.objective.in_batch)  # [q, k] or [b, b k]
+        loss = self._mean_of(scores, targets) * (len(queries) / b)
+        self.scaler.scale(loss).backward()
+        assert queries.grad is not None and passages.grad is not None, "backward() has set them"
+        by_query = queries.grad[first:last].split(sizes)  # [n, d] a part
+        by_passage = passages.grad[first * k : last * k].split([n * k for n in sizes])  # [n k, d] a part
+        return loss.detach(), [torch.cat(pair) for pair in zip(by_query, by_passage, strict=True)]
+
+    def _mean_of(self, scores: torch.Tensor, targets: Targets) -> torch.Tensor:
+        """The mean loss of scores [q, k], or [b, b k] of everyone's passages, before any temperature."""
         scores = scores.float() * self.inverse_temperature()  # before -inf, which would leave it no gradient
         if targets.ignore is not None:
             scores = scores.masked_fill(targets.ignore, -torch.inf)
@@ -137,12 +160,7 @@ class Learner:
             losses = losses * targets.weight
         if self.loss_reweighting is not None:
             losses = reweighted(losses, self.loss_reweighting)
-        loss = _mean(losses) * (len(queries) / b)
-        self.scaler.scale(loss).backward()
-        assert queries.grad is not None and passages.grad is not None, "backward() has set them"
-        by_query = queries.grad[first:last].split(sizes)  # [n, d] a part
-        by_passage = passages.grad[first * k : last * k].split([n * k for n in sizes])  # [n k, d] a part
-        return loss.detach(), [torch.cat(pair) for pair in zip(by_query, by_passage, strict=True)]
+        return _mean(losses)
 
     def _propagate(self, part: Packed, vectors: torch.Tensor, gradient: torch.Tensor) -> None:
         """Carry the gradient [n + n k, d] of a part's vectors back into the weights."""
@@ -152,7 +170,7 @@ class Learner:
         (vectors * gradient).sum().backward()
 
     def _out_of_memory(self, batch: Batch) -> str:
-        n = max(len(part.lengths) for part in batch.parts) // (1 + batch.shape[1])
+        n = max(self.queries_of(part, batch.shape[1]) for part in batch.parts)
         if n > 1:
             advice = f"set training.micro_batch to {n // 2} (a part is {n} queries now; the loss stays the same)"
         elif self.precision == "fp32":

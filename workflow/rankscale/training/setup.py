@@ -13,6 +13,7 @@ from rankscale.text.token_store import TokenStore
 from rankscale.training.batch_loader import BatchLoader
 from rankscale.training.distributed import ProcessGroup
 from rankscale.training.fingerprint import run_fingerprint
+from rankscale.training.kinds.registry import way_of
 from rankscale.training.learner import Learner
 from rankscale.training.objectives.registry import make_objective
 from rankscale.training.options import TrainOptions
@@ -60,18 +61,20 @@ def set_up(options: TrainOptions, processes: ProcessGroup) -> TrainingRun:
     documents = TokenStore.read(options.tokens, "documents", options.passage_length)
     refuse_other_ids(options.collection, queries.ids, documents.ids)
     refuse_other_sources(options.tokens / MANIFEST, options.collection)
+    model = build_model(options, documents.special.vocabulary, options.tokens)
+    queries, documents = model.as_read(queries, documents)
     sizes = options.batch_size, options.micro_batch or 0
-    loader = BatchLoader(sampler, queries, documents, objective.in_batch, *sizes, device, processes, labels)
+    way = way_of(model)
+    loader = way.loader(sampler, queries, documents, objective.in_batch, *sizes, device, processes, labels)
     steps = loader.per_epoch and (options.steps or loader.per_epoch * options.epochs)
     _refuse_steps(options, steps, len(sampler))
-    model = build_model(options, documents.special.vocabulary)
     record = TrainingLog(progress.progress_bar(steps, f"train {options.model}", "step") if processes.is_main else None)
     stores = queries, documents
     fingerprint = run_fingerprint(options, model, sampler, stores, device, processes.count, *labels.contents())
     states = SavedStates(options.scratch, fingerprint, options.save_seconds, options.save_steps)
     optimisation = options.precision, options.weight_decay, options.clip
     temperature = options.inverse_temperature, options.learned_temperature
-    learner = Learner(model, objective, device, processes, *optimisation, *temperature, options.loss_reweighting)
+    learner = way.learner(model, objective, device, processes, *optimisation, *temperature, options.loss_reweighting)
     return TrainingRun(options, processes, device, sampler, loader, steps, learner, record, states)
 
 

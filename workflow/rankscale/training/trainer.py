@@ -30,7 +30,7 @@ class Trainer:
         for batch in run.loader.iterate_from(self.resume(), run.steps):
             step = record.step + 1
             rate = learning_rate(options.learning_rate, options.schedule, options.warmup, step, run.steps)
-            flops = run.learner.model.training_flops(batch.lengths)
+            flops = run.learner.flops(batch)
             record.begin(step / run.loader.per_epoch, rate, int(batch.lengths.sum()), flops)
             record.end(*run.learner.step(batch, rate), run.device)
             if run.processes.is_main:

@@ -1,0 +1,21 @@
+"""What is checked of a config's kind of ranker: whether it can be trained and evaluated as the study says.
+
+Read by the Snakefile, which every cluster job parses: nothing heavy is imported here.
+"""
+
+from typing import Any
+
+from rankscale.core.errors import StudyError
+from rankscale.study.checks.training import IN_BATCH
+
+BI_ENCODER = "bi_encoder"
+
+
+def refuse_ranker(study: dict[str, Any]) -> None:
+    """Raise StudyError for negatives that a kind of ranker cannot have."""
+    kind, negatives = study["ranker"]["kind"], study["training"]["negatives"]
+    if kind != BI_ENCODER and negatives.startswith("mixed"):
+        raise StudyError(
+            f"training.negatives: {negatives} lie between two vectors, and a {kind} has no vector of a passage; take "
+            f"{negatives.replace('mixed', 'mined').removesuffix(IN_BATCH)} or random"
+        )
