@@ -37,9 +37,42 @@ rule sample:
         "--output {output.candidates} --mined {input.mined}" + (" --pool {output.pool}" if POOL else "")
 
 
+# What rankers rerank that cannot search.
+RERANKING = grid.reranking(STUDY)
+if RERANKING:
+
+    rule shortlist:
+        input:
+            collected=rules.collect.output,
+            documents=expand(rules.encode.output.documents, shard=SHARDS),
+            queries=expand(rules.encode.output.queries, shard=SHARDS),
+        output:
+            LAYOUT.shortlists("{collection}"),
+        log:
+            LAYOUT.log("shortlist", "{collection}"),
+        conda:
+            ENVIRONMENT
+        threads: THREADS
+        resources:
+            launcher=RANKSCALE,
+            gpu=GPU,
+            device=DEVICE,
+        params:
+            recipe=stage_versions.SHORTLIST,
+            options=fixed(stage_arguments.shortlist(STUDY)),
+        message:
+            "Fixing the run that rankers rerank which cannot search"
+        shell:
+            "{resources.launcher} shortlist {params.options} --log {log} "
+            "--device {resources.device} "
+            f"--collection {LAYOUT.shared} "
+            "--documents {input.documents} --queries {input.queries} --output {output}"
+
+
 # Ahead of trainings that wait, so that a study can be looked at on its way.
 rule retrieve:
     input:
+        **({"shortlists": shortlists_of} if RERANKING else {}),
         checkpoint=LAYOUT.checkpoint(WILDCARDS, "{checkpoint}"),
         tokens=tokens_of,
         candidates=rules.sample.output.candidates,
@@ -71,6 +104,7 @@ rule retrieve:
         "--observations {output.observations}"
         + (" --run {output.run} --own-documents {input.own_documents}" if DEPTH else "")
         + (" --pool {input.pool}" if POOL else "")
+        + (" --shortlists {input.shortlists}" if RERANKING else "")
 
 
 # The same for the runs that are measured over the candidates alone.
@@ -102,7 +136,7 @@ rule score:
         launcher=RANKSCALE,
     params:
         code=code_digest("stages.score"),
-        options=fixed(stage_arguments.score(STUDY)),
+        options=score_arguments,
     message:
         "Scoring {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
         "step {wildcards.checkpoint}"

@@ -2,18 +2,23 @@
 
 import copy
 import dataclasses
+from argparse import ArgumentTypeError
 
 import pytest
 import yaml
 
 from rankscale.core.errors import StudyError
+from rankscale.evaluation.score_options import searched
+from rankscale.models.factory import from_scratch
 from rankscale.models.options import ModelOptions
 from rankscale.models.registry import RANKERS
-from rankscale.study import stage_arguments, variants
+from rankscale.study import grid, stage_arguments, variants
 from rankscale.study.config import check_config, schema
+from rankscale.text.tokenizers import train_wordpiece
 from tests.conftest import SMALL
 
-KINDS = schema()["$defs"]["rankers"]
+SCHEMA = schema()
+KINDS = SCHEMA["$defs"]["rankers"]
 
 
 def study(ranker=None, ways=(), **training):
@@ -30,7 +35,7 @@ def told(config, name="base"):
 def test_the_schema_lists_the_kinds_that_there_are():
     assert set(KINDS) == set(RANKERS)
     default = next(field.default for field in dataclasses.fields(ModelOptions) if field.name == "ranker")
-    assert schema()["properties"]["ranker"]["properties"]["kind"]["default"] == default
+    assert SCHEMA["properties"]["ranker"]["properties"]["kind"]["default"] == default
 
 
 def test_a_bi_encoder_is_told_what_it_was_told_before_there_were_kinds():
@@ -46,6 +51,53 @@ def test_a_variant_is_another_kind_as_a_whole():
     assert told(both, "first") == told(study({"pooling": "cls"}))
     assert variants.study_of(both, "first")["ranker"] == {"kind": "bi_encoder", "pooling": "cls"}
     assert check_config(both) == both
+
+
+CROSS = {"name": "cross", "ranker": {"kind": "cross_encoder"}, "training": {"negatives": "mined"}}
+
+
+def test_what_cannot_search_reranks_and_says_so():
+    both = study(ways=[{"name": "base"}, CROSS])
+    assert grid.reranking(both) == ["cross"]
+    assert not grid.reranking(study())
+    assert "--depth 100" in stage_arguments.shortlist(both)
+    alone = {name: variants.study_of(both, name) for name in ("base", "cross")}
+    assert "--retrieval full" in stage_arguments.score(alone["base"])
+    assert "--retrieval reranked-100" in stage_arguments.score(alone["cross"])
+    assert stage_arguments.retrieve(alone["base"]) == stage_arguments.retrieve(study())
+    options = SCHEMA["properties"]["evaluation"]["properties"]["full_retrieval"]["oneOf"][1]["properties"]
+    assert options["rerank"]["default"] == grid.RERANK_DEPTH
+    with pytest.raises(ArgumentTypeError, match="reranked is neither full, pooled nor"):
+        searched("reranked")
+
+
+@pytest.mark.parametrize("kind", ["late_interaction", "cross_encoder"])
+def test_the_schema_has_the_defaults_of_a_kind(kind, tmp_path):
+    """What the config fills in is what one is made with that is told nothing."""
+    train_wordpiece(["a b c"], 30, tmp_path)
+    filled = study({"kind": kind}, negatives="mined")["ranker"]
+    del filled["kind"]
+    made = [
+        RANKERS[kind](from_scratch(1, 8, 2, 30, 8), None, **RANKERS[kind].settings_of(own, tmp_path))
+        for own in ({}, filled)
+    ]
+    assert made[0].settings == made[1].settings
+    assert made[0].pooling == made[1].pooling or kind == "late_interaction"
+    assert str(made[0]) == str(made[1])
+
+
+@pytest.mark.parametrize(
+    ("negatives", "kind", "said"),
+    [
+        ("mined+in_batch", "cross_encoder", "mined+in_batch: a cross_encoder reads each query with each passage"),
+        ("mixed", "late_interaction", "mixed lie between two vectors, and a late_interaction has no"),
+        ("mixed", "cross_encoder", "mixed lie between two vectors, and a cross_encoder has no"),
+    ],
+)
+def test_negatives_that_a_kind_cannot_have_are_named(negatives, kind, said):
+    with pytest.raises(StudyError) as error:
+        study({"kind": kind}, negatives=negatives, negatives_per_query=2)
+    assert said in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,20 @@
 """Every command of `rankscale`: the stages in the order of the workflow, and the tools."""
 
 STAGES = (
-    *("fetch", "collect", "tokenize", "encode", "mine", "teach", "train", "sample", "retrieve", "score", "gather"),
+    *(
+        "fetch",
+        "collect",
+        "tokenize",
+        "encode",
+        "mine",
+        "teach",
+        "train",
+        "sample",
+        "shortlist",
+        "retrieve",
+        "score",
+        "gather",
+    ),
     *("subsample", "fit", "plan", "plot", "summarize"),
 )
 TOOLS = ("decompose", "fit-table", "compare", "quote", "trec", "headline", "unlock")

@@ -13,7 +13,8 @@ from torch import nn
 
 from rankscale.models import model_size
 from rankscale.models.encoder import Encoder
-from rankscale.models.packing import Packed
+from rankscale.models.kinds.pairs import Joined
+from rankscale.models.packing import Apart, Packed
 from rankscale.text.token_store import TokenStore
 
 
@@ -25,6 +26,7 @@ class Ranker(nn.Module, ABC):
 
     kind: ClassVar[str]
     settings: Mapping[str, Any] = MappingProxyType({})  # what beside that it was made with; JSON holds it
+    reads: Apart | Joined = Apart()  # a query and its passages
 
     def __init__(self, encoder: Encoder, dimension: int | None, pooling: str = "mean") -> None:
         super().__init__()

@@ -41,13 +41,19 @@ class Packed:
 
     `ids` and `positions` int64 [tokens]; `lengths` int64 numpy [n], descending; `back` int64 [n] says for each text
     in the order in which it was given where it stands here. `hidden` bool [tokens] marks what no token attends to
-    (None: nothing is hidden).
+    (None: nothing is hidden), `types`
+    int64 [tokens] are those of the texts' parts (None: all are of the first).
     """
 
     def __init__(
-        self, ids: torch.Tensor, lengths: np.ndarray, back: torch.Tensor, hidden: torch.Tensor | None = None
+        self,
+        ids: torch.Tensor,
+        lengths: np.ndarray,
+        back: torch.Tensor,
+        hidden: torch.Tensor | None = None,
+        types: torch.Tensor | None = None,
     ) -> None:
-        self.ids, self.lengths, self.back, self.hidden = ids, lengths, back, hidden
+        self.ids, self.lengths, self.back, self.hidden, self.types = ids, lengths, back, hidden, types
         self.given_lengths = lengths[back.numpy()]  # of the texts in the order in which they were given
         self._groups_by_width: dict[int, list[Group]] = {}
         ends = np.cumsum(lengths)
@@ -57,7 +63,7 @@ class Packed:
     def to(self, device: torch.device) -> "Packed":
         """The same on a device; copies to a GPU do not wait."""
         if device.type != "cpu":
-            for name in ("ids", "positions", "bounds", "back", "hidden"):
+            for name in ("ids", "positions", "bounds", "back", "hidden", "types"):
                 if getattr(self, name) is not None:
                     setattr(self, name, getattr(self, name).pin_memory().to(device, non_blocking=True))
         return self
@@ -128,11 +134,27 @@ def pack(*parts: tuple[TokenStore, np.ndarray]) -> Packed:
     ids, lengths = (np.concatenate(arrays) for arrays in zip(*texts, strict=True))
     hidden = None
     if any(store.fill_is_hidden for store, _ in parts):
-        hidden = np.concatenate([store.hidden(rows) for store, rows in parts])
+        hidden = torch.from_numpy(np.concatenate([store.hidden(rows) for store, rows in parts]))
     return longest_first(ids, lengths, hidden)
 
 
-def longest_first(ids: np.ndarray, lengths: np.ndarray, hidden: np.ndarray | None = None) -> Packed:
+class Apart:
+    """How a model reads queries and passages that is given each as a text of its own."""
+
+    def pack(self, queries: TokenStore, rows: np.ndarray, documents: TokenStore, document_rows: np.ndarray) -> Packed:
+        """Queries at `rows` [n], then their documents [n, k]."""
+        return pack((queries, rows), (documents, document_rows.reshape(-1)))
+
+    def lengths(
+        self, queries: TokenStore, rows: np.ndarray, documents: TokenStore, document_rows: np.ndarray
+    ) -> np.ndarray:
+        """Tokens int64 [n + n k] of those texts."""
+        return np.concatenate([queries.lengths[rows], documents.lengths[document_rows].reshape(-1)])
+
+
+def longest_first(
+    ids: np.ndarray, lengths: np.ndarray, hidden: torch.Tensor | None = None, types: torch.Tensor | None = None
+) -> Packed:
     """The pack of texts of `lengths` int64 [n] with `ids` int64 [tokens], one after the other; see Packed."""
     order = np.argsort(-lengths, kind="stable")
     starts, ordered = (np.cumsum(lengths) - lengths)[order], lengths[order]
@@ -140,6 +162,5 @@ def longest_first(ids: np.ndarray, lengths: np.ndarray, hidden: np.ndarray | Non
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))
     index = shift + np.arange(len(ids))
-    ids, hidden = ids[index], None if hidden is None else hidden[index]
-    beside = None if hidden is None else torch.from_numpy(hidden)
-    return Packed(torch.from_numpy(ids), ordered, torch.from_numpy(back), beside)
+    beside = (None if part is None else part[torch.from_numpy(index)] for part in (hidden, types))
+    return Packed(torch.from_numpy(ids[index]), ordered, torch.from_numpy(back), *beside)

@@ -2,9 +2,11 @@
 
 from rankscale.models.base import Ranker
 from rankscale.models.bi_encoder import BiEncoder
+from rankscale.models.kinds.cross_encoder import CrossEncoder
 from rankscale.models.kinds.late_interaction import LateInteraction
 
 RANKERS: dict[str, type[Ranker]] = {
     "bi_encoder": BiEncoder,
     "late_interaction": LateInteraction,
+    "cross_encoder": CrossEncoder,
 }

@@ -9,6 +9,7 @@ import numpy as np
 from rankscale.collection.copies import own_rows
 from rankscale.core import cli
 from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
 from rankscale.core.options import add_options, parsed
 from rankscale.evaluation.observations import Evaluation, evaluated_queries
 from rankscale.evaluation.options import RetrieveOptions
@@ -20,7 +21,8 @@ def main(args: argparse.Namespace) -> None:
     """Write the observations of one checkpoint and, where asked for, its run."""
     from rankscale.models import checkpoints, devices
     from rankscale.search.scorers.base import Texts
-    from rankscale.search.scorers.registry import make_scorer
+    from rankscale.search.scorers.registry import make_scorer, searches
+    from rankscale.search.shortlists import read_shortlists
     from rankscale.text.token_store import TokenStore
 
     options = parsed(RetrieveOptions, args)
@@ -35,13 +37,18 @@ def main(args: argparse.Namespace) -> None:
     candidates = tables.read("candidates", args.candidates)
     ids, rows = evaluated_queries(candidates, queries.ids, args.tokens)
     precision = partial(devices.autocast_to, options.precision, device)
+    if args.run and not searches(model.kind) and not args.shortlists:
+        raise StudyError(f"--shortlists: a {model.kind} cannot search; give it what to rerank, or leave out --run")
     scorer = make_scorer(Texts(model.to(device), *model.as_read(queries, documents), device, precision), rows)
     searched = searched_rows(args.pool, len(documents)) if args.run else None
+    if args.run and not scorer.searches:
+        scorer.first_stage = read_shortlists(args.shortlists, ids)
+        searched = np.unique(scorer.first_stage[scorer.first_stage >= 0])
     own = own_rows(args.own_documents, ids) if args.run else None
     evaluation = Evaluation(candidates, ids, scorer, len(documents), searched, options.top_k, own)
     needed = evaluation.needed
     log.info(
-        "%s/%s/%s/%s step %s: encoding %d queries and %d passages, each once",
+        "%s/%s/%s/%s step %s: reading %d queries and %d passages",
         *(keys[key] for key in CHECKPOINT_KEY),
         *(len(ids), len(needed)),
     )
@@ -77,6 +84,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--candidates", type=Path, required=True)
     parser.add_argument("--own-documents", type=Path, help="with --run: queries that are documents themselves")
     parser.add_argument("--pool", type=Path, help="rows that the run searches; without it the whole collection")
+    parser.add_argument(
+        "--shortlists", type=Path, nargs="?", help="with --run: what a ranker reranks that cannot search"
+    )
     add_options(parser, RetrieveOptions)
     parser.add_argument("--observations", type=Path, required=True, help="output")
     parser.add_argument("--run", type=Path, nargs="?", help="output: the full-collection run; without a value none")

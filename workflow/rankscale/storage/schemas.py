@@ -75,6 +75,7 @@ SCHEMAS = {
     "tokens": schema("id", id=text, ids=pa.list_(pa.field("item", i32, nullable=False))),
     "negatives": schema("query_id", query_id=text, rows=pa.list_(i32), scores=pa.list_(f32), mined=i32),
     "teacher": schema("query_id", query_id=text, rows=pa.list_(i32), scores=pa.list_(f32)),
+    "shortlists": schema("query_id", query_id=text, rows=pa.list_(i32), scores=pa.list_(f32)),
     "pool": schema("row", row=i32),
     "candidates": schema(
         "split candidates query_id",

@@ -17,10 +17,10 @@ from rankscale.collection.registry import source_kind
 from rankscale.core.layout import Layout, RunId
 from rankscale.core.options import command_line
 from rankscale.evaluation.options import RetrieveOptions, SampleOptions
-from rankscale.evaluation.score_options import GatherOptions, ScoreOptions, SubsampleOptions
+from rankscale.evaluation.score_options import RERANKED, GatherOptions, ScoreOptions, SubsampleOptions
 from rankscale.laws.options import FitOptions, PlanOptions, Resampling
 from rankscale.report.options import SummarizeOptions
-from rankscale.search.options import EncodeOptions, MineOptions, TeachOptions
+from rankscale.search.options import EncodeOptions, MineOptions, ShortlistOptions, TeachOptions
 from rankscale.study import grid, sharing, teachers
 from rankscale.study.checks.rankers import BI_ENCODER
 from rankscale.text.options import TokenizeOptions
@@ -130,6 +130,12 @@ def sample(study: Study) -> str:
     return command_line(SampleOptions, values)
 
 
+def shortlist(study: Study) -> str:
+    """How deep the miner's run is, and of which queries."""
+    values = {"depth": grid.rerank_depth(study), "splits": study["collection"]["splits"]["test"]}
+    return command_line(ShortlistOptions, values | _threads(study))
+
+
 def retrieve(study: Study) -> str:
     """How deep the run is, and how exactly the encoder computes."""
     retrieval = study["evaluation"]["full_retrieval"] or {}
@@ -138,8 +144,10 @@ def retrieve(study: Study) -> str:
 
 
 def score(study: Study) -> str:
-    """How observations and runs are measured."""
+    """How observations and runs, of a study of one variant, are measured."""
     retrieval = "full" if grid.pool_sample(study) is None else "pooled"
+    if grid.reranks(study):
+        retrieval = f"{RERANKED}{grid.rerank_depth(study)}"
     return command_line(ScoreOptions, _fitting(study["evaluation"], ScoreOptions) | {"retrieval": retrieval})
 
 

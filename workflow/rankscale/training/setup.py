@@ -7,13 +7,17 @@ import torch
 from rankscale.core import progress
 from rankscale.core.errors import StudyError
 from rankscale.models import devices
+from rankscale.models.base import Ranker
 from rankscale.models.factory import build_model
+from rankscale.models.kinds.cross_encoder import CrossEncoder
+from rankscale.models.kinds.late_interaction import LateInteraction
+from rankscale.models.kinds.pairs import Joined
 from rankscale.storage.manifests import MANIFEST, refuse_other_sources
 from rankscale.text.token_store import TokenStore
 from rankscale.training.batch_loader import BatchLoader
 from rankscale.training.distributed import ProcessGroup
 from rankscale.training.fingerprint import run_fingerprint
-from rankscale.training.kinds.registry import way_of
+from rankscale.training.kinds.registry import learner_of
 from rankscale.training.learner import Learner
 from rankscale.training.objectives.registry import make_objective
 from rankscale.training.options import TrainOptions
@@ -62,10 +66,11 @@ def set_up(options: TrainOptions, processes: ProcessGroup) -> TrainingRun:
     refuse_other_ids(options.collection, queries.ids, documents.ids)
     refuse_other_sources(options.tokens / MANIFEST, options.collection)
     model = build_model(options, documents.special.vocabulary, options.tokens)
+    _refuse_negatives(options, model)
     queries, documents = model.as_read(queries, documents)
     sizes = options.batch_size, options.micro_batch or 0
-    way = way_of(model)
-    loader = way.loader(sampler, queries, documents, objective.in_batch, *sizes, device, processes, labels)
+    how = labels, model.reads
+    loader = BatchLoader(sampler, queries, documents, objective.in_batch, *sizes, device, processes, *how)
     steps = loader.per_epoch and (options.steps or loader.per_epoch * options.epochs)
     _refuse_steps(options, steps, len(sampler))
     record = TrainingLog(progress.progress_bar(steps, f"train {options.model}", "step") if processes.is_main else None)
@@ -74,8 +79,17 @@ def set_up(options: TrainOptions, processes: ProcessGroup) -> TrainingRun:
     states = SavedStates(options.scratch, fingerprint, options.save_seconds, options.save_steps)
     optimisation = options.precision, options.weight_decay, options.clip
     temperature = options.inverse_temperature, options.learned_temperature
-    learner = way.learner(model, objective, device, processes, *optimisation, *temperature, options.loss_reweighting)
+    settings = *optimisation, *temperature, options.loss_reweighting
+    learner = learner_of(model)(model, objective, device, processes, *settings)
     return TrainingRun(options, processes, device, sampler, loader, steps, learner, record, states)
+
+
+def _refuse_negatives(options: TrainOptions, model: Ranker) -> None:
+    """Raise StudyError for negatives that the kind of ranker cannot have."""
+    if options.in_batch and isinstance(model.reads, Joined):
+        raise StudyError(f"training.negatives: {options.negatives}: a {model.kind} cannot afford those of the batch")
+    if options.mixtures and isinstance(model, LateInteraction | CrossEncoder):
+        raise StudyError(f"training.negatives: {options.negatives} lie between vectors, which no {model.kind} has")
 
 
 def _refuse_steps(options: TrainOptions, steps: int, n_queries: int) -> None:

@@ -3,7 +3,7 @@
 import json
 import string
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rankscale.core.errors import StudyError
 
@@ -33,6 +33,23 @@ def mask_token(folder: Path) -> int:
     if found is None:
         raise StudyError(f"ranker.query_fill: the tokenizer in {folder} has no mask token to fill queries with")
     return found
+
+
+def pair_frame(folder: Path) -> dict[str, Any]:
+    """What the tokenizer puts around two texts, seen by joining two: the fields of PairFrame, by name."""
+    joined = read_tokenizer(folder).encode("a", "b")
+    side = joined.sequence_ids
+    places = [[i for i, own in enumerate(side) if own == which] for which in (0, 1)]
+    if not all(places):
+        raise StudyError(f"{folder}/tokenizer.json: makes no pair of two texts, which a cross_encoder reads")
+    (first, last), (second, end) = ((own[0], own[-1] + 1) for own in places)
+    ids, types = joined.ids, joined.type_ids
+    return {
+        "before": ids[:first],
+        "between": ids[last:second],
+        "after": ids[end:],
+        "types": [types[:first], types[first], types[last:second], types[second], types[end:]],
+    }
 
 
 def punctuation(folder: Path) -> list[int]:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -44,10 +44,16 @@ class Texts(NamedTuple):
 
 
 class Scorer(ABC):
-    """Scores the q queries at `rows` int64 [q] of a model's queries; pairs name them by position."""
+    """Scores the q queries at `rows` int64 [q] of a model's queries; pairs name them by position.
+
+    `first_stage` int64 [q, depth] are rows of documents, -1 where there are fewer, for a kind that cannot search.
+    """
+
+    searches: ClassVar[bool] = True
 
     def __init__(self, texts: Texts, rows: np.ndarray) -> None:
         self.texts, self.rows = texts, rows
+        self.first_stage: np.ndarray | None = None
 
     @abstractmethod
     def pairs(self, queries: np.ndarray, rows: np.ndarray) -> Scored:
@@ -56,6 +62,10 @@ class Scorer(ABC):
     @abstractmethod
     def best(self, depth: int) -> Ranked:
         """The best `depth` of the documents that are added."""
+
+    @abstractmethod
+    def flops(self, queries: np.ndarray, rows: np.ndarray) -> float:
+        """FLOPs of scoring pairs, each distinct text (or pair of a joint reader) encoded once."""
 
     @abstractmethod
     def parts(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Any]]:

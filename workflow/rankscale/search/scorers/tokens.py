@@ -33,6 +33,13 @@ class TokenScorer(Scorer):
         """The best documents of each query, by exact search."""
         return TokenTopK(self.queries, depth, self.texts.device)
 
+    def flops(self, queries: np.ndarray, rows: np.ndarray) -> float:
+        """FLOPs of encoding the queries and the documents of pairs, each row once, and of comparing their tokens."""
+        model, store, documents, _, _ = self.texts
+        lengths = np.concatenate([store.lengths[self.rows], documents.lengths[np.unique(rows)]])
+        compared = store.lengths[self.rows[queries]].astype(float) * documents.lengths[rows]
+        return model.training_flops(lengths) / 3 + 2.0 * self.queries.flat.shape[1] * float(compared.sum())
+
     def parts(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, TokenPart]]:
         """Rows, ascending, and the vectors of their tokens that count."""
         return token_parts(self.texts, self.texts.documents, rows, False, PART)

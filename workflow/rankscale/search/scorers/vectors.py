@@ -27,6 +27,12 @@ class VectorScorer(Scorer):
         """The best documents of each query, by exact search."""
         return TopK(self.vectors, depth, self.texts.device.type)
 
+    def flops(self, queries: np.ndarray, rows: np.ndarray) -> float:
+        """FLOPs of encoding the queries and the documents of pairs, each row once."""
+        model, store, documents, _, _ = self.texts
+        lengths = np.concatenate([store.lengths[self.rows], documents.lengths[np.unique(rows)]])
+        return model.training_flops(lengths) / 3  # forward alone
+
     def parts(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows, ascending, and their vectors float32 [n, d]."""
         model, _, documents, device, precision = self.texts

@@ -8,12 +8,17 @@ from typing import Any
 from rankscale.core.errors import StudyError
 from rankscale.study.checks.training import IN_BATCH
 
-BI_ENCODER = "bi_encoder"
+BI_ENCODER, CROSS_ENCODER = "bi_encoder", "cross_encoder"
 
 
 def refuse_ranker(study: dict[str, Any]) -> None:
     """Raise StudyError for negatives that a kind of ranker cannot have."""
     kind, negatives = study["ranker"]["kind"], study["training"]["negatives"]
+    if kind == CROSS_ENCODER and negatives.endswith(IN_BATCH):
+        raise StudyError(
+            f"training.negatives: {negatives}: a {kind} reads each query with each passage of a batch anew, which is "
+            f"too dear; take {negatives.removesuffix(IN_BATCH).replace('mixed', 'mined')}, annealed or random"
+        )
     if kind != BI_ENCODER and negatives.startswith("mixed"):
         raise StudyError(
             f"training.negatives: {negatives} lie between two vectors, and a {kind} has no vector of a passage; take "

@@ -1,26 +1,18 @@
-"""How each kind of ranker is trained: a new one that encodes texts to one vector each needs no line here."""
-
-from typing import NamedTuple
+"""What takes steps on each kind of ranker: a new one that encodes texts to one vector each needs no line here."""
 
 from rankscale.models.base import Ranker
+from rankscale.models.kinds.cross_encoder import CrossEncoder
 from rankscale.models.kinds.late_interaction import LateInteraction
-from rankscale.training.batch_loader import BatchLoader
+from rankscale.training.kinds.pair_learner import PairLearner
 from rankscale.training.kinds.token_learner import TokenLearner
 from rankscale.training.learner import Learner
 
-
-class Way(NamedTuple):
-    """What makes the batches of a kind of ranker, and what takes steps on them."""
-
-    loader: type[BatchLoader] = BatchLoader
-    learner: type[Learner] = Learner
-
-
-WAYS: dict[str, Way] = {
-    LateInteraction.kind: Way(learner=TokenLearner),
+LEARNERS: dict[str, type[Learner]] = {
+    LateInteraction.kind: TokenLearner,
+    CrossEncoder.kind: PairLearner,
 }
 
 
-def way_of(model: Ranker) -> Way:
-    """How a ranker is trained."""
-    return WAYS.get(model.kind, Way())
+def learner_of(model: Ranker) -> type[Learner]:
+    """What takes steps on a ranker."""
+    return LEARNERS.get(model.kind, Learner)
