@@ -162,10 +162,16 @@ if NOT_SEARCHING:
     ruleorder: score_without_run > score
 
 
+# The folder of token ids that each model reads.
+READ_BY = {name: LAYOUT.tokens(grid.tokenizer_of(STUDY, model)[0]) for name, model in MODELS.items()}
+
+
 rule gather:
     input:
         runs=[f"{LAYOUT.run(run)}/checkpoints.parquet" for run in RUNS],
         scores=[LAYOUT.table("scores", *checkpoint) for checkpoint in CHECKPOINTS],
+        candidates=LAYOUT.candidates(),
+        tokens=[f"{LAYOUT.tokens(folder)}/documents.parquet" for folder in TOKENIZERS],
     output:
         metrics=f"{LAYOUT.together}/metrics.parquet",
         left_out=f"{LAYOUT.together}/left_out.parquet",
@@ -178,9 +184,10 @@ rule gather:
     params:
         code=code_digest("stages.gather"),
         options=fixed(stage_arguments.gather(STUDY, [run for run in PLANNED if run not in FINISHED])),
+        tokens=fixed(" ".join(shlex.quote(f"{name}={folder}") for name, folder in READ_BY.items())),
     message:
         f"Gathering the scores of {len(CHECKPOINTS)} checkpoints"
     shell:
-        "{resources.launcher} gather {params.options} --log {log} "
+        "{resources.launcher} gather {params.options} --log {log} --candidates {input.candidates} --tokens {params.tokens} "
         f"--study {LAYOUT.own} "
         "--runs {input.runs} --output {output.metrics} --left-out {output.left_out}"

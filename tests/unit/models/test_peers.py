@@ -22,13 +22,7 @@ from rankscale.text.token_store import TokenStore
 from rankscale.text.tokenizers import ids_of, load, special_tokens_of, train_wordpiece
 
 QUERIES = ["what is a token?", "who was there", "is it this, or that one?"]
-PASSAGES = [
-    "a token is a word: or a part of one.",
-    "nobody was there, at all!",
-    "that; that, and that",
-    "one",
-    "(it is)",
-]
+PASSAGES = ["a token is a word: or a part of one.", "nobody was there, at all!", "that; that, and that", "one", "(it)"]
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 LENGTH = 24
 

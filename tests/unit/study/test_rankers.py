@@ -8,14 +8,16 @@ import pytest
 import yaml
 
 from rankscale.core.errors import StudyError
+from rankscale.core.layout import FINAL, Layout
 from rankscale.evaluation.score_options import searched
 from rankscale.models.factory import from_scratch
 from rankscale.models.options import ModelOptions
 from rankscale.models.registry import RANKERS
-from rankscale.study import grid, stage_arguments, variants
+from rankscale.study import cost_estimates, grid, stage_arguments, variants
 from rankscale.study.config import check_config, schema
 from rankscale.text.tokenizers import train_wordpiece
 from tests.conftest import SMALL
+from tests.unit.study.test_grid import SIZE
 
 SCHEMA = schema()
 KINDS = SCHEMA["$defs"]["rankers"]
@@ -119,3 +121,35 @@ def test_what_is_no_ranker_is_named(ranker, said):
 def test_two_variants_of_one_ranker_are_the_same():
     with pytest.raises(StudyError, match="variants: base and same train in the same way"):
         study(ways=[{"name": "base"}, {"name": "same", "ranker": {"pooling": "mean"}}])
+
+
+def work(config):
+    """FLOPs of training and of evaluation of the first run of each variant."""
+    jobs = cost_estimates.job_work(config, SIZE)
+    first = {name: next(run for run in grid.runs(config) if run.variant == name) for name in variants.names(config)}
+    layout = Layout.of(config)
+    found = {job.target: job.flops for job in jobs}
+    return {
+        name: (found[f"{layout.run(run)}/checkpoints.parquet"], found[layout.table("observations", run, FINAL)])
+        for name, run in first.items()
+    }
+
+
+def test_each_kind_costs_what_it_reads():
+    """872 parameters; queries of 10 tokens, passages of 20; 256 queries, 2 passes, 1 negative; 400 test queries."""
+    late = {"name": "late", "ranker": {"kind": "late_interaction", "token_dim": 16}}
+    both = study(ways=[{"name": "base"}, late, CROSS])
+    both["evaluation"]["full_retrieval"] = False
+    found = work(both)
+    n, t = 512, 872
+
+    def forward(count, tokens):
+        return count * tokens * (2 * t + 4 * 8 * tokens)
+
+    encoded = forward(n, 10) + forward(2 * n, 20)
+    assert found["base"][0] == pytest.approx(3 * encoded)
+    assert found["late"][0] == pytest.approx(3 * encoded + 6 * 16 * 2 * n * 32 * 200)
+    assert found["cross"][0] == pytest.approx(3 * forward(2 * n, 29))
+    assert found["cross"][1] == pytest.approx(forward(400 * (17 + 17), 29))
+    read = forward(400, 10) + forward(min(1e6, 400 * 33), 20)
+    assert found["late"][1] == pytest.approx(read + 2 * 16 * 400 * 34 * 200)

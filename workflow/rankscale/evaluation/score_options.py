@@ -1,5 +1,6 @@
 """What the stages that score and gather are told; imported by the workflow, so nothing heavy here."""
 
+import json
 from argparse import ArgumentTypeError
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ class GatherOptions:
 
     study_name: str = option(help="as tables name it")
     collections: list[str] = option(help="the names of those that its checkpoints are evaluated on")
+    readings: dict = option(read=json.loads, help="by variant, how its rankers read: a JSON object")
     unfinished: list[str] = option([], help="runs to come, as variant/model/subset/seed")
 
 

@@ -132,6 +132,8 @@ SCHEMAS = {
         split=text,
         candidates=text,
         **trained,
+        ranker=text,
+        inference_flops=f64,  # a query's, over these candidates
         **measured,
     ),
     "left_out": schema("variant model subset seed", "train_queries step", **checkpoint, subset=text, status=text),

@@ -11,7 +11,8 @@ import numpy as np
 from rankscale.core.errors import StudyError
 from rankscale.core.layout import PUBLISHED, Layout
 from rankscale.storage import tables
-from rankscale.study import grid, variants
+from rankscale.study import grid, ranker_work, variants
+from rankscale.study.ranker_work import bert_layer_parameters
 
 # MS MARCO passage and its judged queries.
 COUNTS = {"documents": 8_841_823, "train": 502_939, "dev": 55_578, "dev_small": 6_980, "dl_2019": 43, "dl_2020": 54}
@@ -69,11 +70,6 @@ def _shape_from_config(checkpoint: str) -> tuple[int, int] | None:
     return (layers, hidden) if all(isinstance(v, int) and v > 0 for v in (layers, hidden)) else None
 
 
-def bert_layer_parameters(layers: int, hidden: int) -> int:
-    """Parameters of a BERT's layers."""
-    return layers * (12 * hidden**2 + 13 * hidden)
-
-
 def sizes(study: dict[str, Any], layout: Layout) -> dict[str, float]:
     """Documents, training and evaluated queries, and mean tokens of each, cut as in training and whole.
 
@@ -127,12 +123,11 @@ def job_work(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
         parameters = bert_layer_parameters(*known)
         subset = size["train"] if run.subset == "all" else int(run.subset)
         queries = training["steps"] * training["batch_size"] if training["steps"] else subset * training["epochs"]
-        texts = {"query": queries, "passage": queries * (1 + training["negatives_per_query"])}
         target = f"{layout.run(run)}/{PUBLISHED[-1]}"
-        jobs.append(JobWork("train", parameters, 3 * _forward_flops(known, texts, size), target))
-        encoded = {"passage": _evaluated_passages(study, size, run in searching), "query": size["test"]}
-        scored = 2 * size["test"] * encoded["passage"] * (training["output_dim"] or known[1])
-        flops = _forward_flops(known, encoded, size) + scored
+        flops = ranker_work.training_flops(of_variant[run.variant], known, queries, size)
+        jobs.append(JobWork("train", parameters, flops, target))
+        passages = _evaluated_passages(study, size, run in searching)
+        flops = ranker_work.evaluation_flops(of_variant[run.variant], known, passages, run in searching, size)
         jobs += [JobWork("retrieve", parameters, flops, layout.table("observations", run, c)) for c in checkpoints]
     return jobs
 
@@ -142,15 +137,6 @@ def _cut(variant: dict[str, Any], study: dict[str, Any], size: dict[str, float],
     lengths = [f"{kind}_length" for kind in FILLED]
     alike = all(variant["training"][name] == study["training"][name] for name in lengths)
     return size if alike else sizes(variant, layout)
-
-
-def _forward_flops(known: tuple[int, int], texts: dict[str, float], size: dict[str, float]) -> float:
-    """FLOPs of encoding so many texts of each kind, at their mean length, with (layers, hidden size) `known`."""
-    layers, hidden = known
-    return sum(
-        n * size[kind] * (2 * bert_layer_parameters(layers, hidden) + 4 * layers * hidden * size[kind])
-        for kind, n in texts.items()
-    )
 
 
 def _evaluated_passages(study: dict[str, Any], size: dict[str, float], searches: bool) -> float:
@@ -171,7 +157,7 @@ def mining(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
     parameters, jobs = 1.0, []
     if known:
         parameters = bert_layer_parameters(*known)
-        flops = _forward_flops(known, {"passage": size["documents"], "query": queries}, size) / shards
+        flops = ranker_work.forward(known, {"passage": size["documents"], "query": queries}, size) / shards
         jobs += [JobWork("encode", parameters, flops, f"{folder}/documents/{n}.parquet") for n in range(shards)]
     width = dimension(study)
     if width:
@@ -194,7 +180,7 @@ def weights(study: dict[str, Any], model: dict[str, Any]) -> float:
     if known is None:
         return 0.0
     words = study["tokenizer"]["vocabulary"] if "layers" in model else WORDS
-    return BYTES * (bert_layer_parameters(*known) + known[1] * ((study["training"]["output_dim"] or 0) + words))
+    return BYTES * (bert_layer_parameters(*known) + known[1] * (ranker_work.dimension(study) + words))
 
 
 def disk(study: dict[str, Any], size: dict[str, float], at_once: int) -> tuple[dict[str, float], dict[str, float]]:

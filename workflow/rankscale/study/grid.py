@@ -12,6 +12,7 @@ from typing import Any
 from rankscale.collection.archives import split_member
 from rankscale.collection.registry import source_kind
 from rankscale.core.layout import FINAL, Layout, RunId
+from rankscale.core.ranker_flops import CROSS_ENCODER
 from rankscale.study import teachers, variants
 
 RERANK_DEPTH = 100  # where the config says none, as the schema has it
@@ -102,7 +103,7 @@ def needs_miner(study: dict[str, Any]) -> bool:
 
 def reranks(study: dict[str, Any]) -> bool:
     """Whether the ranker, of a study of one variant, cannot search, and its full retrieval is a reranking."""
-    return bool(study["evaluation"]["full_retrieval"]) and study["ranker"]["kind"] == "cross_encoder"
+    return bool(study["evaluation"]["full_retrieval"]) and study["ranker"]["kind"] == CROSS_ENCODER
 
 
 def rerank_depth(study: dict[str, Any]) -> int:

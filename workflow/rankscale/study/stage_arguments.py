@@ -16,13 +16,13 @@ from rankscale.collection.options import CollectOptions
 from rankscale.collection.registry import source_kind
 from rankscale.core.layout import Layout, RunId
 from rankscale.core.options import command_line
+from rankscale.core.ranker_flops import BI_ENCODER, LATE_INTERACTION
 from rankscale.evaluation.options import RetrieveOptions, SampleOptions
 from rankscale.evaluation.score_options import RERANKED, GatherOptions, ScoreOptions, SubsampleOptions
 from rankscale.laws.options import FitOptions, PlanOptions, Resampling
 from rankscale.report.options import SummarizeOptions
 from rankscale.search.options import EncodeOptions, MineOptions, ShortlistOptions, TeachOptions
-from rankscale.study import grid, sharing, teachers
-from rankscale.study.checks.rankers import BI_ENCODER
+from rankscale.study import grid, sharing, teachers, variants
 from rankscale.text.options import TokenizeOptions
 from rankscale.training.options import TrainOptions
 
@@ -154,7 +154,21 @@ def score(study: Study) -> str:
 def gather(study: Study, unfinished: list[RunId]) -> str:
     """Which study it is, what it is evaluated on, and which of its runs are still to come."""
     values = {"study_name": study["study"], "collections": [study["collection"]["name"]]}
+    values["readings"] = {name: reading(variants.study_of(study, name)) for name in variants.names(study)}
     return command_line(GatherOptions, values | {"unfinished": list(map(str, unfinished))})
+
+
+def reading(study: Study) -> dict[str, Any]:
+    """How the rankers of a study of one variant read: fields of evaluation.inference_cost.Reading by name."""
+    training, ranker = study["training"], study["ranker"]
+    late = ranker["kind"] == LATE_INTERACTION
+    return {
+        "kind": ranker["kind"],
+        "dimension": ranker["token_dim"] if late else training["output_dim"],
+        "query_length": training["query_length"],
+        "passage_length": training["passage_length"],
+        "fills": late and ranker["query_fill"],
+    }
 
 
 def subsample(study: Study) -> str:

@@ -50,6 +50,7 @@ class LateInteraction(Ranker):
             "attend_to_fill": attend_to_fill,
             "skipped": list(skipped),
         }
+        self.skipped: torch.Tensor
         self.register_buffer("skipped", torch.tensor(list(skipped), dtype=torch.long), persistent=False)
 
     @classmethod
@@ -65,7 +66,7 @@ class LateInteraction(Ranker):
     @property
     def token_dim(self) -> int:
         """Numbers of a token's vector."""
-        return self.head.out_features
+        return int(self.settings["token_dim"])
 
     def as_read(self, queries: TokenStore, documents: TokenStore) -> tuple[TokenStore, TokenStore]:
         """Queries filled, if they are to be."""

@@ -1,7 +1,6 @@
 """Texts to token vectors with a finished model, each distinct text once, in bounded memory."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,26 +14,26 @@ from rankscale.search.scorers.base import Texts
 from rankscale.text.token_store import TokenStore
 
 
-class TokenPart(NamedTuple):
+class TokenPart:
     """Vectors of the tokens that count of n texts, one text after the other: float32 [tokens, d], lengths int64 [n]."""
 
-    flat: np.ndarray
-    lengths: np.ndarray
-
-    @property
-    def starts(self) -> np.ndarray:
-        """Where each text begins, int64 [n]."""
-        return np.cumsum(self.lengths) - self.lengths
+    def __init__(self, flat: np.ndarray, lengths: np.ndarray) -> None:
+        self.flat, self.lengths = flat, lengths
+        self.starts = np.cumsum(lengths) - lengths  # where each text begins
 
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def __getitem__(self, which: object) -> "TokenPart":  # type: ignore[override]
+    def __getitem__(self, which: np.ndarray | slice) -> "TokenPart":
         """The texts of a mask, a slice or indices."""
         index = np.arange(len(self.lengths))[which]
         lengths = self.lengths[index]
         shift = np.repeat(self.starts[index] - np.cumsum(lengths) + lengths, lengths)
         return TokenPart(self.flat[shift + np.arange(len(shift))], lengths)
+
+    def text(self, index: int) -> np.ndarray:
+        """The vectors [tokens, d] of one text."""
+        return self.flat[self.starts[index] : self.starts[index] + self.lengths[index]]
 
 
 def token_parts(
@@ -88,7 +87,8 @@ def _with_repeats(
 ) -> tuple[np.ndarray, TokenPart]:
     """The rows, ascending, at which distinct texts occur, and a copy of the vectors for each."""
     texts = np.concatenate([batch for batch, _ in found])
-    part = TokenPart(*(np.concatenate(columns) for columns in zip(*(part for _, part in found), strict=True)))
+    flat, lengths = (np.concatenate([getattr(part, name) for _, part in found]) for name in ("flat", "lengths"))
+    part = TokenPart(flat, lengths)
     counts = edges[texts + 1] - edges[texts]
     shift = np.repeat(edges[texts] - np.cumsum(counts) + counts, counts)
     occurrences = rows[of_text[shift + np.arange(len(shift))]]

@@ -69,11 +69,9 @@ class TokenPairScores:
         here[here] = rows[index[here]] == self.rows[here]
         pairs = np.flatnonzero(here)
         pairs = pairs[np.argsort(self.which[pairs], kind="stable")]
-        starts = self.queries.starts
         for own in np.split(pairs, np.flatnonzero(np.diff(self.which[pairs])) + 1) if len(pairs) else ():
-            query = self.which[own[0]]
-            vectors = self.queries.flat[starts[query] : starts[query] + self.queries.lengths[query]]
-            self.scores[own] = exact_scores(vectors, documents[index[own]])
+            query = self.queries.text(int(self.which[own[0]]))
+            self.scores[own] = exact_scores(query, documents[index[own]])
 
 
 class TokenTopK:
@@ -110,9 +108,7 @@ class TokenTopK:
         near = np.flatnonzero(scores >= least - self.doubt[query])
         if not len(near):
             return
-        start = self.queries.starts[query]
-        vectors = self.queries.flat[start : start + self.queries.lengths[query]]
-        exact = exact_scores(vectors, documents[near])
+        exact = exact_scores(self.queries.text(query), documents[near])
         best[:] = np.sort(np.concatenate([best, pack(exact, rows[near])]))[: self.depth]
 
     def _approximate(self, queries: TokenPart, documents: TokenPart) -> np.ndarray:

@@ -6,9 +6,8 @@ Read by the Snakefile, which every cluster job parses: nothing heavy is imported
 from typing import Any
 
 from rankscale.core.errors import StudyError
+from rankscale.core.ranker_flops import BI_ENCODER, CROSS_ENCODER
 from rankscale.study.checks.training import IN_BATCH
-
-BI_ENCODER, CROSS_ENCODER = "bi_encoder", "cross_encoder"
 
 
 def refuse_ranker(study: dict[str, Any]) -> None:
