@@ -166,7 +166,7 @@ def test_it_scores_pairs_and_reranks_what_it_is_given(collection, tmp_path):
     scorer.first_stage = np.array([[5, 9, 70, 2], [1, 0, -1, -1], [4, 3, 2, 1]])
     pairs, best = scorer.pairs(np.repeat(np.arange(3), 80), np.tile(np.arange(80), 3)), scorer.best(3)
     assert not list(scorer.parts(np.arange(80)))
-    frame = model.reads.frame
+    frame = model.frame
     with torch.no_grad():
         for query, row in enumerate(rows):
             every = pack_pairs(frame, queries, np.repeat(row, 80), documents, np.arange(80))
@@ -191,6 +191,6 @@ def test_it_teaches(collection, tmp_path):
     documents = TokenStore.read(collection / "tokens", "documents", facts["passage_length"])
     with torch.no_grad():
         own = np.array(row["rows"])
-        expected = model(pack_pairs(model.reads.frame, queries, np.zeros_like(own), documents, own))[:, 0]
+        expected = model(pack_pairs(model.frame, queries, np.zeros_like(own), documents, own))[:, 0]
     assert row["scores"] == pytest.approx(expected.tolist(), abs=1e-5)
     assert json.loads((tmp_path / "t.json").read_text())["flops"] > 0

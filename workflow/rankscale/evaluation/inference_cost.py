@@ -41,7 +41,7 @@ def read_candidates(path: Path) -> list[Candidates]:
         rows = part["rows"].combine_chunks()
         flat = rows.flatten().to_numpy().reshape(len(part), -1)
         ids = part["query_id"].combine_chunks()
-        groups.append(Candidates(*key.values(), ids, np.column_stack([part["positive"].to_numpy(), flat])))
+        groups.append(Candidates(key["split"], key["candidates"], ids, np.column_stack([part["positive"].to_numpy(), flat])))
     return groups
 
 

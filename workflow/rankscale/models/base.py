@@ -32,7 +32,7 @@ class Ranker(nn.Module, ABC):
         super().__init__()
         self.encoder = encoder
         self.pooling = pooling
-        self.head = nn.Linear(encoder.config.hidden_size, dimension) if dimension else nn.Identity()
+        self.head: nn.Module = nn.Linear(encoder.config.hidden_size, dimension) if dimension else nn.Identity()
 
     @classmethod
     def settings_of(cls, parameters: dict[str, Any], tokens: Path) -> dict[str, Any]:

@@ -40,7 +40,8 @@ class CrossEncoder(Ranker):
         score = nn.Linear(width, 1)
         self.head = nn.Sequential(nn.Linear(width, width), nn.Tanh(), score) if hidden_head else score
         self.settings = {"frame": frame, "hidden_head": hidden_head}
-        self.reads = Joined(PairFrame(**frame))
+        self.frame = PairFrame(**frame)
+        self.reads = Joined(self.frame)
 
     @classmethod
     def settings_of(cls, parameters: dict[str, Any], tokens: Path) -> dict[str, Any]:

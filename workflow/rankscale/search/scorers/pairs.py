@@ -46,7 +46,7 @@ class PairScorer(Scorer):
 
     def flops(self, queries: np.ndarray, rows: np.ndarray) -> float:
         """FLOPs of scoring pairs, each distinct one once."""
-        (frame,), (_, store, documents, _, _) = self._model.reads, self.texts
+        frame, (_, store, documents, _, _) = self._model.frame, self.texts
         distinct, _ = self._distinct(queries, rows)
         lengths = pair_lengths(frame, store, self.rows[queries[distinct]], documents, rows[distinct])
         return self._model.training_flops(lengths) / 3  # forward alone
@@ -78,7 +78,7 @@ class PairScorer(Scorer):
 
     def _scored(self, rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
         """Scores float32 [n] of pairs of rows, the longest pairs first."""
-        (frame,), (_, queries, documents, device, precision) = self._model.reads, self.texts
+        frame, (_, queries, documents, device, precision) = self._model.frame, self.texts
         model = self._model.eval()
         lengths = pair_lengths(frame, queries, rows, documents, document_rows)
         order, budget = np.argsort(-lengths, kind="stable"), tokens_a_batch(model, device)
