@@ -27,7 +27,7 @@ rule sample:
     resources:
         launcher=RANKSCALE,
     params:
-        code=code_digest("stages.sample"),
+        code=code_of("stages.sample"),
         options=fixed(stage_arguments.sample(STUDY)),
     message:
         "Fixing the candidates that every checkpoint is scored on"
@@ -135,7 +135,7 @@ rule score:
     resources:
         launcher=RANKSCALE,
     params:
-        code=code_digest("stages.score"),
+        code=code_of("stages.score"),
         options=score_arguments,
     message:
         "Scoring {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
@@ -172,6 +172,7 @@ rule gather:
         scores=[LAYOUT.table("scores", *checkpoint) for checkpoint in CHECKPOINTS],
         candidates=LAYOUT.candidates(),
         tokens=[f"{LAYOUT.tokens(folder)}/documents.parquet" for folder in TOKENIZERS],
+        taught=[sharing.taught(LAYOUT, name) for name in TEACHERS],
     output:
         metrics=f"{LAYOUT.together}/metrics.parquet",
         left_out=f"{LAYOUT.together}/left_out.parquet",
@@ -182,7 +183,7 @@ rule gather:
     resources:
         launcher=RANKSCALE,
     params:
-        code=code_digest("stages.gather"),
+        code=code_of("stages.gather"),
         options=fixed(stage_arguments.gather(STUDY, [run for run in PLANNED if run not in FINISHED])),
         tokens=fixed(" ".join(shlex.quote(f"{name}={folder}") for name, folder in READ_BY.items())),
     message:

@@ -36,6 +36,7 @@ class GatherOptions:
     collections: list[str] = option(help="the names of those that its checkpoints are evaluated on")
     readings: dict = option(read=json.loads, help="by variant, how its rankers read: a JSON object")
     unfinished: list[str] = option([], help="runs to come, as variant/model/subset/seed")
+    taught: list[str] = option([], help="manifests of teachers' scores, as variant=path, one a table")
 
 
 @dataclass(frozen=True)

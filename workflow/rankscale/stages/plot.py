@@ -24,7 +24,7 @@ from rankscale.report.figures import (  # noqa: F401
 )
 from rankscale.report.figures.registry import FIGURES, figures_of
 from rankscale.report.figures.style import StudyTables
-from rankscale.report.narrative import describe_missing_runs, progress_phrase
+from rankscale.report.missing_runs import describe_missing_runs, progress_phrase
 from rankscale.report.options import PlotOptions
 from rankscale.storage import tables
 from rankscale.storage.identity import add_study_name

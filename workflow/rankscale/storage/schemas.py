@@ -134,6 +134,7 @@ SCHEMAS = {
         **trained,
         ranker=text,
         inference_flops=f64,  # a query's, over these candidates
+        teacher_flops=f64,
         **measured,
     ),
     "left_out": schema("variant model subset seed", "train_queries step", **checkpoint, subset=text, status=text),

@@ -1,8 +1,6 @@
 """What a study will take, counted from its config and its collection: FLOPs and bytes, before anything runs."""
 
-import json
 import math
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +9,10 @@ import numpy as np
 from rankscale.core.errors import StudyError
 from rankscale.core.layout import PUBLISHED, Layout
 from rankscale.storage import tables
-from rankscale.study import grid, ranker_work, variants
-from rankscale.study.ranker_work import bert_layer_parameters
+from rankscale.study import grid, variants
+from rankscale.study.costs import ranker_work
+from rankscale.study.costs.model_shapes import bert_layer_parameters, forward_flops, shape
+from rankscale.study.costs.teacher_costs import teacher_work
 
 # MS MARCO passage and its judged queries.
 COUNTS = {"documents": 8_841_823, "train": 502_939, "dev": 55_578, "dev_small": 6_980, "dl_2019": 43, "dl_2020": 54}
@@ -33,41 +33,6 @@ class JobWork(NamedTuple):
     parameters: float
     flops: float
     target: str
-
-
-def shape(model: dict[str, Any]) -> tuple[int, int] | None:
-    """Layers and hidden size of a model; None where they cannot be told without fetching it."""
-    if "layers" in model:
-        return model["layers"], model["hidden"]
-    known = _shape_from_config(model["checkpoint"])
-    if known:
-        return known
-    for text in (model["checkpoint"], model.get("name", "")):
-        named = re.search(r"L-?(\d+)[_-]?H-?(\d+)", text)
-        if named:
-            return int(named[1]), int(named[2])
-    return None
-
-
-def _shape_from_config(checkpoint: str) -> tuple[int, int] | None:
-    """Of a folder's config.json, or of the hub's if it was fetched; None where there is none that says it."""
-    path: Path | str | None = Path(checkpoint).expanduser() / "config.json"
-    if not grid.is_folder(checkpoint):
-        from huggingface_hub import try_to_load_from_cache
-        from huggingface_hub.errors import HFValidationError
-
-        try:
-            path = try_to_load_from_cache(checkpoint, "config.json")
-        except HFValidationError:
-            return None
-    if not isinstance(path, str | Path) or not Path(path).is_file():
-        return None
-    try:
-        config = json.loads(Path(path).read_text(encoding="utf-8"))
-        layers, hidden = config["num_hidden_layers"], config["hidden_size"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return (layers, hidden) if all(isinstance(v, int) and v > 0 for v in (layers, hidden)) else None
 
 
 def sizes(study: dict[str, Any], layout: Layout) -> dict[str, float]:
@@ -109,10 +74,12 @@ def sizes(study: dict[str, Any], layout: Layout) -> dict[str, float]:
 
 
 def job_work(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
-    """The FLOPs of each job that encodes, mines, trains or evaluates, where the model's size can be told."""
+    """The FLOPs of each job that encodes, mines, teaches, trains or evaluates, where the model's size can be told."""
     layout = Layout.of(study)
     models = {model["name"]: model for model in study["models"]}
     jobs = mining(study, size) if grid.needs_miner(study) else []
+    for of_teacher, flops, target in teacher_work(study, size):
+        jobs.append(JobWork("teach", bert_layer_parameters(*of_teacher), flops, target))
     searching = set(grid.searching(study))
     of_variant = {name: variants.study_of(study, name) for name in variants.names(study)}
     cut = {name: _cut(one, study, size, layout) for name, one in of_variant.items()}
@@ -157,7 +124,7 @@ def mining(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
     parameters, jobs = 1.0, []
     if known:
         parameters = bert_layer_parameters(*known)
-        flops = ranker_work.forward(known, {"passage": size["documents"], "query": queries}, size) / shards
+        flops = forward_flops(known, {"passage": size["documents"], "query": queries}, size) / shards
         jobs += [JobWork("encode", parameters, flops, f"{folder}/documents/{n}.parquet") for n in range(shards)]
     width = dimension(study)
     if width:

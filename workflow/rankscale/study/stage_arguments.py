@@ -82,11 +82,13 @@ def mine(study: Study) -> str:
 
 def teach(study: Study, teacher: str) -> str:
     """What a teacher is, and what its manifest keeps."""
-    values = {
-        "teacher": teachers.teacher_kind(teachers.teachers(study)[teacher]),
-        "split": study["collection"]["splits"]["train"],
-        **_threads(study),
-    }
+    about = teachers.teachers(study)[teacher]
+    values = {"teacher": teachers.teacher_kind(about), "split": study["collection"]["splits"]["train"]}
+    values |= _threads(study)
+    if about.get("model"):
+        own = teachers.settings(about)
+        values |= {"encoder": own["model"], **_fitting(own, TeachOptions)}
+        values |= {"shard": teachers.tables_of(about).index(teacher)}
     kept = settings(study, lambda layout: sharing.taught(layout, teacher))
     return f"{command_line(TeachOptions, values)} {kept}"
 
@@ -152,14 +154,21 @@ def score(study: Study) -> str:
 
 
 def gather(study: Study, unfinished: list[RunId]) -> str:
-    """Which study it is, what it is evaluated on, and which of its runs are still to come."""
+    """Which study it is, what it is evaluated on, which of its runs are still to come, and who taught them."""
     values = {"study_name": study["study"], "collections": [study["collection"]["name"]]}
-    values["readings"] = {name: reading(variants.study_of(study, name)) for name in variants.names(study)}
-    return command_line(GatherOptions, values | {"unfinished": list(map(str, unfinished))})
+    layout, names = Layout.of(study), variants.names(study)
+    values["readings"] = {name: reading(variants.study_of(study, name)) for name in names}
+    taught = [
+        f"{name}={sharing.taught(layout, table)}"
+        for name in names
+        for teacher in [variants.study_of(study, name)["training"]["teacher"]]
+        for table in (teachers.tables_of(teacher) if teacher else ())
+    ]
+    return command_line(GatherOptions, values | {"unfinished": list(map(str, unfinished)), "taught": taught})
 
 
 def reading(study: Study) -> dict[str, Any]:
-    """How the rankers of a study of one variant read: fields of evaluation.inference_cost.Reading by name."""
+    """How the rankers of a study of one variant read: fields of evaluation.costs.inference.Reading by name."""
     training, ranker = study["training"], study["ranker"]
     late = ranker["kind"] == LATE_INTERACTION
     return {

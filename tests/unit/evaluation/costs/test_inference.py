@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from rankscale.core.ranker_flops import CROSS_ENCODER, LATE_INTERACTION, Size, answer_flops
-from rankscale.evaluation.inference_cost import InferenceCosts, Reading, TokenCounts, read_candidates
+from rankscale.evaluation.costs.inference import InferenceCosts, Reading, TokenCounts, read_candidates
 from rankscale.models.model_size import training_flops
 from rankscale.storage import tables
 

@@ -38,10 +38,11 @@ def read_candidates(path: Path) -> list[Candidates]:
     for key in table.group_by(["split", "candidates"], use_threads=False).aggregate([]).to_pylist():
         chosen = pc.and_(pc.equal(table["split"], key["split"]), pc.equal(table["candidates"], key["candidates"]))
         part = table.filter(chosen)
-        rows = part["rows"].combine_chunks()
-        flat = rows.flatten().to_numpy().reshape(len(part), -1)
+        flat = part["rows"].combine_chunks().flatten().to_numpy().reshape(len(part), -1)
         ids = part["query_id"].combine_chunks()
-        groups.append(Candidates(key["split"], key["candidates"], ids, np.column_stack([part["positive"].to_numpy(), flat])))
+        groups.append(
+            Candidates(key["split"], key["candidates"], ids, np.column_stack([part["positive"].to_numpy(), flat]))
+        )
     return groups
 
 

@@ -5,22 +5,11 @@ Sizes are those of `cost_estimates.sizes`: mean tokens of a `query` and a `passa
 
 from typing import Any
 
-from rankscale.core.ranker_flops import CROSS_ENCODER, LATE_INTERACTION, Size, forward_flops
+from rankscale.core.ranker_flops import CROSS_ENCODER, LATE_INTERACTION
 from rankscale.study import grid
+from rankscale.study.costs.model_shapes import Shape, forward_flops
 
 Study = dict[str, Any]
-Shape = tuple[int, int]  # layers and hidden size
-
-
-def bert_layer_parameters(layers: int, hidden: int) -> int:
-    """Parameters of a BERT's layers."""
-    return layers * (12 * hidden**2 + 13 * hidden)
-
-
-def forward(known: Shape, texts: dict[str, float], size: dict[str, float]) -> float:
-    """FLOPs of encoding so many texts of each kind, at their mean length, with (layers, hidden size) `known`."""
-    whole = Size(bert_layer_parameters(*known), 0, *known, 0)
-    return float(sum(forward_flops(n * size[kind], n * size[kind] ** 2, whole) for kind, n in texts.items()))
 
 
 def dimension(study: Study) -> int:
@@ -37,8 +26,8 @@ def training_flops(study: Study, known: Shape, queries: float, size: dict[str, f
     size = _read(study, size)
     passages = queries * (1 + training["negatives_per_query"])
     if kind == CROSS_ENCODER:
-        return 3 * forward(known, {"pair": passages}, size)
-    flops = 3 * forward(known, {"query": queries, "passage": passages}, size)
+        return 3 * forward_flops(known, {"pair": passages}, size)
+    flops = 3 * forward_flops(known, {"query": queries, "passage": passages}, size)
     if kind == LATE_INTERACTION:
         compared = passages * (training["batch_size"] if training["negatives"].endswith("+in_batch") else 1)
         flops += 6 * dimension(study) * compared * size["query"] * size["passage"]
@@ -51,8 +40,8 @@ def evaluation_flops(study: Study, known: Shape, passages: float, searches: bool
     candidates = queries * sum(1 + n for n in study["evaluation"]["candidates"].values())
     if kind == CROSS_ENCODER:
         pairs = candidates + (queries * grid.rerank_depth(study) if searches else 0)
-        return forward(known, {"pair": pairs}, size)
-    encoded = forward(known, {"passage": passages, "query": queries}, size)
+        return forward_flops(known, {"pair": pairs}, size)
+    encoded = forward_flops(known, {"passage": passages, "query": queries}, size)
     if kind == LATE_INTERACTION:
         compared = candidates + (queries * passages if searches else 0)
         return encoded + 2 * dimension(study) * compared * size["query"] * size["passage"]
