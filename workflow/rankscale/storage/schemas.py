@@ -78,12 +78,7 @@ SCHEMAS = {
     "shortlists": schema("query_id", query_id=text, rows=pa.list_(i32), scores=pa.list_(f32)),
     "pool": schema("row", row=i32),
     "candidates": schema(
-        "split candidates query_id",
-        split=text,
-        candidates=text,
-        query_id=text,
-        positive=i32,
-        rows=pa.list_(i32),
+        "split candidates query_id", split=text, candidates=text, query_id=text, positive=i32, rows=pa.list_(i32)
     ),
     "checkpoints": schema(" ".join(CHECKPOINT_KEY), ARCHITECTURE, **checkpoint, **trained),
     "training": schema(
@@ -133,8 +128,7 @@ SCHEMAS = {
         candidates=text,
         **trained,
         ranker=text,
-        inference_flops=f64,  # a query's, over these candidates
-        teacher_flops=f64,
+        **dict.fromkeys(("teacher_flops", "inference_flops"), f64),  # the last a query's, over these candidates
         **measured,
     ),
     "left_out": schema("variant model subset seed", "train_queries step", **checkpoint, subset=text, status=text),
