@@ -6,7 +6,7 @@ import time
 
 from rankscale.core import stage_versions
 from rankscale.core.errors import StudyError
-from rankscale.core.layout import FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout
+from rankscale.core.layout import FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout, RunId
 from rankscale.laws.options import OF_VARIANTS
 from rankscale.report.figures.registry import figures_of
 from rankscale.study import environment, failed_jobs, grid, run_owners
@@ -39,6 +39,7 @@ NAME, COLLECTION = STUDY["study"], STUDY["collection"]["name"]
 LAYOUT = Layout.of(STUDY)
 MODELS = {model["name"]: model for model in STUDY["models"]}
 VARIANTS = {name: variants.study_of(STUDY, name) for name in variants.names(STUDY)}
+STARTS = variants.starts(STUDY)
 PARTIAL = STUDY["partial"]
 PLANNED = list(grid.runs(STUDY))
 RUNS = grid.finished(STUDY, LAYOUT) if PARTIAL else PLANNED
@@ -68,7 +69,7 @@ config.update(STUDY)  # the report shows the defaults too
 
 
 def code_of(stage):
-    """The digest of a stage's code as a param, read when a job of the rule is planned: most calls plan few rules."""
+    """The digest of a stage's code as a param that is read where a job needs it, as most calls plan jobs of few stages."""
     return lambda wildcards: code_digest(stage)
 
 
@@ -115,6 +116,17 @@ def training_arguments(wildcards):
     return stage_arguments.train(VARIANTS[wildcards.variant], wildcards.model)
 
 
+def refining_arguments(wildcards):
+    """The recipe of one run that goes on from another."""
+    return stage_arguments.refine(VARIANTS[wildcards.variant], wildcards.model)
+
+
+def started_from(wildcards):
+    """What the run published that another one goes on from."""
+    run = RunId(STARTS[wildcards.variant], wildcards.model, wildcards.train_queries, wildcards.seed)
+    return [f"{LAYOUT.run(run)}/{name}" for name in PUBLISHED]
+
+
 def training_negatives(wildcards):
     """The miner's lists, if the run's negatives come from them."""
     return NEGATIVES if grid.trains_on_mined(VARIANTS[wildcards.variant]) else []
@@ -132,23 +144,26 @@ def teacher_inputs(wildcards):
         files["documents"] = expand(rules.encode.output.documents, shard=SHARDS)
         files["queries"] = expand(rules.encode.output.queries, shard=SHARDS)
     else:
-        files["scores"] = str(Path(teacher["scores"]).expanduser())
+        files["scores"] = watched_files.inputs(teachers.own_files(teacher))
     if kind == "checkpoint":
         files["tokens"] = f"{LAYOUT.tokens(teachers.tokenizer_folder(STUDY, teacher))}/queries.parquet"
     return files
 
 
 def teacher_stamps(wildcards):
-    """The dates of what a teacher is read from, if that is a local folder."""
-    return watched_files.stamps(grid.local_files(TEACHERS[wildcards.teacher].get("model") or ""))
+    """The dates of what a teacher is read from, where Snakemake cannot take it as an input."""
+    teacher = TEACHERS[wildcards.teacher]
+    return watched_files.stamps([*teachers.own_files(teacher), *grid.local_files(teacher.get("model") or "")])
 
 
 def teacher_arguments(wildcards, input):
     """What a teacher is, and the files that it has, each by the option that takes it."""
     words = [stage_arguments.teach(STUDY, wildcards.teacher)]
-    for name in ("mined", "documents", "queries", "scores"):
-        if name in input.keys():
-            words += [f"--{name}", *map(shlex.quote, [input[name]] if isinstance(input[name], str) else input[name])]
+    files = {name: input[name] for name in ("mined", "documents", "queries") if name in input.keys()}
+    files["scores"] = teachers.own_files(TEACHERS[wildcards.teacher])
+    for name, paths in files.items():
+        if paths:
+            words += [f"--{name}", *map(shlex.quote, [paths] if isinstance(paths, str) else paths)]
     if "tokens" in input.keys():
         words += ["--tokens", str(Path(input["tokens"]).parent)]
     return " ".join(words)

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from rankscale.report.best_variant import contrast_sentences, recipe_sentences
+from rankscale.report.variants import multiplier_sentences
 
 NONE = float("nan")
 
@@ -49,11 +50,20 @@ def test_the_best_is_named_with_what_it_is_worth_and_how_sure_that_is():
 
 
 def test_where_none_is_told_to_be_better_it_is_said():
-    answer, _ = said(KL, worth("mw", 1.8, 0.9, 3.0))
+    answer, sure = said(KL, worth("mw", 1.8, 0.9, 3.0))
     assert answer == (
         "By Rank-Entropy, none of 2 other ways to train is told to be better than base: the best of them, mw, is worth "
         "1.8 [0.9, 3] times the compute; kl is worse than base."
     )
+    assert "lead" not in sure
+
+
+def test_a_steeper_law_of_one_that_is_not_better_is_no_secret():
+    steeper = pd.DataFrame([exponent("kl", "beta", 0.4, 0.2, 0.6), exponent("mw", "alpha", 0.04, -0.01, 0.09)])
+    _, sure = said(KL, worth("mw", 1.8, 0.9, 3.0), exponents=steeper)
+    assert "are the laws of kl in training queries: whether these overtake it lies beyond what was measured." in sure
+    _, sure = said(STAR, KL)
+    assert "overtake" not in sure
 
 
 def test_a_larger_multiplier_that_is_not_told_from_one_is_not_the_best():
@@ -76,7 +86,14 @@ def test_what_extrapolates_what_is_never_reached_and_what_has_no_law_say_so():
 def test_a_teacher_s_compute_stands_beside_what_leaves_it_out():
     teacher = {"teacher_flops": 4e12, "with_teacher": 0.5, "with_teacher_low": 0.32, "with_teacher_high": 0.8}
     answer, _ = said(STAR | teacher)
-    assert "on its best cell, its teacher's compute counted 0.5 [0.32, 0.8]." in answer
+    assert "on its best cell, teachers' compute counted 0.5 [0.32, 0.8]." in answer
+    # Of the first it is its teacher that counts.
+    answer, _ = said(STAR | {"with_teacher": 7.5, "with_teacher_low": 4.8, "with_teacher_high": 12.0})
+    assert "teachers' compute counted 7.5 [4.8, 12]" in answer
+    assert "teachers" not in said(STAR)[0]
+    cell = {"model": "L1H32", "train_queries": 512, "out_of_reach": 0.0, "note": ""}
+    rows = pd.DataFrame([STAR | teacher | cell | {"kind": kind} for kind in ("compute", "data", "parameters")])
+    assert "With teachers' compute counted it is 0.5 [0.32, 0.8] times." in multiplier_sentences(rows)[0]
 
 
 def test_other_metrics_that_say_otherwise_are_named():

@@ -35,7 +35,7 @@ def told(config, name="base"):
 
 
 def test_the_schema_lists_the_kinds_that_there_are():
-    assert set(KINDS) == set(RANKERS)
+    assert set(KINDS) == {name for name, ranker in RANKERS.items() if ranker.is_built}
     default = next(field.default for field in dataclasses.fields(ModelOptions) if field.name == "ranker")
     assert SCHEMA["properties"]["ranker"]["properties"]["kind"]["default"] == default
 
@@ -153,3 +153,14 @@ def test_each_kind_costs_what_it_reads():
     assert found["cross"][1] == pytest.approx(forward(400 * (17 + 17), 29))
     read = forward(400, 10) + forward(min(1e6, 400 * 33), 20)
     assert found["late"][1] == pytest.approx(read + 2 * 16 * 400 * 34 * 200)
+
+
+def test_dynamic_negatives_are_those_of_bi_encoders_with_one_ranker():
+    dynamic = {"name": "dynamic", "training": {"negatives": "dynamic"}}
+    late = {"ranker": {"kind": "late_interaction"}}
+    with pytest.raises(StudyError, match="which no late_interaction has"):
+        study(ways=[{"name": "first"}, {**dynamic, **late}])
+    with pytest.raises(StudyError, match="start_from: first has another ranker than dynamic"):
+        study(ways=[{"name": "first", **late}, dynamic])
+    with pytest.raises(StudyError, match="start_from: first has another ranker than dynamic"):
+        study(ways=[{"name": "first", "ranker": {"pooling": "cls"}}, dynamic])

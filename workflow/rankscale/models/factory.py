@@ -25,8 +25,9 @@ def build_model(options: ModelOptions, vocabulary: int, tokens: Path) -> Ranker:
     It reads the token ids in the folder `tokens`, of so large a `vocabulary`. Raises StudyError for a kind that there
     is not or is not made so, and for a checkpoint that cannot be had or does not fit.
     """
-    if options.ranker not in RANKERS:
-        raise StudyError(f"--ranker: there is no kind {options.ranker}; there are {', '.join(RANKERS)}")
+    kinds = [name for name, ranker in RANKERS.items() if ranker.is_built]
+    if options.ranker not in kinds:
+        raise StudyError(f"--ranker: there is no kind {options.ranker}; there are {', '.join(kinds)}")
     kind = RANKERS[options.ranker]
     settings = kind.settings_of(dict(options.ranker_parameters or {}), tokens)
     torch.manual_seed(int(generator(options.seed, "weights").integers(2**62)))

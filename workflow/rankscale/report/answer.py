@@ -7,7 +7,7 @@ from rankscale.laws.metric_ranking import REFERENCE
 from rankscale.laws.verdicts.rule import KEEPS_IMPROVING, UNDECIDED
 from rankscale.laws.verdicts.study_contrasts import BETTER
 from rankscale.report.labels import name_of
-from rankscale.report.verdicts import JUDGED, PROVISIONAL, slice_words, verdict_words
+from rankscale.report.verdicts import JUDGED, PROVISIONAL, slice_words, verdict_words, what_would_decide
 
 OVER = {"model": "model size", "data": "training queries"}
 RIVALS = (PARTS[0], CALIBRATED)  # whom the claim is tested against
@@ -49,7 +49,9 @@ def _gain_words(row: pd.Series) -> str:
         return ""
     spread = "" if pd.isna(row.gain_low) else f" [{row.gain_low:.3g}, {row.gain_high:.3g}]"
     forecast = "" if pd.isna(row.predicted_gain) else f", {row.predicted_gain:.3g} forecast"
-    return f" (gain {row.realised_gain:.3g}{spread} nats{forecast})"
+    # The interval has two sides, the verdict one: it may hold 0 where the gain is above it.
+    above = "" if pd.isna(row.p_improving) else f"; one-sided p {row.p_improving:.2g}"
+    return f" (gain {row.realised_gain:.3g}{spread} nats{forecast}{above})"
 
 
 def confidence_sentences(verdicts: pd.DataFrame, contrasts: pd.DataFrame) -> list[str]:
@@ -64,6 +66,15 @@ def confidence_sentences(verdicts: pd.DataFrame, contrasts: pd.DataFrame) -> lis
         if parts:
             sentences.append(f"Over {OVER[axis]}, {'; '.join(parts)}.")
     return sentences
+
+
+def open_verdicts(verdicts: pd.DataFrame) -> list[str]:
+    """What would decide each undecided verdict of the headline's rows, a sentence each."""
+    rows = verdicts[(verdicts.verdict == UNDECIDED) & verdicts.axis.isin(JUDGED)]
+    return [
+        f"{name_of(row.metric)} over {OVER[row.axis]} ({slice_words(row.fixed)}): {what_would_decide(row)}."
+        for _, row in rows.iterrows()
+    ]
 
 
 def stability_words(row: pd.Series) -> str:

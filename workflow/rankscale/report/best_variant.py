@@ -35,11 +35,14 @@ def recipe_sentences(multipliers: pd.DataFrame, exponents: pd.DataFrame) -> list
         text = f"By {name_of(metric)}, {best} scales best of {len(rows) + 1} ways to train: {first} "
         needs = f"needs {_times(row)} times the compute to be as good as {best} on its best cell"
         text += needs if row.multiplier < INFINITE else f"never gets as good as {best} by its law"
-    text += _beyond(row) + _with_teacher(row)
+    text += _beyond(row)
+    text += f", teachers' compute counted {with_teacher(row)}" if has_teachers(known)[best] else ""
     text += f"; {_listed(worse.index)} {_is_are(worse)} worse than {first}" if len(worse) else ""
     text += f"; {unknown} cannot be told" if unknown else ""
     sure = _how_sure(multipliers, known, better, best, metric)
-    return [f"{text}.", f"{sure}{_steepness(exponents, metric, best, first)}"]
+    if len(better):
+        sure += _steepness(exponents, metric, best, first)
+    return [f"{text}.", sure + _overtaking(exponents, metric, better.index, first)]
 
 
 def contrast_sentences(exponents: pd.DataFrame) -> list[str]:
@@ -104,6 +107,22 @@ def _steepness(exponents: pd.DataFrame, metric: str, best: object, first: str) -
     return f" Its law is {' and '.join(words)} than {first}'s."
 
 
+def _overtaking(exponents: pd.DataFrame, metric: str, better: pd.Index, first: str) -> str:
+    """Which of those that are not told to be better have steeper laws."""
+    rows = exponents[(exponents.metric == metric) & ~exponents.variant.isin(better) & (exponents.difference_low > 0)]
+    parts = [
+        f"{', '.join(own.variant)} in {of}"
+        for parameter, of in EXPONENTS.items()
+        if len(own := rows[rows.parameter == parameter])
+    ]
+    if not parts:
+        return ""
+    return (
+        f" Steeper than {first}'s, though not told to be better on their best cells, are the laws of "
+        f"{' and '.join(parts)}: whether these overtake it lies beyond what was measured."
+    )
+
+
 def _difference(row: pd.Series) -> str:
     return f"{row.difference:+.3f} [{row.difference_low:+.3f}, {row.difference_high:+.3f}]"
 
@@ -122,13 +141,17 @@ def _beyond(row: pd.Series) -> str:
     return f" (this extrapolates, to {row.reach:.3g} times the largest measured)"
 
 
-def _with_teacher(row: pd.Series) -> str:
-    if not row.teacher_flops > 0:
-        return ""
+def with_teacher(row: pd.Series) -> str:
+    """The multiplier of a row of compute with its interval, teachers' compute counted."""
     names = ["with_teacher", "with_teacher_low", "with_teacher_high"]
     with_it, low, high = (float(value) for value in row[names].fillna(INFINITE))
-    times = "no bound" if with_it == INFINITE else f"{with_it:.3g} {_interval(low, high)}"
-    return f", its teacher's compute counted {times}"
+    return "no bound" if with_it == INFINITE else f"{with_it:.3g} {_interval(low, high)}"
+
+
+def has_teachers(rows: pd.DataFrame) -> pd.Series:
+    """Which rows of multipliers a teacher changes: the variant's own, or the first's."""
+    apart = (rows.with_teacher.astype(float) - rows.multiplier.astype(float)).abs()
+    return (rows.teacher_flops > 0) | (apart > 1e-6 * rows.multiplier.astype(float))
 
 
 def _listed(names: pd.Index) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from rankscale.core import cli
 from rankscale.core.options import add_options, parsed
 from rankscale.search.options import ShortlistOptions
-from rankscale.storage import tables
+from rankscale.storage import manifests, origins, tables
 
 
 def main(args: argparse.Namespace) -> None:
@@ -14,13 +14,15 @@ def main(args: argparse.Namespace) -> None:
     import faiss
 
     from rankscale.models import devices
+    from rankscale.search import vector_shards
     from rankscale.search.shortlists import shortlists
 
     options = parsed(ShortlistOptions, args)
     faiss.omp_set_num_threads(options.threads)
     device = devices.set_up_device(options.device, options.threads)
+    vector_shards.refuse_unlike([*args.documents, *args.queries], args.collection)
     lists = shortlists(args.collection, args.documents, args.queries, options, device.type)
-    tables.write("shortlists", lists, args.output)
+    tables.write("shortlists", lists, args.output, origin=origins.of_collection(args.collection, *manifests.COLLECTED))
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -91,8 +91,12 @@ def job_work(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
         subset = size["train"] if run.subset == "all" else int(run.subset)
         queries = training["steps"] * training["batch_size"] if training["steps"] else subset * training["epochs"]
         target = f"{layout.run(run)}/{PUBLISHED[-1]}"
-        flops = ranker_work.training_flops(of_variant[run.variant], known, queries, size)
-        jobs.append(JobWork("train", parameters, flops, target))
+        if variants.is_dynamic(of_variant[run.variant]):
+            flops = ranker_work.refining_flops(of_variant[run.variant], known, queries, size)
+            jobs.append(JobWork("refine", parameters, flops, target))
+        else:
+            flops = ranker_work.training_flops(of_variant[run.variant], known, queries, size)
+            jobs.append(JobWork("train", parameters, flops, target))
         passages = _evaluated_passages(study, size, run in searching)
         flops = ranker_work.evaluation_flops(of_variant[run.variant], known, passages, run in searching, size)
         jobs += [JobWork("retrieve", parameters, flops, layout.table("observations", run, c)) for c in checkpoints]

@@ -117,8 +117,11 @@ def reranking(study: dict[str, Any]) -> list[str]:
 
 
 def trains_on_mined(study: dict[str, Any]) -> bool:
-    """Whether training, of a study of one variant, takes negatives from the miner's lists."""
-    return study["training"]["negatives"] != "random"
+    """Whether training, of a study of one variant, reads the miner's lists: for negatives, or for weights."""
+    training = study["training"]
+    if variants.is_dynamic(study):
+        return bool(training["curriculum"] or training["propensity"])
+    return training["negatives"] != "random"
 
 
 def hub_ids(study: dict[str, Any]) -> dict[str, str]:
@@ -161,7 +164,8 @@ def own_files(study: dict[str, Any]) -> list[str]:
     encoders = [study["miner"]["encoder"], *(model.get("checkpoint", "") for model in study["models"])]
     encoders += [source or "" for _, source in (tokenizer_of(study, model) for model in study["models"])]
     encoders += [teacher.get("model") or "" for teacher in teachers.teachers(study).values()]
-    return sorted({*source_files(study), *(file for place in encoders for file in local_files(place))})
+    taught = [file for teacher in teachers.teachers(study).values() for file in teachers.own_files(teacher)]
+    return sorted({*source_files(study), *taught, *(file for place in encoders for file in local_files(place))})
 
 
 def snapshot_sizes(training: dict[str, Any]) -> list[int | None]:

@@ -16,7 +16,7 @@ class VectorScorer(Scorer):
     def __init__(self, texts: Texts, rows: np.ndarray) -> None:
         super().__init__(texts, rows)
         self.vectors = encoding.encode(
-            texts.model, texts.queries, rows, texts.device, "encode queries", texts.precision
+            texts.model.query_side, texts.queries, rows, texts.device, "encode queries", texts.precision
         )
 
     def pairs(self, queries: np.ndarray, rows: np.ndarray) -> PairScores:
@@ -36,4 +36,5 @@ class VectorScorer(Scorer):
     def parts(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows, ascending, and their vectors float32 [n, d]."""
         model, _, documents, device, precision = self.texts
-        return encoding.encode_in_chunks(model, documents, rows, device, "encode passages", precision, PART)
+        passages = model.passage_side
+        return encoding.encode_in_chunks(passages, documents, rows, device, "encode passages", precision, PART)

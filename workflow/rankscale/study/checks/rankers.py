@@ -8,11 +8,17 @@ from typing import Any
 from rankscale.core.errors import StudyError
 from rankscale.core.ranker_flops import BI_ENCODER, CROSS_ENCODER
 from rankscale.study.checks.training import IN_BATCH
+from rankscale.study.variants import DYNAMIC
 
 
 def refuse_ranker(study: dict[str, Any]) -> None:
     """Raise StudyError for negatives that a kind of ranker cannot have."""
     kind, negatives = study["ranker"]["kind"], study["training"]["negatives"]
+    if kind != BI_ENCODER and negatives == DYNAMIC:
+        raise StudyError(
+            f"training.negatives: dynamic ones are the nearest of vectors, one a passage, which no {kind} has; take "
+            "mined, annealed or random ones, or a bi_encoder"
+        )
     if kind == CROSS_ENCODER and negatives.endswith(IN_BATCH):
         raise StudyError(
             f"training.negatives: {negatives}: a {kind} reads each query with each passage of a batch anew, which is "

@@ -34,6 +34,13 @@ def training_flops(study: Study, known: Shape, queries: float, size: dict[str, f
     return flops
 
 
+def refining_flops(study: Study, known: Shape, queries: float, size: dict[str, float]) -> float:
+    """FLOPs of training the queries of a bi-encoder further, so many, each of which searches all passages."""
+    searched = 2 * queries * size["documents"] * (dimension(study) or known[1])
+    encoded = forward_flops(known, {"passage": size["documents"]}, size)
+    return 3 * forward_flops(known, {"query": queries}, size) + encoded + searched
+
+
 def evaluation_flops(study: Study, known: Shape, passages: float, searches: bool, size: dict[str, float]) -> float:
     """FLOPs of evaluating one checkpoint, for which so many passages are read, and searched if it `searches`."""
     kind, size, queries = study["ranker"]["kind"], _read(study, size), size["test"]
