@@ -189,6 +189,16 @@ def miner_scores(wildcards):
     return [LAYOUT.teacher(teachers.MINER)] if teachers.needs_miner_scores(training) else []
 
 
+def score_arguments(wildcards):
+    """How a checkpoint's observations and run are measured, as its variant's ranker has it."""
+    return stage_arguments.score(VARIANTS[wildcards.variant])
+
+
+def shortlists_of(wildcards):
+    """What a run's ranker reranks, if it cannot search."""
+    return LAYOUT.shortlists(wildcards.collection) if wildcards.variant in RERANKING else []
+
+
 def checkpoints(wildcards):
     """Every checkpoint that the study keeps."""
     kept = CHECKPOINTS if STUDY["training"]["keep"] == "all" else FINALS

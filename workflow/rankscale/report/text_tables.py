@@ -5,7 +5,7 @@ import pandas as pd
 from rankscale.core.metrics import CALIBRATED, PARTS, metric_named
 from rankscale.laws.axes import ENVELOPE, headline_slice, headline_subset
 from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
-from rankscale.report.labels import SEARCHED, error_text, name_of, share
+from rankscale.report.labels import error_text, name_of, searched_words, share
 from rankscale.report.verdicts import AXES, ScalingFinding, headline_of, verdict_words, what_would_decide, why_undecided
 
 
@@ -41,7 +41,7 @@ def headline_table(metrics: pd.DataFrame) -> pd.DataFrame:
         for name in ("mean_log_rank", "auc_global"):
             cells[name_of(name)] = f"{row[name]:.3f}"
         if pd.notna(row["ndcg_10"]):
-            cells[f"nDCG@10, {SEARCHED[row['retrieval']]}"] = f"{row['ndcg_10']:.3f}"
+            cells[f"nDCG@10, {searched_words(row['retrieval'])}"] = f"{row['ndcg_10']:.3f}"
         rows.append(cells)
     return pd.DataFrame(rows)
 
