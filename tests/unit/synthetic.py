@@ -87,21 +87,21 @@ def write_study(
             row = checkpoint_of(size, data, seed, variant)
             keys = {"collection": "synthetic", **{name: row[name] for name in schemas.CHECKPOINT_KEY}}
             fixed = {"split": "test", "candidates": "hard", "n_candidates": CANDIDATES}
-            seen = tables.checked(
+            observations = tables.checked(
                 "observations",
                 {**keys, **fixed, "query_id": query_ids(queries), **observed(size, better * data, queries, random)},
                 "synthetic",
             )
             run = RunId(*(row[name] for name in RunId._fields))
-            tables.write("observations", seen, table_path(folder, "observations", "synthetic", run, "final"))
+            tables.write("observations", observations, table_path(folder, "observations", "synthetic", run, "final"))
             retrieval = {"retrieval": "none", **dict.fromkeys(schemas.RETRIEVAL)}
             if data in searching:
-                ndcg = 1 / np.log2(2 + seen["above"].to_numpy())
+                ndcg = 1 / np.log2(2 + observations["above"].to_numpy())
                 each = dict.fromkeys(schemas.RETRIEVAL, ndcg)
                 path = table_path(folder, "per_query", "synthetic", run, "final")
                 tables.write("per_query", {**keys, "split": "test", "query_id": query_ids(queries), **each}, path)
                 retrieval = {"retrieval": "full", **dict.fromkeys(schemas.RETRIEVAL, float(ndcg.mean()))}
             study = {"study": "synthetic", "teacher_flops": 0.0, **row, "ranker": "bi_encoder"}
             study["inference_flops"] = 40.0 * size
-            rows += [{**study, **scores, **retrieval} for scores in score_observations(seen, ties, "jackknife")]
+            rows += [{**study, **scores, **retrieval} for scores in score_observations(observations, ties, "jackknife")]
     tables.write("metrics", pa.Table.from_pylist(rows, schema=schemas.SCHEMAS["metrics"]), folder / "metrics.parquet")
