@@ -26,6 +26,7 @@ ALLOWED = {
     "laws": "core storage evaluation",
     "report": "core storage evaluation laws",
     "study": "core storage collection",
+    "export": "core storage text models laws report study",
 }
 EVERYTHING = set(ALLOWED)
 WITHOUT_TORCH = ("core", "storage", "collection", "evaluation", "laws", "report", "study")

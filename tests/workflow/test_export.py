@@ -34,7 +34,9 @@ def test_a_card_has_the_numbers_of_the_tables(study, ladder):
     metrics = tables.read("metrics", study / "metrics.parquet").to_pandas()
     rows = metrics[(metrics.model == "L1H16") & (metrics.subset == "1024") & (metrics.checkpoint == "final")]
     row = rows[rows.candidates == "hard"].iloc[0]
-    assert f"| Rank-Entropy | {row.rank_entropy:.4g} [{row.rank_entropy_low:.4g}, {row.rank_entropy_high:.4g}] |" in card
+    assert (
+        f"| Rank-Entropy | {row.rank_entropy:.4g} [{row.rank_entropy_low:.4g}, {row.rank_entropy_high:.4g}] |" in card
+    )
     assert "| learning_rate | `0.004` |" in card
     assert "they inherit no licence" in card
     influence = tables.read("influence", study / "influence.parquet").to_pandas()

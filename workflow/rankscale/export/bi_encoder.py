@@ -27,9 +27,7 @@ passages = model.encode_document(["read_table(path): the table at path"])
 scores = model.similarity(queries, passages)"""
 
 
-def write_bi_encoder(
-    model: Ranker, facts: dict[str, Any], tokenizer: "PreTrainedTokenizerFast", folder: Path
-) -> None:
+def write_bi_encoder(model: Ranker, facts: dict[str, Any], tokenizer: "PreTrainedTokenizerFast", folder: Path) -> None:
     """Write what `sentence_transformers.SentenceTransformer(folder)` reads; its similarity is the inner product.
 
     Queries are cut to `facts["query_length"]` tokens by `encode_query`, all else to `facts["passage_length"]`.
