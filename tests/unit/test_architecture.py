@@ -26,10 +26,11 @@ ALLOWED = {
     "laws": "core storage evaluation",
     "report": "core storage evaluation laws",
     "study": "core storage collection",
+    "external": "core storage collection evaluation laws report",
     "export": "core storage text models laws report study",
 }
 EVERYTHING = set(ALLOWED)
-WITHOUT_TORCH = ("core", "storage", "collection", "evaluation", "laws", "report", "study")
+WITHOUT_TORCH = ("core", "storage", "collection", "evaluation", "laws", "report", "study", "external")
 HEAVY = {"numpy", "pandas", "pyarrow", "torch", "scipy", "matplotlib", "sklearn", "faiss", "transformers"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 

@@ -32,3 +32,12 @@ def text_page(title: str, text: str) -> str:
 def without_tags(text: str) -> str:
     """A text in Markdown in which no "<" begins a tag, whatever shows it."""
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
+
+
+def report_pages(read: dict[str, pd.DataFrame], summary: str) -> dict[str, str]:
+    """The pages of a report by name: each table, and the summary, whose figures stand beside it there."""
+    shown = "\n".join(line for line in summary.splitlines() if not line.startswith("!["))
+    return {
+        **{name: page(name.capitalize(), table) for name, table in read.items()},
+        "summary": text_page("Summary", shown),
+    }
