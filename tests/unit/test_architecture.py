@@ -27,10 +27,11 @@ ALLOWED = {
     "report": "core storage evaluation laws",
     "study": "core storage collection",
     "external": "core storage collection evaluation laws report",
+    "follow": "core storage study",
     "export": "core storage text models laws report study",
 }
 EVERYTHING = set(ALLOWED)
-WITHOUT_TORCH = ("core", "storage", "collection", "evaluation", "laws", "report", "study", "external")
+WITHOUT_TORCH = ("core", "storage", "collection", "evaluation", "laws", "report", "study", "external", "follow")
 HEAVY = {"numpy", "pandas", "pyarrow", "torch", "scipy", "matplotlib", "sklearn", "faiss", "transformers"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 

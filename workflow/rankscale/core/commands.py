@@ -4,7 +4,19 @@ STAGES = (
     *("fetch", "collect", "tokenize", "encode", "mine", "teach", "train", "sample", "retrieve", "score", "gather"),
     *("subsample", "fit", "plan", "plot", "summarize"),
 )
-TOOLS = ("decompose", "fit-table", "study-of", "export", "compare", "quote", "trec", "headline", "unlock")
+TOOLS = (
+    "decompose",
+    "fit-table",
+    "study-of",
+    "export",
+    "watch",
+    "track",
+    "compare",
+    "quote",
+    "trec",
+    "headline",
+    "unlock",
+)
 
 
 def module_of(command: str) -> str:

@@ -14,6 +14,7 @@ from rankscale.evaluation.observations import calibration_columns, observe
 from rankscale.evaluation.scoring import score_observations
 from rankscale.external.query_table import RUN, TESTED
 from rankscale.storage import schemas, tables
+from rankscale.storage.elsewhere import OF_SCORES, RELAXED
 
 # Columns of the metrics table from those of the given one, where it has them.
 TRAINED = {
@@ -39,15 +40,15 @@ def write_study(table: pd.DataFrame, study: str, folder: Path, ties: str, correc
         for collection, part in of_run.groupby("collection", sort=False):
             observations = pa.concat_tables(_observations(run, str(collection), part))
             path = table_path(folder, "observations", str(collection), run, FINAL)
-            tables.write("observations", observations, path)
+            tables.write("observations", observations, path, RELAXED["observations"])
             facts = {"study": study, "subset": run.subset, "checkpoint": FINAL, "status": "finished"}
             facts |= {name: _whole(name, part[given].iloc[0]) for name, given in TRAINED.items() if given in part}
             unknown = dict.fromkeys(schemas.SCHEMAS["metrics"].names)
             searched = {"retrieval": "none"}
             scores = score_observations(observations, ties, correction)
             rows += [{**unknown, **facts, **searched, **row} for row in scores]
-    metrics = pa.Table.from_pylist(rows, schema=schemas.SCHEMAS["metrics"])
-    tables.write("metrics", metrics, folder / "metrics.parquet", study=study)
+    metrics = pa.Table.from_pylist(rows, schema=RELAXED["metrics"])
+    tables.write("metrics", metrics, folder / "metrics.parquet", RELAXED["metrics"], study)
     empty = schemas.SCHEMAS["left_out"].empty_table()
     tables.write("left_out", empty, folder / "left_out.parquet", study=study)
     return metrics
@@ -68,8 +69,8 @@ def _observations(run: RunId, collection: str, part: pd.DataFrame) -> Iterator[p
             columns |= _from_scores(rows, f"{run}: {split}", str(kind))
         else:
             columns |= {name: rows[name].astype(np.int32).to_numpy() for name in ("n_candidates", "above", "tied")}
-            columns |= {"loss": rows["loss"].to_numpy(), **dict.fromkeys(schemas.OF_SCORES)}
-        yield tables.checked("observations", columns, f"{run} on {split}")
+            columns |= {"loss": rows["loss"].to_numpy(), **dict.fromkeys((*OF_SCORES, *schemas.CALIBRATION.split()))}
+        yield tables.checked("observations", columns, f"{run} on {split}", RELAXED["observations"])
 
 
 def _from_scores(rows: pd.DataFrame, where: str, kind: str) -> dict[str, Any]:
@@ -111,7 +112,8 @@ def refuse_other_queries(table: pd.DataFrame) -> None:
                 query = sorted(queries ^ expected)[0]
                 has, lacks = ("/".join(map(str, key)) for key in ((first, run) if query in expected else (run, first)))
                 raise StudyError(
-                    f"{lacks} lacks query {query} of {where[1]}, which {has} has; all models must answer the same queries, as differences between models are paired by query"
+                    f"{lacks} lacks query {query} of {where[1]}, which {has} has; all models must answer the "
+                    "same queries, as differences between models are paired by query"
                 )
         if "n_candidates" in part and part["n_candidates"].nunique() > 1:
             raise StudyError(f"{where[1]}: n_candidates differs between rows; score as many for each query")

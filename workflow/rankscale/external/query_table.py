@@ -1,4 +1,4 @@
-"""Results of models that were trained elsewhere, one row per model and query: read, and checked before anything else."""
+"""Results of models that were trained elsewhere, one row per model and query: read, and checked first of all."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from rankscale.laws.external_table import numbers, read
 
 # What tells rows apart, with the value where the table has no such column (None: it must have it).
 KEYS: dict[str, str | int | None] = {
-    "collection": "external",
+    "collection": "",  # that of the study
     "variant": BASE,
     "model": None,
     "data": None,
@@ -52,7 +52,7 @@ def checked_table(table: pd.DataFrame, path: Path, study: str) -> pd.DataFrame:
     columns = {}
     for name, default in KEYS.items():
         if name not in table:
-            columns[name] = pd.Series([study if name == "collection" else default] * len(table))
+            columns[name] = pd.Series([default if name != "collection" else study] * len(table))
         elif name in ("data", "seed"):
             columns[name] = pd.Series(_whole(table, name, path, least=1 if name == "data" else 0))
         else:

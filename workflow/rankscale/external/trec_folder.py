@@ -1,7 +1,7 @@
 """Runs in TREC's format with judgments, as the table that a study is made of.
 
-The folder has `runs.csv` (a row per run: its file, model, size, data, seed), `qrels.txt`, and the runs. All of them score
-the same documents of a query, as rerankings of one list do: one that is judged relevant, and the candidates.
+The folder has `runs.csv` (a row per run: its file, model, size, data, seed), `qrels.txt`, and the runs. All of them
+score the same documents of a query, as rerankings of one list do: one that is judged relevant, and the candidates.
 """
 
 import hashlib
@@ -84,8 +84,8 @@ def _refuse_others(folder: Path, names: list[str], scores: list[dict[str, dict[s
                 document = sorted(first ^ other)[0]
                 has, lacks = (names[0], name) if document in first else (name, names[0])
                 raise StudyError(
-                    f"{folder / lacks}: query {query} lacks {document}, which {has} scores; runs can be contrasted where "
-                    "they score the same documents, as rerankings of one list do: rerank one list with every model"
+                    f"{folder / lacks}: query {query} lacks {document}, which {has} scores; runs can be contrasted "
+                    "where they score the same documents, as rerankings of one list do: rerank one list by every model"
                 )
 
 

@@ -28,12 +28,8 @@ BOUNDS = ("low", "high")
 over_candidates = metrics_of("candidates")
 first = [m for m in over_candidates if m.has_interval or m.name.endswith("_plugin")]
 RETRIEVAL = tuple(metric.name for metric in metrics_of("retrieval"))
-# Missing where no interval can be given (at the cap, for constant scores), and where only losses and ranks are known.
-SCALE = ("best_inverse_temperature", "best_inverse_temperature_low", "best_inverse_temperature_high")
-OF_SCORES = ("margin", "calibrated_loss", "inverse_temperature", "auc_global", *SCALE, "at_cap")
-CALIBRATION = " ".join(f"{m.name} {m.name}_low {m.name}_high" for m in over_candidates if m.of_scores)
-# Missing of models that were trained elsewhere.
-OF_TRAINING = "head_parameters embedding_parameters epoch train_tokens train_flops"
+# Missing where no interval can be given: at the cap, and for constant scores.
+CALIBRATION = "best_inverse_temperature_low best_inverse_temperature_high"
 measured = {
     "n_candidates": i32,
     "n_queries": i64,
@@ -100,7 +96,7 @@ SCHEMAS = {
     "training_times": schema("step", **checkpoint, seconds=f64, memory_mb=f64),
     "observations": schema(
         "split query_id candidates",
-        " ".join(OF_SCORES),
+        CALIBRATION,
         **evaluated,
         split=text,
         query_id=text,
@@ -109,9 +105,15 @@ SCHEMAS = {
         loss=f64,
         above=i32,
         tied=i32,
-        # The calibrated loss is at the best inverse temperature of the other half of the queries, per unit of raw score;
-        # what SCALE names is the checkpoint's, the same in each row of a test set and kind of candidates.
-        **dict.fromkeys(OF_SCORES[:-1], f64),
+        margin=f64,
+        # At the best inverse temperature of the other half of the queries, which is per unit of raw score.
+        calibrated_loss=f64,
+        inverse_temperature=f64,
+        auc_global=f64,
+        # Of the checkpoint, the same in each row of a test set and kind of candidates.
+        best_inverse_temperature=f64,
+        best_inverse_temperature_low=f64,
+        best_inverse_temperature_high=f64,
         at_cap=flag,
     ),
     "runs": schema("split query_id rank", **evaluated, split=text, query_id=text, doc_id=text, score=f32, rank=i32),
@@ -123,7 +125,7 @@ SCHEMAS = {
     ),
     "metrics": schema(
         " ".join((*EVALUATED_KEY, "split", "candidates")),
-        " ".join((ARCHITECTURE, OF_TRAINING, CALIBRATION, *RETRIEVAL)),
+        " ".join((ARCHITECTURE, CALIBRATION, *RETRIEVAL)),
         study=text,
         **evaluated,
         split=text,

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from rankscale.core.atomic_files import whole
 from rankscale.core.errors import StudyError
+from rankscale.storage.elsewhere import schema_of
 from rankscale.storage.identity import STUDY, refuse_other_keys, refuse_unpromised
 from rankscale.storage.schemas import SCHEMAS
 
@@ -87,12 +88,12 @@ def read(
 
     Raises StudyError if the file is missing, truncated, breaks its schema, or is another's.
     """
-    wanted = like or SCHEMAS[name]
     # Not pq.read_table, which imports pyarrow.dataset.
     with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         refuse_other_keys(path, file, keys)
         table = file.read(columns=columns)
         _refuse_lost_rows(path, file.metadata, len(table))
+    wanted = like or schema_of(name, table.schema)
     if columns:
         wanted = pa.schema([wanted.field(c) for c in columns])
     check(table, wanted, path)
