@@ -47,7 +47,7 @@ def ours(folder: Path, precision: str) -> None:
     asked = ["--collection", ".", "--encoder", str(folder), "--pooling", "cls", "--normalize", "--device", "cpu"]
     places = ["--threads", str(THREADS), "--documents", "a", "--queries", "b"]
     args = encode.arguments().parse_args([*asked, "--precision", precision, *places])
-    encoder, texts = encoders.transformer(parsed(EncodeOptions, args)), texts_of(folder)
+    encoder, texts = encoders.Transformer(parsed(EncodeOptions, args)), texts_of(folder)
     encoder("documents", texts[:50])
     with Clock() as clock:
         made = encoder("documents", texts)

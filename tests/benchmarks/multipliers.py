@@ -69,7 +69,8 @@ def study(name: str, seed: int) -> dict[str, tuple[bool, float, bool]] | None:
     mean = np.kron(np.eye(2 * n // seeds), np.full(seeds, 1 / seeds))
     y, noise, x = mean @ y, mean @ (cov * np.outer(y, y)) @ mean.T, x[::seeds]
     flops, n, names = 300.0 * x[:, 0] * x[:, 1], len(x), list(map(tuple, x))
-    points = [VariantPoints(label, x, part, flops, names) for label, part in (("base", y[:n]), ("better", y[n:]))]
+    none = np.zeros(n)
+    points = [VariantPoints(label, x, part, flops, none, names) for label, part in (("base", y[:n]), ("better", y[n:]))]
     laws = laws_for("rank_entropy", 2, CEILING)
     rows = compare_variants(VariantTask({"metric": "rank_entropy"}, points, noise, laws, DRAWS, seed)).multipliers
     if any(row.get("own") is None for row in rows):

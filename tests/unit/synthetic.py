@@ -86,6 +86,6 @@ def write_study(
                 path = table_path(folder, "per_query", "synthetic", run, "final")
                 tables.write("per_query", {**keys, "split": "test", "query_id": query_ids(queries), **each}, path)
                 retrieval = {"retrieval": "full", **dict.fromkeys(schemas.RETRIEVAL, float(ndcg.mean()))}
-            study = {"study": "synthetic", **row}
+            study = {"study": "synthetic", "teacher_flops": 0.0, **row}
             rows += [{**study, **scores, **retrieval} for scores in score_observations(seen, ties, "jackknife")]
     tables.write("metrics", pa.Table.from_pylist(rows, schema=schemas.SCHEMAS["metrics"]), folder / "metrics.parquet")

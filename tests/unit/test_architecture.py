@@ -88,6 +88,13 @@ def test_most_packages_do_without_torch():
     assert done.stdout.strip() == "False"
 
 
+@pytest.mark.parametrize("stage", ["score", "gather"])
+def test_what_runs_for_every_checkpoint_waits_for_no_torch_and_no_scipy(stage):
+    code = f"import sys, rankscale.stages.{stage}; print(sorted({{'torch', 'scipy', 'matplotlib'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_modules_are_short(path):
     assert len(path.read_text().splitlines()) <= 250

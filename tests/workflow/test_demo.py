@@ -16,7 +16,10 @@ KEYS = ["model", "train_queries", "seed", "step", "split", "candidates"]
 def test_the_second_run_says_what_it_cleared_and_goes_on(project):
     said = (project / "killed.txt").read_text()
     assert "a killed run left its lock; clearing it" in said
-    assert "Over model size (on 1,024 training queries; 2 cells known, one held out, one seed), Rank-Entropy: undecided" in said
+    assert (
+        "Over model size (on 1,024 training queries; 2 cells known, one held out, one seed), Rank-Entropy: undecided"
+        in said
+    )
     assert 'The claim "only Rank-Entropy scales"' in said
     assert "results/demo/report.html" in said
     first = (project / "first.txt").read_text()

@@ -136,6 +136,11 @@ def test_two_studies_are_compared_in_one_table_and_figure(folder):
     rows = pd.read_csv(folder / "two.csv")
     assert set(rows.axis) == {"model", "data"}
     assert (rows.difference.dropna() == 0).all()
+    # The copy has no observations, so nothing is paired by query; a study against itself is worth one.
+    assert "What the second's way to train is worth over the first's" in done.stdout
+    assert "cannot be told" in done.stdout
+    same = run("rankscale compare results/demo results/demo", folder).stdout
+    assert re.search(r"\| Rank-Entropy +\| second \(demo\) .*\| compute +\| 1 \[", same)
     svg = (folder / "two.svg").read_text()
     assert "demo: 400 test queries" in svg
     assert "two: 400 test queries" in svg

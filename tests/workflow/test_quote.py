@@ -10,6 +10,7 @@ from rankscale.core.layout import Layout
 from rankscale.search import encoders
 from rankscale.storage import tables
 from rankscale.study import cost_estimates
+from rankscale.study.costs.model_shapes import shape
 from tests.conftest import ROOT, SMALL, run
 
 
@@ -119,7 +120,7 @@ def test_what_is_left_is_counted_run_by_run(project, study):
 )
 def test_a_size_that_a_config_does_not_tell_is_unknown(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
-    assert cost_estimates.shape({"name": "mine", "checkpoint": str(tmp_path)}) is None
+    assert shape({"name": "mine", "checkpoint": str(tmp_path)}) is None
 
 
 @pytest.mark.parametrize("target", ["", "metrics ", "results/new/models/base/L1H16/1024/42/final.safetensors "])
@@ -179,9 +180,9 @@ def test_what_cannot_be_quoted_is_said_in_one_line(project, study, arguments, sa
 
 
 def test_sizes_are_read_off_names_where_a_model_is_not_there():
-    assert cost_estimates.shape({"name": "mini", "checkpoint": "google/bert_uncased_L-4_H-256_A-4"}) == (4, 256)
-    assert cost_estimates.shape({"name": "L24H1024", "checkpoint": "google-bert/bert-large-uncased"}) == (24, 1024)
-    assert cost_estimates.shape({"name": "mini", "checkpoint": "some/encoder"}) is None
+    assert shape({"name": "mini", "checkpoint": "google/bert_uncased_L-4_H-256_A-4"}) == (4, 256)
+    assert shape({"name": "L24H1024", "checkpoint": "google-bert/bert-large-uncased"}) == (24, 1024)
+    assert shape({"name": "mini", "checkpoint": "some/encoder"}) is None
 
 
 def test_a_collection_that_is_not_there_cannot_be_counted(tmp_path):

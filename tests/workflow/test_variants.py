@@ -1,41 +1,40 @@
 """A small study of two variants as it really runs, and what a further variant costs."""
 
+import hashlib
 import json
 
 import pytest
+import yaml
 
 from rankscale.report.figures.registry import figures_of
 from rankscale.storage import tables
-from tests.conftest import clone, run
+from tests.conftest import SMALL, clone, run
 from tests.workflow.test_reruns import jobs
 
-TWO = """
-study: two
-collection: {name: docstrings, source: docstrings, sample: 1500, test_queries: 200, dev_queries: 50}
-tokenizer: {name: wordpiece, vocabulary: 1000}
-miner: {name: lsa, top_k: 20}
-models:
-  - {name: L1H8, layers: 1, hidden: 8, heads: 2}
-  - {name: L1H16, layers: 1, hidden: 16, heads: 2}
-  - {name: L1H32, layers: 1, hidden: 32, heads: 2}
-training:
-  train_queries: [128, 256, 512]
-  negatives: mined+in_batch
-  learning_rate: 4.0e-3
-  epochs: 2
-  query_length: 12
-  passage_length: 16
-  output_dim: 16
-variants: [{name: plain}, {name: alone, training: {negatives: mined}}]
-evaluation: {candidates: {hard: 16}, full_retrieval: false}
-laws: {hold_out: {models: 1, train_queries: 1}, bootstrap: 100, metrics: [rank_entropy, cross_entropy, 1-mrr]}
-"""
+# As the small study, and smaller.
+STUDY = yaml.safe_load(SMALL)
+STUDY["study"], STUDY["plan"] = "two", None
+STUDY["collection"] |= {"sample": 1500, "test_queries": 200, "dev_queries": 50}
+STUDY["training"] |= {"train_queries": [128, 256, 512], "snapshots": {}}
+STUDY["evaluation"] = {"candidates": {"hard": 16}, "full_retrieval": False}
+STUDY["laws"]["metrics"] = ["rank_entropy", "cross_entropy", "1-mrr"]
+PLAIN = {"name": "plain"}
+# By the first one's largest run, which the study trains before.
+TEACHER = "results/two/models/plain/L1H32/512/42/final.safetensors"
+TAUGHT = {
+    "name": "taught",
+    "training": {"negatives": "mined", "objective": {"name": "kl"}, "teacher": {"scores": TEACHER}},
+}
+
+
+def study_of(*ways):
+    return yaml.safe_dump(STUDY | {"variants": ways}, sort_keys=False)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A clone in which the study ran."""
-    folder = clone(tmp_path_factory.mktemp("variants"), TWO)
+    folder = clone(tmp_path_factory.mktemp("variants"), study_of(PLAIN, TAUGHT))
     run("snakemake --cores 2", folder)
     return folder
 
@@ -43,13 +42,13 @@ def finished(tmp_path_factory):
 def test_both_are_in_every_table_and_compared_once(finished):
     study = finished / "results/two"
     for name in ("metrics", "fits", "curves", "forecasts", "verdicts"):
-        assert set(tables.read(name, study / f"{name}.parquet")["variant"].to_pylist()) == {"plain", "alone"}, name
+        assert set(tables.read(name, study / f"{name}.parquet")["variant"].to_pylist()) == {"plain", "taught"}, name
     multipliers = tables.read("multipliers", study / "multipliers.parquet").to_pandas()
-    assert set(multipliers.variant) == {"alone"}
+    assert set(multipliers.variant) == {"taught"}
     assert set(multipliers["first"]) == {"plain"}
     assert set(multipliers.kind) == {"compute", "data", "parameters"}
     exponents = tables.read("exponents", study / "exponents.parquet").to_pandas()
-    assert set(exponents.variant) == {"plain", "alone"}
+    assert set(exponents.variant) == {"plain", "taught"}
 
 
 def test_their_runs_have_the_same_cells_queries_and_starts(finished):
@@ -61,7 +60,7 @@ def test_their_runs_have_the_same_cells_queries_and_starts(finished):
     assert cells[0] == cells[1]
     assert len(cells[0]) == 9
     of_run = "observations/docstrings/{}/L1H8/128/42/final.parquet"
-    asked = [tables.read("observations", study / of_run.format(name))["query_id"] for name in ("plain", "alone")]
+    asked = [tables.read("observations", study / of_run.format(name))["query_id"] for name in ("plain", "taught")]
     assert asked[0].equals(asked[1])
 
 
@@ -73,18 +72,36 @@ def test_the_report_says_what_the_second_is_worth(finished):
     assert "nan" not in text.lower()
     assert {path.stem for path in study.glob("figures/*.svg")} == set(figures_of({"multipliers", "exponents"}))
     assert (study / "tables/multipliers.html").exists()
-    recorded = json.loads((study / "provenance.json").read_text())["config"]["variants"]
-    assert recorded == [{"name": "plain", "training": {}}, {"name": "alone", "training": {"negatives": "mined"}}]
+    recorded = json.loads((study / "provenance.json").read_text())
+    assert [way["name"] for way in recorded["config"]["variants"]] == ["plain", "taught"]
+    (teacher,) = recorded["teachers"].values()
+    assert teacher["teacher_sha256"] == hashlib.sha256((finished / TEACHER).read_bytes()).hexdigest()
+
+
+def test_a_teacher_s_training_and_the_queries_it_scored_are_counted(finished):
+    study = finished / "results/two"
+    metrics = tables.read("metrics", study / "metrics.parquet").to_pandas()
+    by_way = {name: rows.set_index(["model", "train_queries"]) for name, rows in metrics.groupby("variant")}
+    assert (by_way["plain"].teacher_flops == 0).all()
+    (manifest,) = (finished / "results/shared/docstrings/lsa/teachers").glob("*.json")
+    spent = json.loads(manifest.read_text())
+    assert spent["training_flops"] == by_way["plain"].train_flops[("L1H32", 512)]
+    for (_, queries), flops in by_way["taught"].teacher_flops.items():
+        assert flops == pytest.approx(spent["training_flops"] + spent["flops"] * queries / spent["queries"])
+    compute = tables.read("multipliers", study / "multipliers.parquet").to_pandas().query("kind == 'compute'")
+    told = compute[compute.multiplier.notna()]
+    assert (told.with_teacher < told.multiplier).all()
+    assert (compute.teacher_flops.dropna() > 0).all()
 
 
 def test_nothing_runs_again_and_a_third_variant_trains_alone(finished):
     assert jobs(finished) == {}
-    more = TWO.replace("{name: plain},", "{name: plain}, {name: slow, training: {epochs: 3}},")
-    (finished / "config.yaml").write_text(more)
+    slow = {"name": "slow", "training": {"epochs": 3}}
+    (finished / "config.yaml").write_text(study_of(PLAIN, TAUGHT, slow))
     new = {"train": 9, "retrieve": 9, "score": 9, "gather": 1, "subsample": 1}
     assert jobs(finished) == {**new, "fit": 1, "plot": 1, "summarize": 1, "all": 1}
     said = run("rankscale quote", finished).stdout
     assert "train" in said
     # One alone: what compares them is gone, and nothing is trained.
-    (finished / "config.yaml").write_text(TWO.replace(", {name: alone, training: {negatives: mined}}", ""))
+    (finished / "config.yaml").write_text(study_of(PLAIN))
     assert set(jobs(finished)) <= {"gather", "subsample", "fit", "plot", "summarize", "all"}

@@ -67,6 +67,11 @@ ENVIRONMENT = f"../../envs/{'gpu' if GPU else 'cpu'}.yaml"
 config.update(STUDY)  # the report shows the defaults too
 
 
+def code_of(stage):
+    """The digest of a stage's code as a param, read when a job of the rule is planned: most calls plan few rules."""
+    return lambda wildcards: code_digest(stage)
+
+
 wildcard_constraints:
     collection=re.escape(COLLECTION),
     variant="|".join(map(re.escape, VARIANTS)),
@@ -119,6 +124,8 @@ def teacher_inputs(wildcards):
     """What a teacher's scores are made of."""
     teacher = TEACHERS[wildcards.teacher]
     kind, files = teachers.teacher_kind(teacher), {}
+    if teacher.get("model"):
+        return {"mined": NEGATIVES, "local": watched_files.inputs(grid.local_files(teacher["model"]))}
     if kind != "file":
         files["mined"] = NEGATIVES
     if kind == "miner":
@@ -129,6 +136,11 @@ def teacher_inputs(wildcards):
     if kind == "checkpoint":
         files["tokens"] = f"{LAYOUT.tokens(teachers.tokenizer_folder(STUDY, teacher))}/queries.parquet"
     return files
+
+
+def teacher_stamps(wildcards):
+    """The dates of what a teacher is read from, if that is a local folder."""
+    return watched_files.stamps(grid.local_files(TEACHERS[wildcards.teacher].get("model") or ""))
 
 
 def teacher_arguments(wildcards, input):
@@ -145,7 +157,7 @@ def teacher_arguments(wildcards, input):
 def teacher_scores(wildcards):
     """The scores of a run's teacher, if its loss is told any."""
     teacher = VARIANTS[wildcards.variant]["training"]["teacher"]
-    return [LAYOUT.teacher(teachers.teacher_name(teacher))] if teacher else []
+    return [LAYOUT.teacher(name) for name in teachers.tables_of(teacher)] if teacher else []
 
 
 def miner_scores(wildcards):

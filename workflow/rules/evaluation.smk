@@ -27,7 +27,7 @@ rule sample:
     resources:
         launcher=RANKSCALE,
     params:
-        code=code_digest("stages.sample"),
+        code=code_of("stages.sample"),
         options=fixed(stage_arguments.sample(STUDY)),
     message:
         "Fixing the candidates that every checkpoint is scored on"
@@ -101,7 +101,7 @@ rule score:
     resources:
         launcher=RANKSCALE,
     params:
-        code=code_digest("stages.score"),
+        code=code_of("stages.score"),
         options=fixed(stage_arguments.score(STUDY)),
     message:
         "Scoring {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
@@ -132,6 +132,7 @@ rule gather:
     input:
         runs=[f"{LAYOUT.run(run)}/checkpoints.parquet" for run in RUNS],
         scores=[LAYOUT.table("scores", *checkpoint) for checkpoint in CHECKPOINTS],
+        taught=[sharing.taught(LAYOUT, name) for name in TEACHERS],
     output:
         metrics=f"{LAYOUT.together}/metrics.parquet",
         left_out=f"{LAYOUT.together}/left_out.parquet",
@@ -142,7 +143,7 @@ rule gather:
     resources:
         launcher=RANKSCALE,
     params:
-        code=code_digest("stages.gather"),
+        code=code_of("stages.gather"),
         options=fixed(stage_arguments.gather(STUDY, [run for run in PLANNED if run not in FINISHED])),
     message:
         f"Gathering the scores of {len(CHECKPOINTS)} checkpoints"

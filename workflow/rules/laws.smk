@@ -9,7 +9,8 @@ FORMATS = ("svg", "pdf", "png")
 # What the noise of queries is told by.
 PER_QUERY = [LAYOUT.table("observations", *final) for final in FINALS]
 PER_QUERY += [LAYOUT.table("per_query", *final) for final in FINALS if final[0] in SEARCHING]
-ON_LARGEST = [run for run in RUNS if run.subset == grid.largest_subset(RUNS)]
+LARGEST = grid.largest_subset(RUNS)
+ON_LARGEST = [run for run in RUNS if run.subset == LARGEST]
 
 
 rule fit:
@@ -34,7 +35,7 @@ rule fit:
     resources:
         launcher=RANKSCALE,
     params:
-        code=code_digest("stages.fit"),
+        code=code_of("stages.fit"),
         options=fixed(stage_arguments.fit(STUDY)),
         of_variants=COMPARISONS,
     message:
@@ -65,7 +66,7 @@ if PLAN:
         resources:
             launcher=RANKSCALE,
         params:
-            code=code_digest("stages.plan"),
+            code=code_of("stages.plan"),
             options=fixed(stage_arguments.plan(STUDY)),
         message:
             "Planning what to train next"
@@ -88,7 +89,7 @@ rule subsample:
     resources:
         launcher=RANKSCALE,
     params:
-        code=code_digest("stages.subsample"),
+        code=code_of("stages.subsample"),
         options=fixed(stage_arguments.subsample(STUDY)),
     message:
         "Dropping queries, to see whether there are enough"
@@ -128,7 +129,7 @@ rule plot:
     resources:
         launcher=RANKSCALE,
     params:
-        code=code_digest("stages.plot"),
+        code=code_of("stages.plot"),
         figures=" ".join(FIGURES),
         of_variants=COMPARISONS,
         plan=f"--plan {LAYOUT.together}/plan.parquet --plan-grid {LAYOUT.together}/plan_grid.parquet" if PLAN else "",
@@ -185,7 +186,7 @@ rule summarize:
     resources:
         launcher=RANKSCALE,
     params:
-        code=code_digest("stages.summarize"),
+        code=code_of("stages.summarize"),
         options=fixed(stage_arguments.summarize(STUDY)),
         plan=f"--plan {LAYOUT.together}/plan.parquet" if PLAN else "",
         of_variants=COMPARISONS,

@@ -87,6 +87,7 @@ rule teach:
     params:
         recipe=stage_versions.TEACH,
         options=teacher_arguments,
+        stamps=teacher_stamps,
     message:
         "Scoring the training queries by the teacher {wildcards.teacher}"
     shell:

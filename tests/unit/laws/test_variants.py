@@ -22,12 +22,13 @@ def additive(a, b, floor, alpha=0.5, beta=0.6):
     return np.array([np.log(a), alpha, np.log(b), beta, floor])
 
 
-def side(theta, per_cell=6.0):
-    return multipliers.Side(X, per_cell * X[:, 0] * X[:, 1], theta, np.stack([theta] * 3))
+def side(theta, per_cell=6.0, once=0.0, per_query=0.0):
+    teacher = once + per_query * X[:, 1]
+    return multipliers.Side(X, per_cell * X[:, 0] * X[:, 1], teacher, theta, np.stack([theta] * 3))
 
 
-def told(first, second, cell=X[-1], **more):
-    return {one.kind: one for one in multipliers.multipliers(ADDITIVE, first, second, cell, **more)}
+def told(first, second, cell=X[-1]):
+    return {one.kind: one for one in multipliers.multipliers(ADDITIVE, first, second, cell)}
 
 
 def test_working_parameters_are_those_of_the_formula():
@@ -68,11 +69,23 @@ def test_equal_ways_are_worth_one_and_a_dearer_one_less():
 
 
 def test_a_teacher_counts_as_the_second_s_own_compute():
-    same = side(additive(30.0, 40.0, 0.2))
-    found = told(same, same, teacher_flops=same.flops[-1])
+    theta, own = additive(30.0, 40.0, 0.2), 6 * X[-1, 0] * X[-1, 1]
+    same, taught = side(theta), side(theta, once=own / 2, per_query=own / 2 / X[-1, 1])
+    found = told(same, taught)
     assert found["compute"].multiplier == pytest.approx(1)
     assert found["compute"].with_teacher == pytest.approx(0.5)
     assert found["data"].with_teacher == pytest.approx(1)
+    assert told(taught, same)["compute"].with_teacher == pytest.approx(2)
+    assert told(taught, taught)["compute"].with_teacher == pytest.approx(1)
+
+
+def test_the_first_s_teacher_scores_as_many_queries_as_it_needs():
+    """Twice both sizes are 4 times the FLOPs, but twice the queries only for the teacher to score."""
+    k, own = 2.0, 6 * X[-1, 0] * X[-1, 1]
+    first = side(additive(300.0, 40.0, 0.2), per_query=own / X[-1, 1])
+    found = told(first, side(additive(300.0 / k**0.5, 40.0 / k**0.6, 0.2)))["compute"]
+    assert found.multiplier == pytest.approx(4, rel=1e-3)
+    assert found.with_teacher == pytest.approx(4 + 2, rel=1e-3)
 
 
 def test_what_cells_share_is_seen_as_shared():

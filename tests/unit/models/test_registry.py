@@ -12,8 +12,9 @@ from rankscale.models.packing import Packed
 from rankscale.models.registry import RANKERS
 from rankscale.stages import train
 from rankscale.storage import tables
+from tests.unit.training.small_collection import log_of
 from tests.unit.training.test_objectives import signals  # noqa: F401 (a fixture)
-from tests.unit.training.test_trainer import command, losses, published
+from tests.unit.training.test_trainer import command, published
 
 
 class Cosine(BiEncoder):
@@ -36,7 +37,7 @@ def test_a_new_kind_is_one_entry(shared, tmp_path, monkeypatch, signals, negativ
     recipe = ("--negatives", negatives, "--epochs", 4, "--learning-rate", 1e-2)
     for kind in ("cosine", "bi_encoder"):
         train.main(train.arguments().parse_args(command(shared, tmp_path / kind, *recipe, "--ranker", kind)))
-    curve = losses(tmp_path / "cosine")
+    curve = log_of(tmp_path / "cosine")
     assert curve[-4:].mean() < curve[:4].mean()
     assert curve.max() < np.log(32) + 2  # cosines are 1 at most: no loss is further from chance than 2
     path = tmp_path / "cosine/run/final.safetensors"

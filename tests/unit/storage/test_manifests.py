@@ -112,7 +112,7 @@ def taught(folder):
 
 
 def told(folder):
-    return ScoredPairs.read(folder / "teachers/miner.parquet", pa.array(["q0", "q1"]), NUMBER)
+    return ScoredPairs.read([folder / "teachers/miner.parquet"], pa.array(["q0", "q1"]), NUMBER)
 
 
 def read_tokens(folder):

@@ -33,6 +33,23 @@ def test_every_study_file_is_accepted(path):
     config.check_config(yaml.safe_load(path.read_text()))
 
 
+@pytest.mark.parametrize("name", ["objectives", "msmarco-objectives"])
+def test_studies_of_ways_to_train_hold_out_a_size_and_a_subset_and_leave_enough(name):
+    study = config.check_config(yaml.safe_load((ROOT / f"workflow/studies/{name}.yaml").read_text()))
+    assert len(study["variants"]) >= 10
+    assert study["laws"]["hold_out"] == {"models": 1, "train_queries": 1}
+    models, subsets, seeds = (
+        len(part) for part in (study["models"], study["training"]["train_queries"], study["training"]["seeds"])
+    )
+    assert (models, subsets, seeds) >= (4, 3, 2)
+    assert len(list(grid.runs(study))) == len(study["variants"]) * models * subsets * seeds
+    # What config.yaml, or the published study, has made serves this one too.
+    other = ROOT / ("config.yaml" if name == "objectives" else "workflow/studies/msmarco.yaml")
+    other = config.check_config(yaml.safe_load(other.read_text()))
+    made, own = (sharing.shared_settings(one, Layout.of(one)) for one in (other, study))
+    assert {path: own[path] for path in made} == made
+
+
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
@@ -211,10 +228,10 @@ def test_tokenizers_of_two_places_have_two_folders():
 def test_runs_and_snapshots():
     found = config.check_config(AS_IT_IS)
     runs = list(grid.runs(found))
-    # All eight sizes on the largest subset, the six others of one size, four sizes on two more: by each of two seeds.
-    assert len(runs) == 2 * (8 + 6 + 4 * 2)
+    # All eight sizes on the largest subset, the six others of one size, three sizes on two more: by each of two seeds.
+    assert len(runs) == 2 * (8 + 6 + 3 * 2)
     assert str(runs[0]) == "base/L1H16/2300/1"
-    steps = ["1", "10", "30", "100", "300"]
+    steps = ["10", "30", "100", "300"]
     assert grid.snapshots(found) == {RunId("base", "L1H64", "8000", seed): steps for seed in (1, 2)}
     everything = changed("training.train_queries", [500, None])
     everything["training"] |= {"seeds": [42]}
@@ -259,7 +276,8 @@ def test_a_folder_that_is_there_is_none_of_the_hub_s(tmp_path, monkeypatch):
     assert grid.local_files("mine/bert") == ["mine/bert/config.json"]
     assert grid.local_files("") == grid.local_files("lsa") == []
     models = [{"name": "a", "checkpoint": "mine/bert"}, {"name": "b", "checkpoint": "google/bert"}]
-    asked = {"miner": {"encoder": "lsa"}, "models": models, "tokenizer": {"name": "w"}}
+    asked = {"miner": {"encoder": "lsa"}, "models": models, "tokenizer": {"name": "w"}, "variants": []}
+    asked["training"] = dict.fromkeys(("teacher", "consistency_filter", "curriculum", "propensity"))
     assert grid.hub_ids(asked) == {"google--bert": "google/bert"}
     assert grid.tokenizer_of(asked, models[0])[0].startswith("bert-")
 

@@ -8,6 +8,7 @@ import yaml
 
 from rankscale.core.errors import StudyError
 from rankscale.core.layout import Layout
+from rankscale.stages import gather
 from rankscale.study import grid, sharing, stage_arguments, teachers
 from rankscale.study.config import check_config
 from rankscale.study.provenance import taught
@@ -42,6 +43,54 @@ def test_files_of_one_name_at_two_places_are_two_teachers(tmp_path):
         assert "--teacher file --split train" in stage_arguments.teach(checked, name)
         names.add(name)
     assert len(names) == 2
+
+
+def test_a_study_teaches_itself_by_a_run_of_another_variant():
+    config = yaml.safe_load(SMALL)
+    path = "results/demo/models/base/L1H32/1024/42/final.safetensors"
+    kl = {"objective": {"name": "kl"}, "negatives": "mined", "teacher": {"scores": path}}
+    config["variants"] = [{"name": "base"}, {"name": "kl", "training": kl}]
+    checked = check_config(config)
+    (name,) = teachers.teachers(checked)
+    words = stage_arguments.gather(checked, [])
+    assert f"--taught kl={sharing.taught(Layout.of(checked), name)}" in words
+    # By one that it teaches itself, there is no beginning.
+    config["variants"].append({"name": "two", "training": {**kl, "teacher": {"scores": path.replace("base", "kl")}}})
+    with pytest.raises(StudyError, match="its variant, kl, is taught by this study itself"):
+        check_config(config)
+
+
+def test_models_that_read_texts_otherwise_are_other_teachers(tmp_path):
+    (tmp_path / "ettin").mkdir()
+    own = {"objective": {"name": "kl"}, "negatives": "mined"}
+    ways = [{"model": "org/ettin"}, {"model": "org/ettin", "kind": "cross_encoder"}, {"model": str(tmp_path / "ettin")}]
+    ways.append({"model": "org/ettin", "query_length": 8})
+    names = [name for way in ways for name in teachers.teachers(study(**own, teacher=way))]
+    assert len(set(names)) == 4
+    assert [name.rpartition("-")[0] for name in names] == ["org--ettin", "org--ettin", "ettin", "org--ettin"]
+    assert grid.hub_ids(study(**own, teacher=ways[0])) == {"org--ettin": "org/ettin"}
+    assert grid.hub_ids(study(**own, teacher=ways[2])) == {}
+
+
+def test_a_sharded_teacher_has_a_table_a_shard_and_each_is_told_its_own():
+    teacher = {"model": "org/ettin", "kind": "cross_encoder", "shards": 3, "top_k": 20}
+    checked = study(objective={"name": "kl"}, negatives="mined", teacher=teacher)
+    names = list(teachers.teachers(checked))
+    assert [name.rpartition("-")[2] for name in names] == ["0of3", "1of3", "2of3"]
+    for shard, name in enumerate(names):
+        words = stage_arguments.teach(checked, name)
+        assert "--encoder org/ettin" in words
+        assert f"--shards 3 --threads 1 --shard {shard} --teacher cross_encoder --split train --top-k 20" in words
+
+
+def test_what_a_teacher_spent_is_of_the_queries_it_scored_and_once_its_own(tmp_path):
+    for number, (flops, queries) in enumerate([(30.0, 10), (50.0, 10)]):
+        facts = {"flops": flops, "queries": queries, "training_flops": 7.0}
+        (tmp_path / f"{number}.json").write_text(json.dumps(facts))
+    assert gather.teacher_costs([f"kl={tmp_path / f'{number}.json'}" for number in range(2)]) == {"kl": (7.0, 4.0)}
+    (tmp_path / "0.json").write_text("{}")
+    with pytest.raises(StudyError, match=r"0\.json: cannot be read"):
+        gather.teacher_costs([f"kl={tmp_path / '0.json'}"])
 
 
 def test_the_provenance_says_who_taught(tmp_path):

@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 
 EMBEDDED = yaml.safe_load((ROOT / "config.yaml").read_text())
 MINER = {"scores": "miner"}
+OWN = "results/demo/models/base/L1H16/{}/1/final.safetensors"
 KL = {"objective": {"name": "kl"}, "negatives": "mined"}
 
 
@@ -33,6 +34,7 @@ def study(miner=None, **training):
         ({"objective": {"name": "pg_rank", "samples": 1}}, r"training\.objective\.samples: 1 is not allowed"),
         ({"objective": {"name": "star"}, "negatives": "mined"}, r"training\.negatives: star needs .* whole batch"),
         ({"objective": {"name": "wasserstein"}}, r"training\.negatives: wasserstein takes a query"),
+        ({"objective": {"name": "wasserstein"}, "negatives": "mined"}, r"training\.objective: wasserstein needs"),
         ({**KL, "negatives": "mined+in_batch", "teacher": MINER}, r"training\.negatives: kl takes a query's own"),
         (KL, r"training\.teacher: kl needs one"),
         ({"teacher": MINER}, r"training\.teacher: infonce takes no teacher"),
@@ -41,6 +43,16 @@ def study(miner=None, **training):
         ({**KL, "teacher": {}}, r"training\.teacher\.scores: is missing"),
         ({**KL, "teacher": {"scores": "miner", "tokenizer": "wordpiece"}}, r"only a checkpoint reads one"),
         ({**KL, "teacher": {"scores": "lost.safetensors"}}, r"training\.teacher\.scores: lost\.safetensors"),
+        ({**KL, "teacher": {"scores": "miner", "model": "a/b"}}, r"training\.teacher: give scores or a model, one"),
+        ({**KL, "teacher": {"scores": "miner", "shards": 2}}, r"training\.teacher\.shards: is of a model that reads"),
+        ({**KL, "teacher": {"model": "./nowhere"}}, r"training\.teacher\.model: \./nowhere: there is no such folder"),
+        ({**KL, "teacher": {"model": "no id"}}, r"training\.teacher\.model: no id: there is no such folder"),
+        ({**KL, "teacher": {"model": "a/b", "kind": "poly"}}, r"training\.teacher\.kind: poly is not allowed"),
+        ({**KL, "teacher": {"model": "a/b", "tokenizer": "wordpiece"}}, r"training\.teacher\.tokenizer: a model reads"),
+        ({**KL, "teacher": {"model": "a/b", "top_k": 300}}, r"training\.teacher\.top_k: 300 is not between"),
+        ({**KL, "teacher": {"model": "a/b", "top_k": 1}, "negatives_per_query": 2}, r"training\.teacher\.top_k: 1 is"),
+        ({**KL, "teacher": {"scores": OWN.format(8000)}}, r"training\.teacher\.scores: .* is taught by this study"),
+        ({**KL, "teacher": {"scores": OWN.format(9)}}, r"training\.teacher\.scores: .*: is the end of no run of this"),
         ({"learned_temperature": True, "inverse_temperature": 0.5}, r"training\.inverse_temperature: one"),
         ({"negatives": "mixed"}, r"training\.negatives_per_query: mixed negatives are made of two"),
         ({"negatives": "random", "curriculum": {}}, r"training\.curriculum: goes by mined negatives"),

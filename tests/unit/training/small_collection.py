@@ -50,20 +50,18 @@ def write_collection(folder, grades=(1,)):
     return folder
 
 
+def run_arguments(collection, tokens, mined, output, *more):
+    """The arguments of a run of model m: what it reads, where it writes below `output`, and `more`."""
+    reads = ("--collection", collection, "--tokens", collection / tokens, "--mined", collection / mined)
+    folders = ("--scratch", output / "scratch", "--output", output / "run")
+    return list(map(str, ("--model", "m", *reads, *folders, *more)))
+
+
 def command(collection, output, *more):
     """The arguments of a run of eight steps."""
-    paths = (
-        "--collection",
-        collection,
-        "--tokens",
-        collection / "tokens",
-        "--mined",
-        collection / "lsa/negatives.parquet",
-    )
-    model = ("--model", "m", "--layers", 1, "--hidden", 8, "--heads", 2, "--output-dim", 4)
+    model = ("--layers", 1, "--hidden", 8, "--heads", 2, "--output-dim", 4, "--device", "cpu")
     sizes = ("--batch-size", 8, "--epochs", 2, "--learning-rate", 1e-2, "--query-length", 8, "--passage-length", 10)
-    folders = ("--scratch", output / "scratch", "--output", output / "run", "--device", "cpu")
-    return list(map(str, (*paths, *model, *sizes, *folders, *more)))
+    return run_arguments(collection, "tokens", "lsa/negatives.parquet", output, *model, *sizes, *more)
 
 
 def trainer(collection, output, *more):

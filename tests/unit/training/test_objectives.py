@@ -19,7 +19,8 @@ from rankscale.training.objectives import registry
 from rankscale.training.objectives.base import Objective, Targets
 from rankscale.training.objectives.contrastive.infonce import InfoNCE
 from rankscale.training.objectives.registry import make_objective
-from tests.unit.training.test_trainer import command, losses, published
+from tests.unit.training.small_collection import log_of
+from tests.unit.training.test_trainer import command, published
 
 # Two queries, two passages each; their inner products are 1, 0, 1, 3 and 0, 2, 2, 0.
 QUERIES, PASSAGES = [[1.0, 0.0], [0.0, 2.0]], [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [3.0, 0.0]]
@@ -127,7 +128,7 @@ def test_a_new_loss_is_one_entry(shared, tmp_path, monkeypatch, signals, negativ
         ("plain", ("infonce",)),
     ):
         train.main(train.arguments().parse_args(command(shared, tmp_path / name, *recipe, "--objective", *loss)))
-    one, three = losses(tmp_path / "one"), losses(tmp_path / "three")
+    one, three = log_of(tmp_path / "one"), log_of(tmp_path / "three")
     assert three[0] == pytest.approx(one[0] + 2, abs=1e-5)  # the same scores, another margin
     assert one[-4:].mean() < one[:4].mean()
     assert published(tmp_path / "one")["final.safetensors"] != published(tmp_path / "plain")["final.safetensors"]

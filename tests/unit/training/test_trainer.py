@@ -13,25 +13,18 @@ from rankscale.core.errors import StudyError
 from rankscale.models.pretrained import load_pretrained
 from rankscale.storage import schemas, tables
 from tests.conftest import ROOT, run, stage
+from tests.unit.training.small_collection import log_of, run_arguments
 
 SHAPE = ("--layers", 1, "--hidden", 8, "--heads", 2)
 
 
 def command(shared, folder, *more):
     """The arguments of one short run on the small study's collection."""
-    places = (
-        "--collection",
-        shared,
-        "--tokens",
-        shared / "tokens/wordpiece",
-        "--mined",
-        shared / "lsa/negatives/0.parquet",
-    )
     sizes = ("--train-queries", 128, "--query-length", 16, "--passage-length", 24, "--learning-rate", 1e-3)
-    folders = ("--scratch", folder / "scratch", "--output", folder / "run")
     shape = () if "--checkpoint" in more else SHAPE
     recipe = ("--epochs", 1, "--batch-size", 16, "--output-dim", 8)
-    return list(map(str, ("--model", "m", *places, *shape, *recipe, *sizes, *folders, *more)))
+    lists = "lsa/negatives/0.parquet"
+    return run_arguments(shared, "tokens/wordpiece", lists, folder, *shape, *recipe, *sizes, *more)
 
 
 def train(shared, folder, *more, check=True):
@@ -41,10 +34,6 @@ def train(shared, folder, *more, check=True):
 def published(folder):
     """The bytes of all that a run published, but for its times."""
     return {f.name: f.read_bytes() for f in (folder / "run").iterdir() if f.name != "times.parquet"}
-
-
-def losses(folder):
-    return np.array(tables.read("training", folder / "run/training.parquet")["loss"].to_pylist())
 
 
 @pytest.mark.parametrize("objective", ["mined", "mined+in_batch", "random"])
@@ -111,7 +100,7 @@ def test_a_run_that_diverges_is_published_as_such(shared, tmp_path):
     (row,) = tables.read("checkpoints", tmp_path / "run/checkpoints.parquet").to_pylist()
     assert (row["checkpoint"], row["step"], row["status"]) == ("final", 1, "diverged")
     assert {"2.safetensors", "5.safetensors", "final.safetensors"} < set(published(tmp_path))
-    assert len(losses(tmp_path)) == 1
+    assert len(log_of(tmp_path)) == 1
     # What comes after it works on, and finds nothing.
     places = (
         "--candidates",
@@ -137,10 +126,10 @@ def test_parts_and_processes_change_nothing_but_rounding(shared, tmp_path, objec
     train(shared, tmp_path / "parts", *recipe, "--micro-batch", 5)
     two = ["torchrun", "--standalone", "--nproc-per-node", "2", "-m", "rankscale", "train"]
     run([*two, *command(shared, tmp_path / "two_parts", *recipe, "--micro-batch", 3)], ROOT)
-    expected = losses(tmp_path / "whole")
+    expected = log_of(tmp_path / "whole")
     assert np.ptp(expected) > 0.01
     for name in ("parts", "two_parts"):
-        assert np.allclose(losses(tmp_path / name), expected, atol=2e-6)
+        assert np.allclose(log_of(tmp_path / name), expected, atol=2e-6)
         told = tables.read("training", tmp_path / name / "run/training.parquet")
         assert told["tokens"].equals(tables.read("training", tmp_path / "whole/run/training.parquet")["tokens"])
 
@@ -162,7 +151,7 @@ def test_gradient_checkpointing_gives_the_same_bytes(shared, tmp_path):
 def test_sixteen_bits_train_nearly_the_same(shared, tmp_path, precision):
     for name, bits in (("full", "fp32"), ("half", precision)):
         train(shared, tmp_path / name, "--precision", bits)
-    full, half = losses(tmp_path / "full"), losses(tmp_path / "half")
+    full, half = log_of(tmp_path / "full"), log_of(tmp_path / "half")
     assert np.allclose(half, full, rtol=0.02)
     assert not np.array_equal(half, full)
 

@@ -51,7 +51,8 @@ class SourceKind(NamedTuple):
     the source judges; None if only its library can say. `files(path)`: the local files that it is read from, each after
     its key below `collection.path`; `archive!member` stands for a member. `option_names`: the keys of the config's
     section, beside source, path, titles and positive_grade, that decide what is collected. `read(options, folder)`: the
-    collection; what it downloads it keeps in `folder`. Raises StudyError where that cannot be read.
+    collection; what it downloads it keeps in `folder`. Raises StudyError where that cannot be read. `may_be_graded`:
+    whether its training judgments can have more than one grade of relevance.
     """
 
     name: str
@@ -61,3 +62,4 @@ class SourceKind(NamedTuple):
     splits: Callable[[Any], set[str] | None]
     files: Callable[[Any], list[tuple[str, str]]] = no_files
     option_names: tuple[str, ...] = ()
+    may_be_graded: bool = True

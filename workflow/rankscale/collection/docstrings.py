@@ -207,4 +207,5 @@ DOCSTRINGS = SourceKind(
     read,
     splits,
     option_names=("seed", "test_queries", "dev_queries", "sample", "max_test_similarity"),
+    may_be_graded=False,
 )

@@ -62,4 +62,4 @@ def splits(path: None) -> set[str]:
     return set(JUDGMENTS)
 
 
-MSMARCO_PASSAGE = SourceKind("msmarco-passage", type(None), "null", read, splits)
+MSMARCO_PASSAGE = SourceKind("msmarco-passage", type(None), "null", read, splits, may_be_graded=False)

@@ -23,6 +23,7 @@ class GatherOptions:
     study_name: str = option(help="as tables name it")
     collections: list[str] = option(help="the names of those that its checkpoints are evaluated on")
     unfinished: list[str] = option([], help="runs to come, as variant/model/subset/seed")
+    taught: list[str] = option([], help="manifests of teachers' scores, as variant=path, one a table")
 
 
 @dataclass(frozen=True)

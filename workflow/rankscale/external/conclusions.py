@@ -31,7 +31,7 @@ def conclude(folder: Path, options: FitOptions, subsample: SubsampleOptions, wor
     """Write all that follows from `metrics.parquet` in `folder`: tables, figures, summary and pages."""
     metrics = tables.read("metrics", folder / "metrics.parquet").to_pandas()
     study = str(metrics.study.iloc[0])
-    between = OF_VARIANTS if metrics.variant.nunique() > 1 and metrics.train_flops.notna().all() else ()
+    between = OF_VARIANTS if metrics.variant.nunique() > 1 else ()
     log.info("fitting laws to %d runs", len(metrics.drop_duplicates(["variant", "model", "train_queries", "seed"])))
     results = fit_all(metrics, folder, options, workers)
     write_fits(results, {name: folder / f"{name}.parquet" for name in (*OUTPUTS, *between)}, study)

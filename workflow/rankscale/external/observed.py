@@ -24,6 +24,7 @@ TRAINED = {
     "hidden": "hidden",
     "train_tokens": "tokens",
     "train_flops": "flops",
+    "teacher_flops": "teacher_flops",
 }
 
 
@@ -55,7 +56,7 @@ def write_study(table: pd.DataFrame, study: str, folder: Path, ties: str, correc
 
 
 def _whole(name: str, value: float) -> float | int:
-    return value if name == "train_flops" else round(value)
+    return value if name.endswith("_flops") else round(value)
 
 
 def _observations(run: RunId, collection: str, part: pd.DataFrame) -> Iterator[pa.Table]:
@@ -100,6 +101,13 @@ def refuse_no_ladder(table: pd.DataFrame) -> None:
             f"all models have size {table['size'].iloc[0]:g} and {table['data'].iloc[0]} training data: there is "
             "nothing to fit a law over; give models of several sizes, or trained on several amounts of data"
         )
+    if table["variant"].nunique() > 1:
+        lacking = [name for name in ("flops", "teacher_flops") if name not in table]
+        if lacking:
+            raise StudyError(
+                f"variants are compared by what they cost: give {' and '.join(lacking)} too (teacher_flops is 0 without a "
+                "teacher), or one variant"
+            )
 
 
 def refuse_other_queries(table: pd.DataFrame) -> None:

@@ -25,7 +25,7 @@ RUN = ("variant", "model", "data", "seed")
 TESTED = ("collection", "split", "kind")
 # Of a model, the same in all of its rows; those that may be left out are missing then.
 OF_MODEL = ("size", "layers", "hidden", "head_parameters")
-OF_RUN = ("flops", "tokens", "inverse_temperature")
+OF_RUN = ("flops", "teacher_flops", "tokens", "inverse_temperature")
 SCORED, OBSERVED = ("positive", "scores"), ("loss", "above", "tied", "n_candidates")
 LEGAL = "letters, digits and . _ + , = - only, as it names a folder"
 

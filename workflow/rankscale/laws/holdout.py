@@ -20,8 +20,8 @@ class ForecastSplit(NamedTuple):
 
 
 def forecast_splits(points: PointSet, hold: dict[str, int]) -> list[ForecastSplit]:
-    """The forecasts to be made on an axis, from few known sizes to all but one; only the study's own hold-out where
-    the points are no headline.
+    """The forecasts to be made on an axis, from few known sizes to all but one; only the study's own hold-out on the
+    grid and where the points are no headline.
 
     On the grid the largest sizes and the largest subsets are left out together, and the cells that are large in both
     are forecast; where only one of the two is held out, in that one. Where cells are missing there may be none that is
@@ -33,7 +33,8 @@ def forecast_splits(points: PointSet, hold: dict[str, int]) -> list[ForecastSpli
         return []
     ranks = np.column_stack([np.unique(column, return_inverse=True)[1].reshape(-1) for column in points.x.T])
     counts = ranks.max(0) + 1
-    rolling = [(out,) * len(counts) for out in range(1, int(counts.max()))] if points.headline else []
+    # No figure and no choice of a law looks at a grid rolled forward, and each of its splits costs as much as the fit.
+    rolling = [(out,) for out in range(1, int(counts[0]))] if points.headline and len(counts) == 1 else []
     splits: dict[int, ForecastSplit] = {}  # by how many cells are known, as tables tell them apart
     for left in dict.fromkeys([*rolling, tuple(own)]):
         if (counts - left < 2).any():

@@ -58,32 +58,12 @@ class QueryCovariance:
         Raises StudyError for an unknown metric, and where a checkpoint lacks observations, has another's or other
         queries.
         """
-        known = [metric_named(metric) for metric in metrics]
-        ids: np.ndarray | None = None
-        values: np.ndarray = np.empty(0, np.float32)
-        label = f"read {rows.split.iloc[0]} {rows.candidates.iloc[0]}"
-        for number, row in enumerate(progress(list(rows.itertuples()), label, "checkpoint")):
-            checkpoint = row.collection, run_of(row), row.checkpoint
-            path = table_path(study, "observations", *checkpoint)
-            keys = {name: getattr(row, name) for name in EVALUATED_KEY}
-            observed = _observed(path, keys, row.split, row.candidates)
-            if ids is None:
-                ids = observed.query_id.to_numpy()
-                values = np.zeros((len(known), len(rows), len(ids)), np.float32)
-            if not np.array_equal(ids, observed.query_id.to_numpy()):
-                raise StudyError(f"{path}: other queries than the first checkpoint's; evaluate the study again")
-            retrieval = [metric.column for metric in known if metric.source == "retrieval"]
-            measures = [name for name in retrieval if np.isfinite(getattr(row, name))]
-            if measures:
-                path = table_path(study, "per_query", *checkpoint)
-                observed = _with_retrieval(observed, measures, path, keys, row.split)
-            queries = CheckpointQueries.of_observations(observed, ties, measures)
-            for position, metric in enumerate(known):
-                if metric.per_query is not None and (metric.column in measures or metric.column not in retrieval):
-                    # Centred before rounding to single precision: what matters is the spread.
-                    of_metric = np.asarray(metric.per_query(queries), float)
-                    values[position, number] = of_metric - of_metric.mean()
-        positions = {label: number for number, label in enumerate(rows.index)}
+        return cls.of_values(metrics, rows.index, query_values(rows, metrics, study, ties)[1])
+
+    @classmethod
+    def of_values(cls, metrics: list[str], labels: pd.Index, values: np.ndarray) -> "QueryCovariance":
+        """From the centred values [m, n, q] of the checkpoints at row `labels` [n]."""
+        positions = {label: number for number, label in enumerate(labels)}
         return cls(metrics, positions, covariance_of_means(values.reshape(-1, values.shape[2])))
 
     def of(self, rows: pd.DataFrame, metrics: list[str]) -> np.ndarray:
@@ -91,6 +71,40 @@ class QueryCovariance:
         n = len(self.positions)
         indices = [self.metrics.index(metric) * n + self.positions[label] for metric in metrics for label in rows.index]
         return self.matrix[np.ix_(indices, indices)]
+
+
+def query_values(rows: pd.DataFrame, metrics: list[str], study: Path, ties: str) -> tuple[np.ndarray, np.ndarray]:
+    """Ids [q] of the queries, and what each metric has of each checkpoint of `rows` there, centred: float32 [m, n, q].
+
+    Raises StudyError as `QueryCovariance.read` does.
+    """
+    known = [metric_named(metric) for metric in metrics]
+    ids: np.ndarray | None = None
+    values: np.ndarray = np.empty(0, np.float32)
+    label = f"read {rows.split.iloc[0]} {rows.candidates.iloc[0]}"
+    for number, row in enumerate(progress(list(rows.itertuples()), label, "checkpoint")):
+        checkpoint = row.collection, run_of(row), row.checkpoint
+        path = table_path(study, "observations", *checkpoint)
+        keys = {name: getattr(row, name) for name in EVALUATED_KEY}
+        observed = _observed(path, keys, row.split, row.candidates)
+        if ids is None:
+            ids = observed.query_id.to_numpy()
+            values = np.zeros((len(known), len(rows), len(ids)), np.float32)
+        if not np.array_equal(ids, observed.query_id.to_numpy()):
+            raise StudyError(f"{path}: other queries than the first checkpoint's; evaluate the study again")
+        retrieval = [metric.column for metric in known if metric.source == "retrieval"]
+        measures = [name for name in retrieval if np.isfinite(getattr(row, name))]
+        if measures:
+            path = table_path(study, "per_query", *checkpoint)
+            observed = _with_retrieval(observed, measures, path, keys, row.split)
+        queries = CheckpointQueries.of_observations(observed, ties, measures)
+        for position, metric in enumerate(known):
+            if metric.per_query is not None and (metric.column in measures or metric.column not in retrieval):
+                # Centred before rounding to single precision: what matters is the spread.
+                of_metric = np.asarray(metric.per_query(queries), float)
+                values[position, number] = of_metric - of_metric.mean()
+    assert ids is not None, "there are rows"
+    return ids, values
 
 
 def covariance_of_means(values: np.ndarray) -> np.ndarray:

@@ -22,8 +22,8 @@ def answer_sentences(verdicts: pd.DataFrame, contrasts: pd.DataFrame) -> list[st
     claims = {axis: claim_sentence(verdicts, contrasts, axis) for axis in JUDGED}
     if len(set(claims.values())) == 1:
         return [*sentences, f'The claim "only Rank-Entropy scales", on both axes: {claims["model"]}.']
-    told = "; ".join(f"over {OVER[axis]}, {claim}" for axis, claim in claims.items())
-    return [*sentences, f'The claim "only Rank-Entropy scales": {told}.']
+    by_axis = "; ".join(f"over {OVER[axis]}, {claim}" for axis, claim in claims.items())
+    return [*sentences, f'The claim "only Rank-Entropy scales": {by_axis}.']
 
 
 def _axis_sentence(rows: pd.DataFrame, over: str) -> str:

@@ -8,7 +8,6 @@ from rankscale.laws.axes import is_product
 from rankscale.report.labels import name_of, share
 from rankscale.report.text_tables import BOTH, headline_ranking
 from rankscale.report.verdicts import headline_of
-from rankscale.storage.schemas import UNFINISHED
 
 FEW = 3  # runs; with fewer a correlation says nothing
 
@@ -100,25 +99,3 @@ def _about(row: pd.Series, name: str, spread: str) -> str:
     low, high = row[f"{spread}_low"], row[f"{spread}_high"]
     interval = " [open]" if pd.isna(low) else f" [{low:,.0f}, {high:,.0f}]"
     return f"{row[name]:,.0f}{interval}"
-
-
-NAMED = 8  # runs left out that are named one by one
-
-
-def describe_missing_runs(runs: list[dict[str, object]]) -> str:
-    """The runs that no table or figure counts, in words; empty if there are none."""
-    named = []
-    for run in runs:
-        why = "not finished yet" if run["status"] == UNFINISHED else f"{run['status']} after step {run['step']}"
-        way = "" if run["variant"] == BASE else f"{run['variant']}: "
-        named.append(f"{way}{run['model']} on {run['subset']}, seed {run['seed']} ({why})")
-    more = [f"and {len(named) - NAMED} more (left_out.parquet)"] if len(named) > NAMED + 1 else []
-    named = named[:NAMED] + more if more else named
-    return f"Left out of all metrics, fits and figures: {'; '.join(named)}" if named else ""
-
-
-def progress_phrase(metrics: pd.DataFrame, missing: list[dict[str, object]]) -> str:
-    """How much of a study that is not finished is there, in words; empty if all of it is."""
-    to_come = sum(run["status"] == UNFINISHED for run in missing)
-    done = len(metrics.groupby(["variant", "model", "train_queries", "seed"])) + len(missing) - to_come
-    return f"as it stands: {done} of {done + to_come} runs" if to_come else ""

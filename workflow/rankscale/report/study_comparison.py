@@ -10,7 +10,7 @@ from rankscale.core.errors import StudyError
 from rankscale.core.metrics import PARTS, metric_named
 from rankscale.laws.axes import headline_slice
 from rankscale.report.labels import error_text, name_of
-from rankscale.report.narrative import progress_phrase
+from rankscale.report.missing_runs import progress_phrase
 from rankscale.report.verdicts import ScalingFinding, headline_of, scaling_findings
 from rankscale.storage import tables
 

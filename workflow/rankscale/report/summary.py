@@ -7,13 +7,9 @@ from rankscale.evaluation.decomposition import MOST_THIN, THIN
 from rankscale.laws.axes import headline_subset, is_product
 from rankscale.laws.verdicts.rule import CONFIRMED, NO_LONGER
 from rankscale.report.answer import answer_sentences, confidence_sentences
-from rankscale.report.narrative import (
-    describe_missing_runs,
-    forecast_sentences,
-    plan_sentence,
-    progress_phrase,
-    scale_sentence,
-)
+from rankscale.report.best_variant import recipe_sentences
+from rankscale.report.missing_runs import describe_missing_runs, progress_phrase
+from rankscale.report.narrative import forecast_sentences, plan_sentence, scale_sentence
 from rankscale.report.text_tables import (
     contrast_table,
     headline_table,
@@ -23,7 +19,7 @@ from rankscale.report.text_tables import (
     verdict_table,
 )
 from rankscale.report.variants import variants_section
-from rankscale.report.verdicts import headline_of, scaling_findings
+from rankscale.report.verdicts import headline_of, on_headline_test, scaling_findings
 
 FIGURE = "figures/model_scale.svg"  # beside the summary
 
@@ -111,6 +107,11 @@ def summary(
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
     first = finals.iloc[0]
     answers = "\n".join(f"- {sentence}" for sentence in answer_sentences(verdicts, contrasts))
+    compared, best = "", ""
+    if multipliers is not None and exponents is not None:
+        compared = variants_section(multipliers, exponents, metrics)
+        recipe = recipe_sentences(on_headline_test(multipliers, metrics), on_headline_test(exponents, metrics))
+        best = " ".join(recipe) + "\n\n" if recipe else ""
     sure = "\n".join(f"- {sentence}" for sentence in confidence_sentences(verdicts, contrasts))
     others = [name for name in metrics.split.unique() if name != first.split]
     tables_too = "their rows stand in the tables beside this page"
@@ -121,9 +122,6 @@ def summary(
         shown = plan_table(plan)
         rows = "" if shown.empty else f"\n{shown.to_markdown(index=False, disable_numparse=True)}\n"
         planned = f"\n## What to train next\n\n{plan_sentence(plan)}\n{rows}"
-    compared = ""
-    if multipliers is not None and exponents is not None:
-        compared = variants_section(multipliers, exponents, metrics)
     cautions = "\n".join(f"- {line}" for line in warnings(metrics, fits, forecasts, missing))
     stands = progress_phrase(metrics, missing)
     subset = headline_subset(finals)
@@ -142,7 +140,7 @@ Losses in nats, 95 % intervals in brackets.{also}{chance}
 
 ## The answer
 
-{answers}
+{best}{answers}
 
 ![The cross-entropy and its parts over model size, with their laws]({FIGURE})
 

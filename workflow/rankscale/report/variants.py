@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from rankscale.report.best_variant import contrast_sentences
 from rankscale.report.labels import name_of
 from rankscale.report.verdicts import on_headline_test
 
@@ -32,9 +33,12 @@ tables and sentences elsewhere on this page are of {first}.
 {multiplier_table(multipliers).to_markdown(index=False, disable_numparse=True)}"""
     ]
     if len(exponents):
+        contrasts = "\n".join(f"- {sentence}" for sentence in contrast_sentences(exponents))
         parts.append(
             f"""How fast the laws of all cells fall, in parameters (alpha) and training queries (beta), and to which \
 floor (delta); in brackets 95 % intervals, differences to {first} paired by simulated study.
+
+{contrasts}
 
 {exponent_table(exponents).to_markdown(index=False, disable_numparse=True)}"""
         )

@@ -47,7 +47,7 @@ def encode_shard(options: EncodeOptions, collection: Path, documents: Path, quer
         last - first,
         options.encoder,
     )
-    encode = lsa(collection, options.threads) if options.encoder == "lsa" else transformer(options)
+    encode = lsa(collection, options.threads) if options.encoder == "lsa" else Transformer(options)
     dimension = encode("queries", ["a"]).shape[1]
     for unit, path in (("documents", documents), ("queries", queries)):
         first, last = rows[unit]
@@ -120,20 +120,23 @@ def character_pairs(text: str) -> list[str]:
     return [run[i : i + n] for run in runs for n in (1, 2) for i in range(len(run) - n + 1)]
 
 
-def transformer(options: EncodeOptions) -> Encoder:
-    """Vectors [n, hidden] by a frozen transformer encoder."""
-    device = devices.set_up_device(options.device, options.threads)
-    tokenizer = load(options.encoder)
-    special = special_tokens_of(tokenizer)
-    model = bi_encoder.BiEncoder(load_pretrained(options.encoder), None, options.pooling).to(device)
-    prefix = {"documents": options.passage_prefix, "queries": options.query_prefix}
-    longest = {"documents": options.passage_length, "queries": options.query_length}
+class Transformer:
+    """Vectors [n, hidden] by a frozen transformer encoder; `flops` are those of all texts so far."""
 
-    def encode(unit: str, texts: list[str]) -> np.ndarray:
-        lists = ids_of(tokenizer, [prefix[unit] + text for text in texts])
-        tokens = TokenStore.of(pa.array(texts), lists, special, longest[unit])
-        with devices.autocast_to(options.precision, device):
-            vectors = encoding.encode(model, tokens, np.arange(len(texts)), device, f"encode {len(texts)} {unit}")
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if options.normalize else vectors
+    def __init__(self, options: EncodeOptions) -> None:
+        self.options, self.flops = options, 0.0
+        self.device = devices.set_up_device(options.device, options.threads)
+        self.tokenizer = load(options.encoder)
+        self.special = special_tokens_of(self.tokenizer)
+        self.model = bi_encoder.BiEncoder(load_pretrained(options.encoder), None, options.pooling).to(self.device)
+        self.prefix = {"documents": options.passage_prefix, "queries": options.query_prefix}
+        self.longest = {"documents": options.passage_length, "queries": options.query_length}
 
-    return encode
+    def __call__(self, unit: str, texts: list[str]) -> np.ndarray:
+        """Vectors float32 [n, hidden] of documents or queries."""
+        lists, rows = ids_of(self.tokenizer, [self.prefix[unit] + text for text in texts]), np.arange(len(texts))
+        tokens = TokenStore.of(pa.array(texts), lists, self.special, self.longest[unit])
+        with devices.autocast_to(self.options.precision, self.device):
+            vectors = encoding.encode(self.model, tokens, rows, self.device, f"encode {len(texts)} {unit}")
+        self.flops += self.model.training_flops(tokens.lengths) / 3  # forward alone
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if self.options.normalize else vectors

@@ -43,10 +43,9 @@ class MineOptions:
 
 
 @dataclass(frozen=True)
-class TeachOptions:
-    """Who scores the training queries."""
+class TeachOptions(EncodeOptions):
+    """Who scores the training queries, and which part of them; how a model that others trained reads texts."""
 
-    teacher: str = option("miner", choices=["miner", "checkpoint", "file"])
+    teacher: str = option("miner", choices=["miner", "checkpoint", "file", "bi_encoder", "cross_encoder"])
     split: str = option("train", help="whose queries are scored")
-    threads: int = option(1, help="of torch; another number gives other rounding")
-    device: str = option("auto", help="auto, cpu or cuda", in_result=False)
+    top_k: int | None = option(None, help="score so many of each mined list, the nearest")

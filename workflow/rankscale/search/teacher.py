@@ -36,8 +36,13 @@ class Pairs(NamedTuple):
     scores: np.ndarray
 
 
-def training_queries(collection: Path, split: str) -> tuple[pa.Array, np.ndarray, list[np.ndarray]]:
-    """Ids and rows int64 of the queries of a split that have a positive, and the rows of those."""
+def training_queries(
+    collection: Path, split: str, shard: int = 0, shards: int = 1
+) -> tuple[pa.Array, np.ndarray, list[np.ndarray]]:
+    """Ids and rows int64 of the queries of a split that have a positive, and the rows of those; of one part of them.
+
+    Raises StudyError where there are none, and for more shards than queries.
+    """
     manifests.refuse_changed(collection / manifests.MANIFEST, "queries.parquet", "qrels.parquet")
     ids = tables.read("queries", collection / "queries.parquet", ["query_id"])["query_id"].combine_chunks()
     qrels = tables.read("qrels", collection / "qrels.parquet")
@@ -45,14 +50,23 @@ def training_queries(collection: Path, split: str) -> tuple[pa.Array, np.ndarray
     rows = np.flatnonzero([len(own) > 0 for own in positives])
     if not len(rows):
         raise StudyError(f"collection.splits.train: no query of split {split} has a positive document")
+    edges = np.linspace(0, len(rows), shards + 1).astype(int)
+    rows = rows[edges[shard] : edges[shard + 1]]
+    if not len(rows):
+        raise StudyError(f"training.teacher.shards: {shards} are more than there are training queries; take fewer")
     return ids.take(pa.array(rows)), rows, [positives[row] for row in rows]
 
 
-def pairs_to_score(collection: Path, split: str, mined: list[Path]) -> Pairs:
-    """Each training query with its positives, then with its mined list. Raises StudyError for one without a list."""
+def pairs_to_score(
+    collection: Path, split: str, mined: list[Path], top_k: int | None = None, shard: int = 0, shards: int = 1
+) -> Pairs:
+    """Each training query with its positives, then with its mined list, or the nearest `top_k` of it; of one shard.
+
+    Raises StudyError for a query without a list.
+    """
     for path in mined:
         manifests.refuse_changed(path.with_suffix(".json"), path.name)
-    ids, query_rows, positives = training_queries(collection, split)
+    ids, query_rows, positives = training_queries(collection, split, shard, shards)
     counts = [len(rows) for rows in positives]
     queries, rows = [np.repeat(np.arange(len(ids)), counts)], [np.concatenate(positives)]
     scores, has_list = [np.full(sum(counts), np.nan, np.float32)], np.zeros(len(ids), bool)
@@ -61,6 +75,8 @@ def pairs_to_score(collection: Path, split: str, mined: list[Path]) -> Pairs:
         index = pc.index_in(batch["query_id"].combine_chunks(), ids)
         wanted = pc.is_valid(index)
         own, lists, values = (a.filter(wanted) for a in (index, *(batch[n].combine_chunks() for n in columns[1:])))
+        if top_k:
+            lists, values = (pc.list_slice(column, 0, top_k) for column in (lists, values))
         queries.append(np.repeat(own.to_numpy().astype(np.int64), pc.list_value_length(lists).to_numpy()))
         rows.append(lists.flatten().to_numpy().astype(np.int64))
         scores.append(values.flatten().to_numpy())

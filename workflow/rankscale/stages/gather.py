@@ -1,6 +1,7 @@
 """Gather the scores of a study's checkpoints, with the facts of their training; list the runs that have none."""
 
 import argparse
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ from rankscale.core.errors import StudyError
 from rankscale.core.layout import RunId, table_path
 from rankscale.core.options import add_options, parsed
 from rankscale.evaluation.score_options import GatherOptions
-from rankscale.report.narrative import describe_missing_runs
+from rankscale.report.missing_runs import describe_missing_runs
 from rankscale.storage import schemas, tables
 from rankscale.storage.identity import refuse_other_studies
 from rankscale.storage.schemas import CHECKPOINT_KEY, UNFINISHED
@@ -23,6 +24,7 @@ def main(args: argparse.Namespace) -> None:
     refuse_other_studies(args.runs, args.study.resolve().name)
     runs = [tables.read("checkpoints", path).to_pylist() for path in args.runs]
     refuse_equal_subsets([checkpoint for checkpoints in runs for checkpoint in checkpoints])
+    spent = teacher_costs(options.taught)
     rows: list[dict] = []
     left_out = [
         {"variant": variant, "model": model, "subset": subset, "seed": int(seed), "status": UNFINISHED}
@@ -30,6 +32,8 @@ def main(args: argparse.Namespace) -> None:
     ]
     for checkpoints in runs:
         for checkpoint in checkpoints:
+            once, each = spent.get(checkpoint["variant"], (0.0, 0.0))
+            checkpoint["teacher_flops"] = once + each * checkpoint["train_queries"]
             if checkpoint["status"] == "finished":
                 for collection in options.collections:
                     scores = scores_of(checkpoint, args.study, collection)
@@ -52,6 +56,24 @@ def main(args: argparse.Namespace) -> None:
         sum(row["below_chance"] for row in rows),
         sum(row["too_few_queries"] for row in rows),
     )
+
+
+def teacher_costs(taught: list[str]) -> dict[str, tuple[float, float]]:
+    """By variant, what its teacher's own training took in FLOPs, and what its scores of one training query took.
+
+    The first is known of checkpoints whose run's table stood beside them, else 0: a model that others trained is there.
+    """
+    once: dict[str, float] = {}
+    scores: dict[str, list[float]] = {}
+    for variant, path in (words.split("=", 1) for words in taught):
+        try:
+            manifest = json.loads(Path(path).read_text(encoding="utf-8"))
+            flops, queries = float(manifest["flops"]), float(manifest["queries"])
+            once[variant] = float(manifest.get("training_flops", 0.0))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StudyError(f"{path}: cannot be read ({error!r}); delete it and run again") from error
+        scores[variant] = [a + b for a, b in zip(scores.get(variant, [0.0, 0.0]), (flops, queries), strict=True)]
+    return {variant: (once[variant], flops / queries) for variant, (flops, queries) in scores.items()}
 
 
 def scores_of(checkpoint: dict, study: Path, collection: str) -> list[dict]:

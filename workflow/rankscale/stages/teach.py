@@ -1,4 +1,4 @@
-"""Write a teacher's scores of the training queries: the miner's, a checkpoint's, or those of a file."""
+"""Write a teacher's scores of the training queries: the miner's, a model's of any origin, or those of a file."""
 
 import argparse
 import hashlib
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
+from rankscale.core.layout import PUBLISHED
 from rankscale.core.options import add_options, parsed
 from rankscale.search.options import TeachOptions
 from rankscale.storage import manifests, tables
+from rankscale.storage.digests import file_hash
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,20 +25,27 @@ def main(args: argparse.Namespace) -> None:
     from rankscale.search import teacher
 
     options = parsed(TeachOptions, args)
-    flops = 0.0
+    flops, who = 0.0, {}
     if options.teacher == "file":
         pairs = teacher.from_file(_only(args.scores, "--scores"), args.collection, options.split)
         scores = pairs.scores
     else:
-        pairs = teacher.pairs_to_score(args.collection, options.split, args.mined)
+        part = options.top_k, options.shard, options.shards
+        pairs = teacher.pairs_to_score(args.collection, options.split, args.mined, *part)
         log.info("scoring %d pairs of %d training queries by the %s", len(pairs.rows), len(pairs.ids), options.teacher)
         if options.teacher == "miner":
             scores = teacher.by_miner(pairs, args.documents, args.queries)
-        else:
+        elif options.teacher == "checkpoint":
             scores, flops = _by_checkpoint(args, options, pairs)
+            who = _checkpoint_facts(_only(args.scores, "--scores"))
+        else:
+            from rankscale.search import teacher_models
+
+            scores, flops = teacher_models.SCORERS[options.teacher](pairs, options, args.collection)
+            who = _model_facts(options.encoder)
     tables.write("teacher", teacher.as_table(pairs, scores), args.output)
     digest = hashlib.sha256(pairs.rows.tobytes() + scores.tobytes()).hexdigest()
-    facts = {"queries": len(pairs.ids), "pairs": len(pairs.rows), "digest": digest, "flops": flops}
+    facts = {"queries": len(pairs.ids), "pairs": len(pairs.rows), "digest": digest, "flops": flops, **who}
     manifests.write_manifest(args, args.manifest, files=manifests.checksums([args.output]), **facts)
 
 
@@ -59,6 +68,26 @@ def _by_checkpoint(args: argparse.Namespace, options: TeachOptions, pairs: "Pair
             f"{documents.special.vocabulary}; name the tokenizer that it reads"
         )
     return teacher.by_model(pairs, model.to(device), queries, documents, device)
+
+
+def _checkpoint_facts(path: Path) -> dict[str, object]:
+    """Which checkpoint taught, and what its own training took where the run's table still stands beside it."""
+    beside = path.with_name(PUBLISHED[-1])
+    facts: dict[str, object] = {"teacher_sha256": file_hash(path)}
+    if beside.exists():
+        rows = tables.read("checkpoints", beside, ["checkpoint", "train_flops"]).to_pylist()
+        facts["training_flops"] = sum(row["train_flops"] for row in rows if row["checkpoint"] == path.stem)
+    return facts
+
+
+def _model_facts(model: str) -> dict[str, object]:
+    """Which model taught: the checksums of a folder's files, or the hub's revision."""
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return {"teacher_files": {path.name: file_hash(path) for path in sorted(folder.iterdir()) if path.is_file()}}
+    from transformers import AutoConfig
+
+    return {"teacher_revision": getattr(AutoConfig.from_pretrained(model), "_commit_hash", None)}
 
 
 def _only(paths: list[Path], flag: str) -> Path:

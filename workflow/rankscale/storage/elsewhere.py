@@ -11,7 +11,7 @@ from rankscale.storage.schemas import CALIBRATION, SCHEMAS
 ORIGIN, ELSEWHERE = b"origin", b"elsewhere"
 # Of an observation, what needs the scores; without them the loss and the ranks are known.
 OF_SCORES = ("margin", "calibrated_loss", "inverse_temperature", "auc_global", "best_inverse_temperature", "at_cap")
-OF_TRAINING = ("head_parameters", "embedding_parameters", "epoch", "train_tokens", "train_flops")
+OF_TRAINING = ("head_parameters", "embedding_parameters", "epoch", "train_tokens", "train_flops", "teacher_flops")
 METRICS_OF_SCORES = [metric for metric in metrics_of("candidates") if metric.of_scores]
 
 

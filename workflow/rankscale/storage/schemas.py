@@ -131,6 +131,7 @@ SCHEMAS = {
         split=text,
         candidates=text,
         **trained,
+        teacher_flops=f64,
         **measured,
     ),
     "left_out": schema("variant model subset seed", "train_queries step", **checkpoint, subset=text, status=text),

@@ -5,6 +5,7 @@ Read by the Snakefile, which every cluster job parses: nothing heavy is imported
 
 import difflib
 import math
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -17,8 +18,8 @@ from rankscale.core.paths import PACKAGE, WORKFLOW
 from rankscale.study import variants
 from rankscale.study.checks.cells import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
 from rankscale.study.checks.inputs import refuse_miner, refuse_models, refuse_source, shortened
-from rankscale.study.checks.names import refuse_equal_names
-from rankscale.study.checks.training import refuse_objective, refuse_teacher, refuse_weights
+from rankscale.study.checks.names import refuse_equal_names, refuse_equal_records
+from rankscale.study.checks.training import refuse_objective, refuse_own_teachers, refuse_teacher, refuse_weights
 
 MOST_CHECKPOINTS = 100_000
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
@@ -27,7 +28,8 @@ SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 @cache
 def schema() -> dict[str, Any]:
     """The JSON Schema of the config."""
-    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    quickest = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # every call of Snakemake waits for it
+    return yaml.load(SCHEMA.read_text(encoding="utf-8"), quickest)
 
 
 @cache
@@ -39,19 +41,31 @@ def objectives() -> list[str]:
 
 def check_config(config: dict[str, Any]) -> dict[str, Any]:
     """The config with every default filled in. Raises StudyError, naming the key, for anything wrong in it."""
+    study = _checked(config)
+    _refuse(study, (refuse_equal_records, refuse_own_teachers))
+    return study
+
+
+def _checked(config: dict[str, Any]) -> dict[str, Any]:
+    """The same, but for what only all variants together tell."""
     _refuse_odd(config, "")
     error = best_match(Draft202012Validator(schema()).iter_errors(config))
     if error:
         raise StudyError(_explain(error))
     study = _filled(config, schema())
     study["training"]["objective"] = _checked_objective(study["training"]["objective"])
-    checks = (refuse_models, refuse_source, refuse_equal_names, refuse_miner, _refuse_training, _refuse_evaluation)
+    _refuse(
+        study, (refuse_models, refuse_source, refuse_equal_names, refuse_miner, _refuse_training, _refuse_evaluation)
+    )
+    return study | {"variants": variants.checked(study, _checked)}
+
+
+def _refuse(study: dict[str, Any], checks: Iterable[Callable[[dict[str, Any]], None]]) -> None:
     for refuse in checks:
         try:
             refuse(study)
         except OSError as error:  # a name that is too long, a folder that may not be read
             raise StudyError(f"{shortened(str(error.filename))}: cannot be looked at ({error.strerror})") from None
-    return study | {"variants": variants.checked(study, check_config)}
 
 
 def _checked_objective(objective: dict[str, Any]) -> dict[str, Any]:
@@ -70,8 +84,9 @@ def _refuse_training(study: dict[str, Any]) -> None:
     """Subsets, batches and snapshots must fit each other, and the loss what it is trained on."""
     training = study["training"]
     needs = schema()["$defs"]["losses"].get(training["objective"]["name"], {}).get("needs", ())
-    refuse_objective(training, needs)
-    refuse_teacher(study, needs)
+    refuse_objective(study, needs)
+    known = schema()["properties"]["training"]["properties"]["teacher"]["properties"]
+    refuse_teacher(study, needs, {key: about["default"] for key, about in known.items()})
     refuse_weights(study)
     if training["micro_batch"] and training["micro_batch"] > training["batch_size"]:
         raise StudyError(

@@ -1,8 +1,6 @@
 """What a study will take, counted from its config and its collection: FLOPs and bytes, before anything runs."""
 
-import json
 import math
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +10,8 @@ from rankscale.core.errors import StudyError
 from rankscale.core.layout import PUBLISHED, Layout
 from rankscale.storage import tables
 from rankscale.study import grid, variants
+from rankscale.study.costs.model_shapes import bert_layer_parameters, forward_flops, shape
+from rankscale.study.costs.teacher_costs import teacher_work
 
 # MS MARCO passage and its judged queries.
 COUNTS = {"documents": 8_841_823, "train": 502_939, "dev": 55_578, "dev_small": 6_980, "dl_2019": 43, "dl_2020": 54}
@@ -32,46 +32,6 @@ class JobWork(NamedTuple):
     parameters: float
     flops: float
     target: str
-
-
-def shape(model: dict[str, Any]) -> tuple[int, int] | None:
-    """Layers and hidden size of a model; None where they cannot be told without fetching it."""
-    if "layers" in model:
-        return model["layers"], model["hidden"]
-    known = _shape_from_config(model["checkpoint"])
-    if known:
-        return known
-    for text in (model["checkpoint"], model.get("name", "")):
-        named = re.search(r"L-?(\d+)[_-]?H-?(\d+)", text)
-        if named:
-            return int(named[1]), int(named[2])
-    return None
-
-
-def _shape_from_config(checkpoint: str) -> tuple[int, int] | None:
-    """Of a folder's config.json, or of the hub's if it was fetched; None where there is none that says it."""
-    path: Path | str | None = Path(checkpoint).expanduser() / "config.json"
-    if not grid.is_folder(checkpoint):
-        from huggingface_hub import try_to_load_from_cache
-        from huggingface_hub.errors import HFValidationError
-
-        try:
-            path = try_to_load_from_cache(checkpoint, "config.json")
-        except HFValidationError:
-            return None
-    if not isinstance(path, str | Path) or not Path(path).is_file():
-        return None
-    try:
-        config = json.loads(Path(path).read_text(encoding="utf-8"))
-        layers, hidden = config["num_hidden_layers"], config["hidden_size"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return (layers, hidden) if all(isinstance(v, int) and v > 0 for v in (layers, hidden)) else None
-
-
-def bert_layer_parameters(layers: int, hidden: int) -> int:
-    """Parameters of a BERT's layers."""
-    return layers * (12 * hidden**2 + 13 * hidden)
 
 
 def sizes(study: dict[str, Any], layout: Layout) -> dict[str, float]:
@@ -113,10 +73,12 @@ def sizes(study: dict[str, Any], layout: Layout) -> dict[str, float]:
 
 
 def job_work(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
-    """The FLOPs of each job that encodes, mines, trains or evaluates, where the model's size can be told."""
+    """The FLOPs of each job that encodes, mines, teaches, trains or evaluates, where the model's size can be told."""
     layout = Layout.of(study)
     models = {model["name"]: model for model in study["models"]}
     jobs = mining(study, size) if grid.needs_miner(study) else []
+    for known, flops, target in teacher_work(study, size):
+        jobs.append(JobWork("teach", bert_layer_parameters(*known), flops, target))
     searching = set(grid.searching(study))
     of_variant = {name: variants.study_of(study, name) for name in variants.names(study)}
     cut = {name: _cut(one, study, size, layout) for name, one in of_variant.items()}
@@ -129,10 +91,10 @@ def job_work(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
         queries = training["steps"] * training["batch_size"] if training["steps"] else subset * training["epochs"]
         texts = {"query": queries, "passage": queries * (1 + training["negatives_per_query"])}
         target = f"{layout.run(run)}/{PUBLISHED[-1]}"
-        jobs.append(JobWork("train", parameters, 3 * _forward_flops(known, texts, size), target))
+        jobs.append(JobWork("train", parameters, 3 * forward_flops(known, texts, size), target))
         encoded = {"passage": _evaluated_passages(study, size, run in searching), "query": size["test"]}
         scored = 2 * size["test"] * encoded["passage"] * (training["output_dim"] or known[1])
-        flops = _forward_flops(known, encoded, size) + scored
+        flops = forward_flops(known, encoded, size) + scored
         jobs += [JobWork("retrieve", parameters, flops, layout.table("observations", run, c)) for c in checkpoints]
     return jobs
 
@@ -142,15 +104,6 @@ def _cut(variant: dict[str, Any], study: dict[str, Any], size: dict[str, float],
     lengths = [f"{kind}_length" for kind in FILLED]
     alike = all(variant["training"][name] == study["training"][name] for name in lengths)
     return size if alike else sizes(variant, layout)
-
-
-def _forward_flops(known: tuple[int, int], texts: dict[str, float], size: dict[str, float]) -> float:
-    """FLOPs of encoding so many texts of each kind, at their mean length, with (layers, hidden size) `known`."""
-    layers, hidden = known
-    return sum(
-        n * size[kind] * (2 * bert_layer_parameters(layers, hidden) + 4 * layers * hidden * size[kind])
-        for kind, n in texts.items()
-    )
 
 
 def _evaluated_passages(study: dict[str, Any], size: dict[str, float], searches: bool) -> float:
@@ -171,7 +124,7 @@ def mining(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
     parameters, jobs = 1.0, []
     if known:
         parameters = bert_layer_parameters(*known)
-        flops = _forward_flops(known, {"passage": size["documents"], "query": queries}, size) / shards
+        flops = forward_flops(known, {"passage": size["documents"], "query": queries}, size) / shards
         jobs += [JobWork("encode", parameters, flops, f"{folder}/documents/{n}.parquet") for n in range(shards)]
     width = dimension(study)
     if width:

@@ -113,6 +113,7 @@ def hub_places(study: dict[str, Any]) -> dict[str, str]:
     """A name for files of each hub id that the study takes: encoders and tokenizers neither folders nor made here."""
     places = [study["miner"]["encoder"], *(model.get("checkpoint", "") for model in study["models"])]
     places += [source or "" for _, source in (tokenizer_of(study, model) for model in study["models"])]
+    places += [teacher.get("model") or "" for teacher in teachers.teachers(study).values()]
     ids = {place for place in places if place not in ("", "lsa") and not is_folder(place)}
     return {place: place.replace("/", "--") for place in sorted(ids)}
 
@@ -142,6 +143,7 @@ def own_files(study: dict[str, Any]) -> list[str]:
     """All files of the user that the study reads."""
     encoders = [study["miner"]["encoder"], *(model.get("checkpoint", "") for model in study["models"])]
     encoders += [source or "" for _, source in (tokenizer_of(study, model) for model in study["models"])]
+    encoders += [teacher.get("model") or "" for teacher in teachers.teachers(study).values()]
     return sorted({*source_files(study), *(file for place in encoders for file in local_files(place))})
 
 

@@ -11,7 +11,7 @@ from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.layout import Layout
 from rankscale.study.checks.names import refuse_twin_folders
-from rankscale.study.teachers import teachers
+from rankscale.study.teachers import settings, teachers
 
 
 def shared_settings(study: dict[str, Any], layout: Layout) -> dict[str, dict[str, Any]]:
@@ -25,7 +25,7 @@ def shared_settings(study: dict[str, Any], layout: Layout) -> dict[str, dict[str
         collected(layout): {key: collection[key] for key in kept},
         mined(layout): {key: value for key, value in study["miner"].items() if key != "name"},
         tokenized(layout, study["tokenizer"]["name"]): vocabulary,
-        **{taught(layout, name): {**teacher, **split} for name, teacher in teachers(study).items()},
+        **{taught(layout, name): {**settings(teacher), **split} for name, teacher in teachers(study).items()},
     }
 
 

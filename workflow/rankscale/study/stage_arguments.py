@@ -21,7 +21,7 @@ from rankscale.evaluation.score_options import GatherOptions, ScoreOptions, Subs
 from rankscale.laws.options import FitOptions, PlanOptions, Resampling
 from rankscale.report.options import SummarizeOptions
 from rankscale.search.options import EncodeOptions, MineOptions, TeachOptions
-from rankscale.study import grid, sharing, teachers
+from rankscale.study import grid, sharing, teachers, variants
 from rankscale.text.options import TokenizeOptions
 from rankscale.training.options import TrainOptions
 
@@ -81,11 +81,13 @@ def mine(study: Study) -> str:
 
 def teach(study: Study, teacher: str) -> str:
     """What a teacher is, and what its manifest keeps."""
-    values = {
-        "teacher": teachers.teacher_kind(teachers.teachers(study)[teacher]),
-        "split": study["collection"]["splits"]["train"],
-        **_threads(study),
-    }
+    about = teachers.teachers(study)[teacher]
+    values = {"teacher": teachers.teacher_kind(about), "split": study["collection"]["splits"]["train"]}
+    values |= _threads(study)
+    if about.get("model"):
+        own = teachers.settings(about)
+        values |= {"encoder": own["model"], **_fitting(own, TeachOptions)}
+        values |= {"shard": teachers.tables_of(about).index(teacher)}
     kept = settings(study, lambda layout: sharing.taught(layout, teacher))
     return f"{command_line(TeachOptions, values)} {kept}"
 
@@ -139,9 +141,16 @@ def score(study: Study) -> str:
 
 
 def gather(study: Study, unfinished: list[RunId]) -> str:
-    """Which study it is, what it is evaluated on, and which of its runs are still to come."""
+    """Which study it is, what it is evaluated on, which of its runs are still to come, and who taught them."""
     values = {"study_name": study["study"], "collections": [study["collection"]["name"]]}
-    return command_line(GatherOptions, values | {"unfinished": list(map(str, unfinished))})
+    layout = Layout.of(study)
+    taught = [
+        f"{name}={sharing.taught(layout, table)}"
+        for name in variants.names(study)
+        for teacher in [variants.study_of(study, name)["training"]["teacher"]]
+        for table in (teachers.tables_of(teacher) if teacher else ())
+    ]
+    return command_line(GatherOptions, values | {"unfinished": list(map(str, unfinished)), "taught": taught})
 
 
 def subsample(study: Study) -> str:

@@ -1,7 +1,7 @@
 """Compare two checkpoints query by query, or two studies.
 
 Of checkpoints: differences, their intervals, and a paired randomisation test. Of studies (their folders): the slopes of
-their laws, the models that both have, and a figure.
+their laws, the models that both have, what the second's way to train is worth over the first's, and a figure.
 """
 
 import argparse
@@ -15,8 +15,13 @@ from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.metrics import TIES
 from rankscale.evaluation.paired_tests import paired_differences
+from rankscale.laws.options import Resampling
+from rankscale.laws.variants.between_studies import Way, compare_ways
+from rankscale.report.best_variant import recipe_sentences
 from rankscale.report.figures.two_studies import draw_two_studies
 from rankscale.report.study_comparison import common_slices, printed, read_study, shared, slopes
+from rankscale.report.variants import multiplier_sentences, multiplier_table
+from rankscale.storage import schemas
 
 
 def main(args: argparse.Namespace) -> None:
@@ -29,6 +34,7 @@ def main(args: argparse.Namespace) -> None:
     if args.first.is_dir():
         log.info("comparing two studies")
         print(compare_studies(args.first, args.second, args.figure, args.table))
+        print(f"\n{multipliers_between(args.first, args.second, Resampling(seed=args.seed, ties=args.ties))}")
         return
     if args.figure or args.table:
         raise StudyError("--figure and --table are for two studies: give their folders")
@@ -44,10 +50,33 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("second", type=Path, help="the same of another checkpoint or study")
     parser.add_argument("--figure", type=Path, help="of two studies: draw them (.svg, .pdf or .png)")
     parser.add_argument("--table", type=Path, help="of two studies: write the slopes as CSV")
-    parser.add_argument("--draws", type=int, default=10_000, help="random swaps")
-    parser.add_argument("--seed", type=int, default=7, help="of the swaps")
+    parser.add_argument("--draws", type=int, default=10_000, help="random swaps, of checkpoints")
+    parser.add_argument(
+        "--seed", type=int, default=7, help="of the swaps, or of the simulated studies behind intervals"
+    )
     parser.add_argument("--ties", choices=TIES, default="expected")
     return parser
+
+
+def multipliers_between(first: Path, second: Path, resampling: Resampling) -> str:
+    """What the second study's way to train is worth over the first's, as the summary of a study of both says it."""
+    ways = []
+    for label, folder in (("first", first), ("second", second)):
+        finals = read_study(folder).finals
+        # A partial report's observations lie in the study that it is of.
+        held = folder if (folder / "observations").is_dir() else folder.parent
+        ways.append(Way(f"{label} ({finals.study.iloc[0]})", finals[finals.status == "finished"], held))
+    head = "What the second's way to train is worth over the first's, by the laws of both, paired by query:"
+    try:
+        rows = compare_ways(*ways, resampling)
+    except StudyError as error:
+        return f"{head} cannot be told: {error}"
+    multipliers, exponents = (pd.DataFrame(part) for part in rows)
+    columns = [*schemas.SCHEMAS["multipliers"].names]
+    multipliers = multipliers.reindex(columns=columns)
+    parts = [head, *recipe_sentences(multipliers, exponents), *multiplier_sentences(multipliers)]
+    shown = tabulate(multiplier_table(multipliers), headers="keys", tablefmt="github", showindex=False)
+    return "\n".join([*parts, "", shown])
 
 
 def compare_studies(first: Path, second: Path, figure: Path | None, table: Path | None) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 from rankscale.core import cli
 from rankscale.core.errors import StudyError
 from rankscale.report.answer import answer_sentences, confidence_sentences
-from rankscale.report.narrative import describe_missing_runs, progress_phrase
+from rankscale.report.best_variant import recipe_sentences
+from rankscale.report.missing_runs import describe_missing_runs, progress_phrase
 from rankscale.report.text_tables import headline_table
 from rankscale.report.variants import multiplier_sentences
 from rankscale.report.verdicts import headline_of, on_headline_test
@@ -30,8 +31,11 @@ def main(args: argparse.Namespace) -> None:
         print(f"{sentence}\n")
     if read["metrics"].variant.nunique() > 1:
         keys = {"study": read["metrics"].study.iloc[0]}
-        multipliers = tables.read("multipliers", folder / "multipliers.parquet", keys=keys).to_pandas()
-        for sentence in multiplier_sentences(on_headline_test(multipliers, read["metrics"])):
+        of_variants = [
+            on_headline_test(tables.read(name, folder / f"{name}.parquet", keys=keys).to_pandas(), read["metrics"])
+            for name in ("multipliers", "exponents")
+        ]
+        for sentence in (*recipe_sentences(*of_variants), *multiplier_sentences(of_variants[0])):
             print(f"{sentence}\n")
     print(f"In words: {folder / 'summary.md'}")
     if (folder / "report.html").exists():

@@ -21,6 +21,8 @@ from rankscale.core.layout import Layout
 from rankscale.laws.allocation import Prices, cost_model_of_runs
 from rankscale.storage import tables
 from rankscale.study import config, config_file, cost_estimates
+from rankscale.study.costs.model_shapes import shape
+from rankscale.study.costs.teacher_costs import unknown_teachers
 
 # Dense 16-bit matrix products a second, by the makers' data sheets.
 PEAKS = {"v100": 1.25e14, "a100": 3.12e14, "l40s": 3.62e14, "rtx4090": 1.65e14, "h100": 9.89e14, "h200": 9.89e14}
@@ -56,7 +58,7 @@ def _job(stage: str, file: str, layout: Layout) -> str:
         return str(Path(file).parent)
     if stage in ("retrieve", "score"):
         return layout.job_of(file)
-    return Path(file).stem if stage in ("encode", "mine", "fetch") else ""
+    return Path(file).stem if stage in ("encode", "mine", "fetch", "teach") else ""
 
 
 def jobs(files: Iterable[Planned]) -> dict[str, int]:
@@ -95,7 +97,7 @@ Hours = list[tuple[cost_estimates.JobWork, float]]
 def timed(work: list[cost_estimates.JobWork], rate: Rate | None, like: Path | None) -> Hours:
     """The jobs whose device hours can be told, with them."""
     # A study's training tells how fast its models are, not how fast texts are encoded and searched.
-    known = [job for job in work if rate and not (like and job.stage in ("encode", "mine"))]
+    known = [job for job in work if rate and not (like and job.stage in ("encode", "mine", "teach"))]
     speeds: Iterable[float] = rate(np.array([job.parameters for job in known], float)) if rate and known else []
     return [(job, job.flops / speed / 3600) for job, speed in zip(known, speeds, strict=True)]
 
@@ -122,7 +124,8 @@ def table(files: dict[str, Planned], work: list[cost_estimates.JobWork], hours: 
 
 def uncounted(study: dict, stages: dict[str, int]) -> str:
     """Which models' work is in no FLOPs, and what to do about it; nothing if there is none."""
-    unknown = [m["name"] for m in study["models"] if cost_estimates.shape(m) is None]
+    unknown = [m["name"] for m in study["models"] if shape(m) is None]
+    unknown += [f"the teacher {name}" for name in unknown_teachers(study)] if "teach" in stages else []
     if "mine" in stages and cost_estimates.dimension(study) is None:
         unknown.append(f"the miner {study['miner']['encoder']}")
     names = ", ".join(sorted(unknown))
@@ -136,7 +139,7 @@ def totals(args: argparse.Namespace, hours: Hours, files: dict[str, Planned]) ->
         return "\nFor hours add --device NAME (a share of its peak) or --like with a finished study's folder."
     how = f"{args.device} at {args.share:.0%} of its peak, assumed"
     if args.like:
-        how = f"at the FLOP/s that training reached in {args.like}; encoding and mining not counted"
+        how = f"at the FLOP/s that training reached in {args.like}; encoding, mining and teaching not counted"
     total = sum(span for _, span in hours)
     return (
         f"\nDevice hours: {total:.3g}, of them left {to_come(hours, files):.3g} ({how}).\n"

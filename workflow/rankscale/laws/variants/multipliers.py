@@ -21,11 +21,12 @@ QUANTILES_95 = (0.025, 0.975)
 
 
 class Side(NamedTuple):
-    """One way to train: its points `x` [n, 2] (parameters, queries), training FLOPs [n] of each, the working parameters
-    of its law as fitted [p], and in simulated studies [b, p]."""
+    """One way to train: its points `x` [n, 2] (parameters, queries), FLOPs [n] of training each and of its teacher, the
+    working parameters of its law as fitted [p], and in simulated studies [b, p]."""
 
     x: np.ndarray
     flops: np.ndarray
+    teacher: np.ndarray
     theta: np.ndarray
     drawn: np.ndarray
 
@@ -35,8 +36,8 @@ class Multiplier(NamedTuple):
 
     `own` is what the second took at its cell, in FLOPs, queries or parameters, `needed` what the first takes; `reach`
     is how many times the largest that the first was measured at lies at its end (more than 1: extrapolated), and
-    `out_of_reach` the share of simulated studies where it never gets there. `with_teacher` counts the FLOPs of the
-    second's teacher as its own.
+    `out_of_reach` the share of simulated studies where it never gets there. `with_teacher` counts the FLOPs of each
+    one's teacher, if it has one, as its own; of compute alone.
     """
 
     kind: str
@@ -91,7 +92,20 @@ def flops_at(side: Side, cell: np.ndarray) -> float:
     return float(np.exp((np.log(side.flops) + (np.log(cell) - np.log(side.x)) @ powers).mean()))
 
 
-def multipliers(law: Law, first: Side, second: Side, cell: np.ndarray, teacher_flops: float = 0.0) -> list[Multiplier]:
+def teacher_flops_at(side: Side, queries: np.ndarray) -> np.ndarray:
+    """FLOPs [n] of a side's teacher for so many training queries [n]: a sum once, and as much for each query.
+
+    Where one number of queries was measured, all of it counts for each query.
+    """
+    if not side.teacher.any():
+        return np.zeros_like(queries)
+    measured = np.unique(side.x[:, 1])
+    columns = [side.x[:, 1]] if len(measured) < 2 else [side.x[:, 1], np.ones(len(side.x))]
+    weights = np.linalg.lstsq(np.column_stack(columns), side.teacher, rcond=None)[0]
+    return np.maximum(weights[0], 0) * queries + (max(weights[1], 0) if len(weights) > 1 else 0)
+
+
+def multipliers(law: Law, first: Side, second: Side, cell: np.ndarray) -> list[Multiplier]:
     """One of each kind, at a cell [2] of the second way; both laws are `law`, and their draws are of the same studies.
 
     The intervals are percentiles over the simulated studies.
@@ -104,23 +118,25 @@ def multipliers(law: Law, first: Side, second: Side, cell: np.ndarray, teacher_f
         estimate, drawn = (
             factor_needed(law, ours, cell, way, law.evaluate(theirs, cell[None])[:, 0]) for ours, theirs in thetas
         )
+        factors = np.array([estimate[0], *np.quantile(drawn, QUANTILES_95, method="nearest")])
+        own_teacher, teachers = 0.0, np.zeros(3)
         if kind == "compute":
-            own, teacher = flops_at(second, cell), teacher_flops
-            start, power = flops_at(first, cell), float(powers @ way)
+            own, start, power = flops_at(second, cell), flops_at(first, cell), float(powers @ way)
+            own_teacher = float(teacher_flops_at(second, cell[1:])[0])
+            teachers = teacher_flops_at(first, cell[1] * np.exp(factors))
         else:
-            own, teacher, power = float(cell @ way), 0.0, 1.0
+            own, power = float(cell @ way), 1.0
             start = own
-        needed = start * np.exp(power * estimate[0])
-        bounds = start * np.exp(power * np.quantile(drawn, QUANTILES_95, method="nearest"))
+        needed = start * np.exp(power * factors)
         reach = (cell * np.exp(np.where(way, estimate[0], 0.0)) / largest).max()
-        estimates = [float(value) for value in (needed, *bounds)]
+        alone, both = (needed / own).tolist(), ((needed + teachers) / (own + own_teacher)).tolist()
         rows.append(
             Multiplier(
                 kind,
                 own,
-                needed=estimates[0],
-                **dict(zip(("multiplier", "low", "high"), (value / own for value in estimates), strict=True)),
-                **dict(zip(WITH_TEACHER, (value / (own + teacher) for value in estimates), strict=True)),
+                needed=float(needed[0]),
+                **dict(zip(("multiplier", "low", "high"), alone, strict=True)),
+                **dict(zip(WITH_TEACHER, both, strict=True)),
                 reach=float(reach),
                 out_of_reach=float(np.isposinf(drawn).mean()),
             )

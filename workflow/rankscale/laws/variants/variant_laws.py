@@ -31,13 +31,14 @@ CLOSE = 1e-6  # a relative difference that is none
 
 
 class VariantPoints(NamedTuple):
-    """The cells of one variant, means over seeds: `x` [n, 2] (parameters, queries), `y` [n], training FLOPs [n], and
-    each one's model and subset."""
+    """The cells of one variant, means over seeds: `x` [n, 2] (parameters, queries), `y` [n], FLOPs [n] of training and
+    of the teacher, and each one's model and subset."""
 
     name: str
     x: np.ndarray
     y: np.ndarray
     flops: np.ndarray
+    teacher: np.ndarray
     cells: list[tuple]
 
 
@@ -85,8 +86,9 @@ def variant_task(
         mean = (cell == np.arange(cell.max() + 1)[:, None]) / np.bincount(cell)[:, None]
         first = own.iloc[[int((cell == number).argmax()) for number in range(cell.max() + 1)]]
         names = list(first[CELL].itertuples(index=False, name=None))
-        flops = mean @ own.train_flops.to_numpy(float)
-        points.append(VariantPoints(name, coordinates(first, "grid"), mean @ values_of(own, metric), flops, names))
+        flops, teacher = (mean @ own[column].to_numpy(float) for column in ("train_flops", "teacher_flops"))
+        x, y = coordinates(first, "grid"), mean @ values_of(own, metric)
+        points.append(VariantPoints(name, x, y, flops, teacher, names))
         means.append(mean)
     mean = block_diag(*means)
     noise = mean @ covariance.of(pd.concat([rows[rows.variant == one.name] for one in points]), [metric]) @ mean.T
@@ -130,7 +132,7 @@ def compare_variants(task: VariantTask) -> VariantRows:
             why = fit.note if fits[0].converged else f"{fits[0].note} ({first.name})"
             rows.multipliers.extend({**named, "kind": kind, "note": why} for kind in WAYS)
             continue
-        named |= {"quality": float(fit.predict(cell[None])[0]), "teacher_flops": 0.0}
+        named |= {"quality": float(fit.predict(cell[None])[0]), "teacher_flops": float(points.teacher[best])}
         several = ((first.name, fits[0].note), (points.name, fit.note))
         warning = "; ".join(f"{name}: {note}" for name, note in several if note)
         rows.multipliers.extend(
@@ -146,7 +148,7 @@ def _sides(task: VariantTask, fits: list[fitting.LawFit]) -> dict[int, Side]:
     cells = [task.variants[i].cells for i in fitted]
     drawn = joint_draws([fits[i] for i in fitted], cells, _noise_of(task, law, fitted), task.draws, random)
     return {
-        i: Side(fits[i].x, task.variants[i].flops, fits[i].theta, thetas)
+        i: Side(fits[i].x, task.variants[i].flops, task.variants[i].teacher, fits[i].theta, thetas)
         for i, thetas in zip(fitted, drawn, strict=True)
     }
 

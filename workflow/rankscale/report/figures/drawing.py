@@ -9,7 +9,7 @@ from rankscale.core.cli import log
 from rankscale.core.progress import progress
 from rankscale.report.figures.registry import FIGURES
 from rankscale.report.figures.style import StudyTables
-from rankscale.report.narrative import describe_missing_runs, progress_phrase
+from rankscale.report.missing_runs import describe_missing_runs, progress_phrase
 from rankscale.storage.schemas import UNFINISHED
 
 

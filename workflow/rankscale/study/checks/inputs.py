@@ -25,8 +25,8 @@ def refuse_models(study: dict[str, Any]) -> None:
             raise StudyError(f"models: the name {model['name']} stands twice")
         if model.get("heads") and model["hidden"] % model["heads"]:
             raise StudyError(f"models: {model['name']}: {model['heads']} heads do not divide hidden {model['hidden']}")
-        _refuse_missing(model.get("checkpoint", ""), f"models: {model['name']}: checkpoint ")
-        _refuse_missing(model.get("tokenizer", ""), f"models: {model['name']}: tokenizer ")
+        refuse_missing(model.get("checkpoint", ""), f"models: {model['name']}: checkpoint ")
+        refuse_missing(model.get("tokenizer", ""), f"models: {model['name']}: tokenizer ")
     rates = study["training"]["learning_rate"]
     if isinstance(rates, dict) and set(rates) != set(names):
         extra, lacking = sorted(set(rates) - set(names)), sorted(set(names) - set(rates))
@@ -40,7 +40,7 @@ def refuse_models(study: dict[str, Any]) -> None:
 def refuse_miner(study: dict[str, Any]) -> None:
     """Its encoder must be there, its window wide enough."""
     miner = study["miner"]
-    _refuse_missing(miner["encoder"], "miner.encoder: ")
+    refuse_missing(miner["encoder"], "miner.encoder: ")
     if miner["range_max"] and miner["range_max"] < miner["range_min"] + miner["top_k"] and miner["short"] == "refuse":
         raise StudyError(
             f"miner.range_max: ranks {miner['range_min'] + 1} to {miner['range_max']} hold fewer than top_k "
@@ -78,7 +78,7 @@ def refuse_source(study: dict[str, Any]) -> None:
             )
 
 
-def _refuse_missing(place: str, what: str) -> None:
+def refuse_missing(place: str, what: str) -> None:
     """A name that is a path, not a hub id, must lead to a folder; any other must be one that the hub can have."""
     if not place.startswith((".", "/", "~")):
         if place and not is_folder(place) and not HUB_ID.fullmatch(place):

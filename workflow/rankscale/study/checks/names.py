@@ -35,13 +35,17 @@ def refuse_equal_names(study: dict[str, Any]) -> None:
     folders = (grid.tokenizer_of(study, model) for model in study["models"])
     own = study["tokenizer"]["name"], "the vocabulary that is trained (tokenizer.name)"
     _refuse_twins("the folder of token ids", (own, *((name, source or own[1]) for name, source in folders)))
-    places = grid.hub_places(study)
-    _refuse_twins("the record of what is fetched", ((name, place) for place, name in places.items()))
     named = {"study": study["study"]} | {f"{part}.name": study[part]["name"] for part in ("collection", "miner")}
     for key, taken in TAKEN.items():
         owner = taken.get(folded(named[key]))
         if owner or (key == "miner.name" and folded(named[key]).endswith(FILES)):
             raise StudyError(f"{key}: {named[key]} is the name of {owner or 'a file'}; choose another")
+
+
+def refuse_equal_records(study: dict[str, Any]) -> None:
+    """Raise StudyError where two models of the hub, those of all variants, would have one record."""
+    places = grid.hub_places(study)
+    _refuse_twins("the record of what is fetched", ((name, place) for place, name in places.items()))
 
 
 def _refuse_twins(what: str, names: Iterable[tuple[str, str]]) -> None:

@@ -7,27 +7,46 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
-from rankscale.study import grid
-from rankscale.study.teachers import MINER, teacher_kind
+from rankscale.core.layout import FINAL, Layout
+from rankscale.study import grid, variants
+from rankscale.study.checks.inputs import refuse_missing
+from rankscale.study.teachers import MINER, MODEL_KEYS, is_own, teacher_kind
 
 HIDING = ("range_min", "absolute_margin", "relative_margin", "max_score")  # of the miner: what leaves documents out
 IN_BATCH = "+in_batch"  # of training.negatives
 
 
-def refuse_teacher(study: dict[str, Any], needs: Collection[str]) -> None:
-    """Raise StudyError for a loss without the teacher that it needs, one with a teacher for nothing, and a lost one."""
+def refuse_teacher(study: dict[str, Any], needs: Collection[str], defaults: dict[str, Any]) -> None:
+    """Raise StudyError for a loss without the teacher that it needs, one with a teacher for nothing, and a lost one.
+
+    `defaults` are those of a teacher's keys.
+    """
     training, teacher = study["training"], study["training"]["teacher"]
     name = training["objective"]["name"]
     if not teacher:
         if "teacher" in needs:
-            raise StudyError(f"training.teacher: {name} needs one; give scores: miner, a file or a checkpoint")
+            raise StudyError(
+                f"training.teacher: {name} needs one; give scores (miner, a file or a checkpoint) or a model"
+            )
         return
+    if not teacher["scores"] and not teacher["model"]:
+        raise StudyError("training.teacher.scores: is missing; give scores, or a model that reads the texts")
+    if teacher["scores"] and teacher["model"]:
+        raise StudyError("training.teacher: give scores or a model, one of the two")
     if "teacher" not in needs:
         raise StudyError(f"training.teacher: {name} takes no teacher; leave it out, or take another objective")
     if training["negatives"] == "random":
         raise StudyError("training.negatives: a teacher scores mined negatives; random ones have no scores")
-    if teacher_kind(teacher) != MINER and not Path(teacher["scores"]).expanduser().is_file():
+    if teacher["model"]:
+        _refuse_teaching_model(teacher, training, study["miner"]["top_k"])
+        return
+    changed = next((key for key in MODEL_KEYS if teacher[key] != defaults[key]), None)
+    if changed:
+        raise StudyError(f"training.teacher.{changed}: is of a model that reads texts; leave it out, or give a model")
+    is_made = teacher_kind(teacher) == MINER or is_own(study, teacher)
+    if not is_made and not Path(teacher["scores"]).expanduser().is_file():
         raise StudyError(f"training.teacher.scores: {teacher['scores']}: there is no such file")
     tokenizers = {study["tokenizer"]["name"], *(grid.tokenizer_of(study, model)[0] for model in study["models"])}
     if teacher["tokenizer"] and teacher_kind(teacher) != "checkpoint":
@@ -35,6 +54,34 @@ def refuse_teacher(study: dict[str, Any], needs: Collection[str]) -> None:
     if teacher["tokenizer"] not in {None, *tokenizers}:
         known = ", ".join(sorted(tokenizers))
         raise StudyError(f"training.teacher.tokenizer: {teacher['tokenizer']} is none of this study's: {known}")
+
+
+def _refuse_teaching_model(teacher: dict[str, Any], training: dict[str, Any], mined: int) -> None:
+    refuse_missing(teacher["model"], "training.teacher.model: ")
+    if teacher["tokenizer"]:
+        raise StudyError("training.teacher.tokenizer: a model reads texts by its own; leave it out")
+    if teacher["top_k"] and not training["negatives_per_query"] <= teacher["top_k"] <= mined:
+        raise StudyError(
+            f"training.teacher.top_k: {teacher['top_k']} is not between training.negatives_per_query, "
+            f"{training['negatives_per_query']}, and miner.top_k, {mined}"
+        )
+
+
+def refuse_own_teachers(study: dict[str, Any]) -> None:
+    """Raise StudyError for a teacher that is to be a run of this study and is none, or that is taught by one itself."""
+    layout, by_path = Layout.of(study), {}
+    for run in grid.runs(study):
+        by_path[layout.checkpoint(run, FINAL)] = run.variant
+    teachers = {name: variants.study_of(study, name)["training"]["teacher"] for name in variants.names(study)}
+    taught = {name for name, teacher in teachers.items() if teacher and is_own(study, teacher)}
+    for name in taught:
+        scores = teachers[name]["scores"]
+        if scores not in by_path:
+            raise StudyError(f"training.teacher.scores: {scores}: is the end of no run of this study")
+        if by_path[scores] in taught:
+            raise StudyError(
+                f"training.teacher.scores: {scores}: its variant, {by_path[scores]}, is taught by this study itself"
+            )
 
 
 def refuse_weights(study: dict[str, Any]) -> None:
@@ -57,12 +104,17 @@ def refuse_weights(study: dict[str, Any]) -> None:
         raise StudyError("training.consistency_filter: more than miner.top_k keeps")
 
 
-def refuse_objective(training: dict[str, Any], needs: Collection[str]) -> None:
+def refuse_objective(study: dict[str, Any], needs: Collection[str]) -> None:
     """Raise StudyError for a loss without what it `needs`, and for a temperature that cannot be trained from."""
+    training, source = study["training"], study["collection"]["source"]
     name, in_batch = training["objective"]["name"], training["negatives"].endswith(IN_BATCH)
     if "in_batch" in needs and not in_batch:
         raise StudyError(f"training.negatives: {name} needs the passages of the whole batch; choose mined{IN_BATCH}")
     if "own_negatives" in needs and in_batch:
         raise StudyError(f"training.negatives: {name} takes a query's own negatives only; leave out {IN_BATCH}")
+    if "grades" in needs and not source_kind(source).may_be_graded:
+        raise StudyError(
+            f"training.objective: {name} needs graded judgments; those of {source} to train on are all alike"
+        )
     if training["learned_temperature"] and not 1 <= training["inverse_temperature"] <= 100:
         raise StudyError("training.inverse_temperature: one that is trained (learned_temperature) lies in 1 to 100")

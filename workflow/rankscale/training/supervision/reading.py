@@ -40,8 +40,8 @@ def read_examples(options: TrainOptions, objective: Objective) -> tuple[Training
     ids = ids.take(pa.array(data.queries))
     teacher = None
     if "teacher" in objective.needs:
-        path = _given(options.teacher_scores, f"training.teacher: {options.objective} needs one")
-        teacher = ScoredPairs.read(path, ids, data.n_documents)
+        paths = _given(options.teacher_scores, f"training.teacher: {options.objective} needs one")
+        teacher = ScoredPairs.read(paths, ids, data.n_documents)
         data = with_scores_only(data, teacher, ids, options.negatives_per_query)
     weights = None
     if weighted:
@@ -81,14 +81,14 @@ def _grades(options: TrainOptions, ids: pa.Array, n_documents: int) -> ScoredPai
     return ScoredPairs(index.filter(wanted).to_numpy(), rows, grades, n_documents)
 
 
-def _miner_scores(options: TrainOptions) -> Path:
+def _miner_scores(options: TrainOptions) -> list[Path]:
     keys = ("consistency_filter", "curriculum", "propensity")
     asking = next(key for key in keys if getattr(options, key))
     return _given(options.miner_scores, f"training.{asking}: needs the miner's scores of positives")
 
 
-def _given(paths: list[Path], need: str) -> Path:
-    """The one table of some; raises StudyError with the `need` for it where there is none."""
+def _given(paths: list[Path], need: str) -> list[Path]:
+    """The tables; raises StudyError with the `need` for them where there is none."""
     if not paths:
         raise StudyError(f"{need}, and no table of scores was given")
-    return paths[0]
+    return paths

@@ -22,32 +22,35 @@ class ScoredPairs:
         self.n_documents = n_documents
 
     @classmethod
-    def read(cls, path: Path, ids: pa.Array, n_documents: int) -> "ScoredPairs":
-        """Those of the queries `ids` in a table of the stage teach.
+    def read(cls, paths: list[Path], ids: pa.Array, n_documents: int) -> "ScoredPairs":
+        """Those of the queries `ids` in the tables of the stage teach, one a shard.
 
         Raises StudyError for another file than its manifest speaks of, a query that it lacks, a score that is not
         finite, and a row that is no document's.
         """
-        manifests.refuse_changed(path.with_suffix(".json"), path.name)
         parts, is_there = [], np.zeros(len(ids), bool)
-        for batch in tables.scan("teacher", path):
-            index = pc.index_in(batch["query_id"].combine_chunks(), ids)
-            wanted = pc.is_valid(index)
-            queries = index.filter(wanted).to_numpy().astype(np.int64)
-            rows, scores = (batch[name].combine_chunks().filter(wanted) for name in ("rows", "scores"))
-            lengths = pc.list_value_length(rows).to_numpy()
-            if not np.array_equal(lengths, pc.list_value_length(scores).to_numpy()):
-                raise StudyError(f"{path}: a query has not as many scores as rows; delete it and run again")
-            parts.append((np.repeat(queries, lengths), rows.flatten().to_numpy(), scores.flatten().to_numpy()))
-            is_there[queries[lengths > 0]] = True
+        for path in paths:
+            manifests.refuse_changed(path.with_suffix(".json"), path.name)
+            for batch in tables.scan("teacher", path):
+                index = pc.index_in(batch["query_id"].combine_chunks(), ids)
+                wanted = pc.is_valid(index)
+                queries = index.filter(wanted).to_numpy().astype(np.int64)
+                rows, scores = (batch[name].combine_chunks().filter(wanted) for name in ("rows", "scores"))
+                lengths = pc.list_value_length(rows).to_numpy()
+                if not np.array_equal(lengths, pc.list_value_length(scores).to_numpy()):
+                    raise StudyError(f"{path}: a query has not as many scores as rows; delete it and run again")
+                parts.append((np.repeat(queries, lengths), rows.flatten().to_numpy(), scores.flatten().to_numpy()))
+                is_there[queries[lengths > 0]] = True
         if not is_there.all():
-            raise StudyError(f"{path}: no scores for training query {ids[int((~is_there).argmax())]}")
+            raise StudyError(f"{paths[0]}: no scores for training query {ids[int((~is_there).argmax())]}")
         queries, rows, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
         if not np.isfinite(scores).all():
             query = ids[int(queries[(~np.isfinite(scores)).argmax()])]
-            raise StudyError(f"{path}: a score of query {query} is not a finite number")
+            raise StudyError(f"{paths[0]}: a score of query {query} is not a finite number")
         if rows.size and not 0 <= rows.min() <= rows.max() < n_documents:
-            raise StudyError(f"{path}: names rows that the {n_documents} documents do not have; delete it, run again")
+            raise StudyError(
+                f"{paths[0]}: names rows that the {n_documents} documents do not have; delete it and run again"
+            )
         return cls(queries, rows, scores, n_documents)
 
     def of(self, queries: np.ndarray, documents: np.ndarray) -> np.ndarray:
