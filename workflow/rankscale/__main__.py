@@ -28,9 +28,16 @@ def main() -> None:
         hint = f"did you mean {close[0]}?" if close else "rankscale --help lists all"
         sys.exit(f"rankscale: {command}: there is no such command; {hint}")
     from rankscale.core.cli import run_command
+    from rankscale.core.extras import install_hint
 
-    module = importlib.import_module(module_of(command))
-    run_command(command, module.main, module.arguments(), arguments)
+    try:
+        module = importlib.import_module(module_of(command))
+        run_command(command, module.main, module.arguments(), arguments)
+    except ModuleNotFoundError as error:
+        hint = install_hint(error)
+        if hint is None:
+            raise
+        sys.exit(f"{command}: {hint}")
 
 
 def _listed(commands: tuple[str, ...]) -> str:

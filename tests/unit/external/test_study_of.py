@@ -10,7 +10,6 @@ from rankscale.external.observed import write_study
 from rankscale.external.query_table import checked_table, read_table
 from rankscale.external.trec_folder import trec_table
 from rankscale.storage import tables
-from rankscale.storage.schemas import SCHEMAS
 
 SIZES, DATA, QUERIES, WIDTH = (1000, 4000, 16000), (100, 400), 80, 12
 

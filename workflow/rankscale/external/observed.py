@@ -105,8 +105,8 @@ def refuse_no_ladder(table: pd.DataFrame) -> None:
         lacking = [name for name in ("flops", "teacher_flops") if name not in table]
         if lacking:
             raise StudyError(
-                f"variants are compared by what they cost: give {' and '.join(lacking)} too (teacher_flops is 0 without a "
-                "teacher), or one variant"
+                f"variants are compared by what they cost: give {' and '.join(lacking)} too "
+                "(teacher_flops is 0 without a teacher), or one variant"
             )
 
 

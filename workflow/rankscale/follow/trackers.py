@@ -1,10 +1,10 @@
 """The trackers that a study can be mirrored to, by name; each is imported when it is asked for."""
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from rankscale.core.errors import StudyError
 from rankscale.core.layout import RunId
 from rankscale.follow.curves import Point
 
@@ -45,12 +45,12 @@ class Trackio:
     """A local Trackio project of the study's name, below OUTPUT: `trackio show` shows it."""
 
     def __init__(self, output: Path, study: str, run: RunId) -> None:
-        import os
-
-        os.environ.setdefault("TRACKIO_DIR", str(output))
+        os.environ.setdefault("TRACKIO_DIR", str(output))  # read when it is imported
         import trackio
 
-        self.run = trackio.init(project=study, name=str(run).replace("/", "-"), resume="allow", embed=False)
+        name = str(run).replace("/", "-")
+        measured = {"auto_log_gpu": False, "auto_log_cpu": False}  # this process is not the one that trains
+        self.run = trackio.init(project=study, name=name, resume="allow", embed=False, **measured)
 
     def add(self, points: Iterable[Point]) -> None:
         """Take in numbers, those of a step together."""
@@ -69,8 +69,5 @@ TRACKERS: dict[str, Callable[[Path, str, RunId], Tracker]] = {"tensorboard": Ten
 
 
 def tracker_of(name: str, output: Path, study: str, run: RunId) -> Tracker:
-    """The tracker of a run. Raises StudyError where its package is not there."""
-    try:
-        return TRACKERS[name](output, study, run)
-    except ImportError as error:
-        raise StudyError(f'--to {name}: is not installed ({error}); pip install "rankscale[track]"') from error
+    """The tracker of a run; its package is imported now."""
+    return TRACKERS[name](output, study, run)

@@ -1,0 +1,16 @@
+"""Which extra of the package brings a module that is not installed."""
+
+EXTRAS = {
+    **dict.fromkeys(("jsonschema", "markdown_it", "matplotlib", "yaml"), "report"),
+    **dict.fromkeys(("faiss", "pooch", "pytrec_eval", "requests", "safetensors", "sklearn", "snakemake"), "workflow"),
+    **dict.fromkeys(("tokenizers", "torch", "transformers"), "workflow"),
+    **dict.fromkeys(("tensorboard", "trackio"), "track"),
+    "sentence_transformers": "export",
+    "ir_datasets": "ir_datasets",
+}
+
+
+def install_hint(error: ModuleNotFoundError) -> str | None:
+    """What to install for a module that is missing; None for one that no extra brings."""
+    name = (error.name or "").partition(".")[0]
+    return f'needs {name}: pip install "rankscale[{EXTRAS[name]}]"' if name in EXTRAS else None
