@@ -3,7 +3,8 @@
 FILE is a table (CSV or Parquet), one row per model and query: model, size (parameters), data (training queries), query,
 and either positive and scores (the positive's score, the candidates' as a list) or loss, above, tied and n_candidates.
 Optional: seed, variant, collection, split, kind (of candidates), inverse_temperature, flops, teacher_flops, tokens,
-layers, hidden, head_parameters. Or it is a folder of runs in TREC's format with runs.csv and qrels.txt (docs/taking-along.md).
+layers, hidden, head_parameters. Or it is a folder of runs in TREC's format with runs.csv and qrels.txt
+(docs/taking-along.md).
 """
 
 import argparse
