@@ -12,6 +12,7 @@ TOOLS = (
     "watch",
     "track",
     "compare",
+    "report",
     "quote",
     "trec",
     "headline",

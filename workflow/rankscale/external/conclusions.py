@@ -9,22 +9,14 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from rankscale.core import atomic_files
 from rankscale.core.cli import log
 from rankscale.core.layout import FINAL, run_of, table_path
 from rankscale.evaluation.query_subsampling import subsampled
 from rankscale.evaluation.score_options import SubsampleOptions
 from rankscale.laws.options import OF_VARIANTS, FitOptions
 from rankscale.laws.study_fit import OUTPUTS, fit_all, write_fits
-from rankscale.report.figures.drawing import draw_figures
-from rankscale.report.figures.registry import figures_of
-from rankscale.report.figures.style import StudyTables
-from rankscale.report.html import report_pages, without_tags
-from rankscale.report.summary import summary
+from rankscale.report.study_report import write_report, write_text
 from rankscale.storage import schemas, tables
-
-SUMMARISED = ("metrics", "fits", "forecasts", "ranking", "verdicts", "contrasts")
-DRAWN = ("metrics", "fits", "forecasts", "curves", "subsamples", "influence", "verdicts")
 
 
 def conclude(folder: Path, options: FitOptions, subsample: SubsampleOptions, workers: int) -> None:
@@ -36,19 +28,7 @@ def conclude(folder: Path, options: FitOptions, subsample: SubsampleOptions, wor
     results = fit_all(metrics, folder, options, workers)
     write_fits(results, {name: folder / f"{name}.parquet" for name in (*OUTPUTS, *between)}, study)
     write_subsamples(metrics, folder, subsample)
-    read = tables.read_study({name: folder / f"{name}.parquet" for name in {*SUMMARISED, *DRAWN, *between}}, study)
-    frames = {name: table.to_pandas() for name, table in read.items()}
-    drawn = StudyTables(**{name: frames[name] for name in (*DRAWN, *between)})
-    # What training took is not known of every model that was trained elsewhere; nor are there snapshots of it.
-    unknown = {"training"} | (set() if metrics.train_flops.notna().all() else {"compute_scale"})
-    draw_figures([name for name in figures_of(set(between)) if name not in unknown], drawn, [], folder / "figures")
-    parts: dict[str, Any] = {name: frames[name] for name in SUMMARISED}
-    text = without_tags(summary(**parts, **{name: frames[name] for name in between}, plan=None, missing=[]))
-    texts = {folder / "summary.md": text}
-    pages = report_pages({name: frames[name] for name in (*SUMMARISED, *between)}, text)
-    texts |= {folder / "tables" / f"{name}.html": html for name, html in pages.items()}
-    for path, content in texts.items():
-        write_text(path, content)
+    write_report(folder, folder)
 
 
 def write_subsamples(metrics: pd.DataFrame, folder: Path, options: SubsampleOptions) -> None:
@@ -73,9 +53,3 @@ def write_record(folder: Path, source: Path, digest: str, options: dict[str, Any
         "options": options,
     }
     write_text(folder / "provenance.json", json.dumps(record, indent=2, sort_keys=True) + "\n")
-
-
-def write_text(path: Path, content: str) -> None:
-    """Write a text whole or not at all."""
-    with atomic_files.whole(path) as beside:
-        beside.write_text(content, encoding="utf-8")

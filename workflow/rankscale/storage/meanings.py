@@ -74,7 +74,7 @@ MEANINGS = {
     "teacher_flops": "FLOPs of the teacher's scores that it was trained by.",
     "status": "finished, diverged, or unfinished.",
     "loss": "The training loss of the step's batch.",
-    "observations.loss": "Cross-entropy of the positive among the candidates, in nats, at the model's own inverse temperature.",
+    "observations.loss": "Cross-entropy of the positive among the candidates in nats, at the model's own scale.",
     "gradient_norm": "Norm of the step's gradient before it is clipped; missing where the step was left out.",
     "learning_rate": "Of the step.",
     "inverse_temperature": "What multiplied the scores.",
