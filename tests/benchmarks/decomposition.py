@@ -36,7 +36,7 @@ def studied(candidates: int, queries: int, known: float, seed: int) -> dict[str,
     loss, rank = draw(candidates, TRUTH, known, np.random.default_rng([seed, 0]))
     true = decompose(loss, rank)
     true = {name: getattr(true, name) for name in PARTS}
-    plugin, corrected, covered, local, local_covered, flagged = [], [], [], [], [], 0
+    plugin, corrected, covered, local, local_covered, thin = [], [], [], [], [], []
     for number in range(1, STUDIES + 1):
         study = draw(candidates, queries, known, np.random.default_rng([seed, number]))
         result, smooth = decompose(*study), decompose(*study, n_candidates=candidates, correction="local")
@@ -45,7 +45,7 @@ def studied(candidates: int, queries: int, known: float, seed: int) -> dict[str,
         covered.append([low <= true[name] <= high for name in PARTS for low, high in [result.interval(name)]])
         local.append([getattr(smooth, name) - true[name] for name in PARTS[2:]])
         local_covered.append([low <= true[name] <= high for name in PARTS[2:] for low, high in [smooth.interval(name)]])
-        flagged += result.too_few_queries
+        thin.append((result.thin_share, result.too_few_queries))
 
     def means(values: np.ndarray, form: str) -> str:
         return " / ".join(format(v, form) for v in np.mean(values, axis=0))
@@ -60,7 +60,8 @@ def studied(candidates: int, queries: int, known: float, seed: int) -> dict[str,
         "coverage CE / RE / RSA / SU": means(covered, ".2f"),
         "local bias RSA / SU": means(local, "+.4f"),
         "coverage": means(local_covered, ".2f"),
-        "flagged": f"{flagged / STUDIES:.0%}",
+        "thin share": f"{np.median(thin, axis=0)[0]:.3f}",
+        "flagged": f"{np.mean(thin, axis=0)[1]:.0%}",
     }
 
 

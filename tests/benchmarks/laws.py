@@ -12,10 +12,12 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import curve_fit
 
 from rankscale.laws import bootstrap, fitting
 from rankscale.laws.forms.registry import LAWS
+from rankscale.laws.seed_shifts import level_covariance
 from tests.benchmarks.measure import table
 
 DRAWS = 400
@@ -99,7 +101,7 @@ def bounded_study(name: str, number: int, draws: int = DRAWS, misfit: float = MI
     """As `study`, of a law that falls from chance, with the noises of log Rank-Entropy: of queries, a part of it shared
     by all checkpoints; of runs; of seeds, shared by all cells of one; and sizes that are off the law.
 
-    The joint covariance of queries is known to the fit, as it is in a study.
+    The joint covariance of queries is known to the fit, and what seeds shift is estimated, as in a study.
     """
     law, parameters, points, ahead = BOUNDED[name]
     if points is None:
@@ -120,6 +122,9 @@ def bounded_study(name: str, number: int, draws: int = DRAWS, misfit: float = MI
     log_y = np.log(truth(law, parameters, cells, CHANCE))[of] + off[of]
     log_y += QUERY_SHARED * random.standard_normal() + SEED * random.standard_normal(seeds)[seed]
     log_y += np.hypot(QUERY_OWN, RUN) * random.standard_normal(len(of))
+    runs = pd.DataFrame({"model": of[:n], "train_queries": 1, "seed": seed[:n]})
+    # The same of all points, relative to each.
+    covariance += level_covariance(runs, ["rank_entropy"], np.exp(log_y[None, :n]))[0, 0] / np.exp(2 * log_y[0])
     fit = fitting.fit(LAWS[law].for_ceiling(CHANCE), cells[of[:n]], np.exp(log_y[:n]))
     if not fit.converged:
         return None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import yaml
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from rankscale.core.errors import StudyError
 from rankscale.core.layout import Layout
 from rankscale.evaluation import result_archives, trec_format
 from rankscale.laws import external_table
+from rankscale.search import vector_shards
 from rankscale.stages import (
     collect,
     encode,
@@ -157,6 +159,19 @@ def table(folder: Path) -> bytes:
     return (folder / "original.parquet").read_bytes()
 
 
+def vectors(folder: Path) -> bytes:
+    """A shard of 300 vectors."""
+    values = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
+    with vector_shards.shard_writer(folder / "original.parquet", 8, {"encoder": {"name": "e"}}) as write:
+        write(pa.array([f"d{i}" for i in range(300)]), values)
+    return (folder / "original.parquet").read_bytes()
+
+
+def vectors_of(path: Path) -> Any:
+    ids, values = vector_shards.read_shard(path)
+    return ids.to_pylist(), values.tolist()
+
+
 def archive() -> bytes:
     """A result archive of 200 queries."""
     raw, random = io.BytesIO(), np.random.default_rng(0)
@@ -183,6 +198,7 @@ def kinds(folder: Path) -> list[Kind]:
     return [
         Kind("t.parquet", table(folder), lambda path: tables.read("qrels", path).to_pylist(), True),
         Kind("s.parquet", table(folder), lambda path: [t.to_pylist() for t in tables.scan("qrels", path)], True),
+        Kind("v.parquet", vectors(folder), vectors_of, True),
         Kind("a.npz", archive(), lambda path: [part.tolist() for part in result_archives.read(path)], True),
         Kind("a.tsv.gz", packed("gz"), lines_of(), True),
         *(Kind(f"{k}.zip", packed(k), lines_of("!corpus.tsv"), True) for k in ("zip", "zip.lzma", "zip.bz2")),

@@ -29,6 +29,22 @@ def test_a_finished_study_is_quoted_what_it_took(project, study):
     assert "0 to run" in said
 
 
+def test_what_a_finished_study_left_undecided_is_quoted_as_its_report_has_it(project, study):
+    verdicts = tables.read("verdicts", study / "verdicts.parquet").to_pandas()
+    undecided = verdicts[(verdicts.verdict == "undecided") & (verdicts.candidates == "hard")]
+    other = SMALL.replace("study: demo", "study: another")
+    (project / "another.yaml").write_text(other)
+    heading = "Undecided in results/demo, and what would decide it:\n"
+    summary = (study / "summary.md").read_text()
+    for command in ("", "--configfile another.yaml --like results/demo"):
+        said = run(f"rankscale quote {command}", project).stdout
+        assert heading in said
+        lines = re.findall(r"^- .*? over .*?\): (.*)\.$", said.partition(heading)[2], re.MULTILINE)
+        assert len(lines) == len(undecided) > 0
+        assert all(line in summary for line in lines)
+    assert heading not in run("rankscale quote --configfile another.yaml", project).stdout
+
+
 def test_the_disk_that_is_quoted_is_what_the_study_holds(project, study):
     said = run("rankscale quote --at-once 3", project).stdout
     units = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}

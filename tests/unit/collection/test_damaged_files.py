@@ -4,6 +4,7 @@ import gzip
 import io
 import lzma
 import tarfile
+import warnings
 import zipfile
 
 import pytest
@@ -129,3 +130,23 @@ def test_one_bit_of_a_packed_tar_is_not_passed_over(tmp_path, kind):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         with pytest.raises(StudyError, match=r"a.tar.*!corpus.tsv"):
             read(f"{path}!corpus.tsv")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_of_two_members_of_one_name_neither_is_taken(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if kind == "zip":
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("corpus.tsv", TEXT)
+                archive.writestr("corpus.tsv", TEXT.upper())
+        else:
+            with tarfile.open(path, "w") as archive:
+                for content in (TEXT, TEXT.upper()):
+                    entry = tarfile.TarInfo("corpus.tsv")
+                    entry.size = len(content)
+                    archive.addfile(entry, io.BytesIO(content))
+    for reader in (lambda: read(f"{path}!corpus.tsv"), lambda: archives.members(path)):
+        with pytest.raises(StudyError, match=rf"a\.{kind}: has two members called corpus\.tsv"):
+            reader()

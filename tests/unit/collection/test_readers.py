@@ -174,3 +174,15 @@ def test_an_exclamation_mark_in_a_name_is_a_member_s_only_after_an_archive(tmp_p
     assert archives.split_member("a.tar.gz!b/c.tsv") == ("a.tar.gz", "b/c.tsv")
     (tmp_path / "what!.tsv.GZ").write_bytes(gzip.compress(b"a\tone\n"))
     assert [text.id for text in readers.document_lines(tmp_path / "what!.tsv.GZ")] == ["a"]
+
+
+def test_a_first_line_that_is_no_text_is_said(read, caplog):
+    read(readers.document_lines, "id\ttext", "d1\tone")
+    assert not caplog.text
+    read(readers.document_lines, "key\ta piece of metal", "d1\tone")
+    assert "file.tsv:1: is taken for a header, whose text is called a piece of metal" in caplog.text
+
+
+def test_an_object_with_a_key_twice_is_refused(read):
+    with pytest.raises(StudyError, match=r"file.tsv:1: is not JSON \(a key stands twice\)"):
+        read(readers.jsonl_texts, '{"_id": "d", "text": "one", "text": "two"}')

@@ -49,3 +49,15 @@ def test_settings_that_are_no_json_are_refused_in_one_line(tmp_path):
 
 def test_what_an_error_quotes_stays_on_its_line_and_can_be_written_to_any_log():
     assert str(StudyError("key a\nb\x1b[31m \ud800 é")) == r"key a\nb\x1b[31m \ud800 é"
+
+
+def test_a_line_of_the_log_neither_floods_nor_steers_a_terminal(tmp_path):
+    rows = [f"d{i}\tpassage \x1b[31m{i}\n" for i in range(3)]
+    (tmp_path / "c.tsv").write_text(f"docid\ta\x1b[2J{'x' * 100_000}\n" + "".join(rows))
+    for name in "qj":
+        (tmp_path / name).write_text("")
+    files = '{"corpus": "c.tsv", "queries": {"train": "q", "test": "q"}, "qrels": {"train": "j", "test": "j"}}'
+    done = rankscale("collect", "--source", "tsv", "--files", files, "--output", "o", cwd=tmp_path)
+    assert done.returncode == 1
+    assert max(map(len, done.stderr.splitlines())) < 5000
+    assert b"\x1b" not in done.stderr and b"\\x1b[2J" in done.stderr

@@ -1,5 +1,7 @@
 """The verdicts and contrasts of a study: which cells, seeds and laws they rest on, and what the tables say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,19 +9,20 @@ import pytest
 from rankscale.laws import fitting
 from rankscale.laws.axes import PointSet
 from rankscale.laws.forms.registry import LAWS, laws_for
+from rankscale.laws.query_covariance import QueryCovariance
 from rankscale.laws.verdicts.axis_verdicts import (
     JudgementTask,
     axis_law,
     cells_of,
     judge_axis,
     judged,
-    seeds_needed,
 )
+from rankscale.laws.verdicts.needs import cells_needed, queries_needed, seeds_needed
 from rankscale.laws.verdicts.realised_gain import realised_gain
 from rankscale.laws.verdicts.rule import judge
 from rankscale.laws.verdicts.study_contrasts import study_contrasts
 from rankscale.storage import tables
-from tests.benchmarks.verdicts import EMBEDDED, LINE, draws, values
+from tests.benchmarks.verdicts import EMBEDDED, LINE, Ladder, draws, gains_of, values
 
 SEEDS = (3, 5)
 
@@ -28,7 +31,8 @@ def points(seeds=SEEDS, seed=0, axis="model", **setting):
     """A set of points of seven sizes with Rank-Entropy by one draw and the cross-entropy by another."""
     y = [values("law", draws((1, 7, len(seeds)), np.random.default_rng([seed, i])), **setting)[0] for i in (0, 1)]
     rows = [
-        {"model": f"m{i}", "train_queries": 100, "seed": s, "rank_entropy": y[0][i, j], "cross_entropy": y[1][i, j]}
+        {"model": f"m{i}", "train_queries": 100, "seed": s, "n_queries": 300}
+        | {"rank_entropy": y[0][i, j], "cross_entropy": y[1][i, j]}
         for i in range(7)
         for j, s in enumerate(seeds)
     ]
@@ -36,11 +40,17 @@ def points(seeds=SEEDS, seed=0, axis="model", **setting):
     return PointSet(axis, "train_queries=100", pd.DataFrame(rows), x, True)
 
 
+def covariance(one, metrics=("rank_entropy", "cross_entropy"), variance=0.0):
+    """Of checkpoints whose values owe `variance` to queries, each for itself."""
+    positions = {label: number for number, label in enumerate(one.rows.index)}
+    return QueryCovariance(list(metrics), positions, variance * np.eye(len(metrics) * len(positions)))
+
+
 def task(one, hold_out=2, metrics=("rank_entropy", "cross_entropy"), variant="base"):
     key = {"collection": "c", "variant": variant, "split": "test", "candidates": "hard"}
     key |= {"axis": one.axis, "fixed": one.fixed}
     laws = {metric: (LAWS["line"],) for metric in metrics}
-    return JudgementTask(key, cells_of(one, list(metrics), hold_out), laws, 100, 7)
+    return JudgementTask(key, cells_of(one, list(metrics), hold_out, covariance(one)), laws, 100, 7)
 
 
 def test_only_what_falls_is_judged():
@@ -53,11 +63,14 @@ def test_cells_have_the_seeds_that_all_of_them_have():
     one = points(seeds=(1, 2, 3))
     lost = (one.rows.model == "m2") & (one.rows.seed == 2)
     kept = PointSet(one.axis, one.fixed, one.rows[~lost], one.x[~lost], True)
-    cells = cells_of(kept, ["rank_entropy"], 2)
+    cells = cells_of(kept, ["rank_entropy"], 2, covariance(one, variance=6.0))
     assert cells.names == [f"m{i}" for i in range(7)]
     assert cells.held_out.tolist() == [False] * 5 + [True] * 2
     table = one.rows[one.rows.seed != 2].rank_entropy.to_numpy().reshape(7, 2)
     assert np.array_equal(cells.values["rank_entropy"], table)
+    # Each mean is that of two seeds.
+    assert cells.queries == 300
+    assert cells.noise["rank_entropy"] == pytest.approx(3.0 * np.eye(7))
 
 
 def test_a_law_refitted_is_the_law_fitted():
@@ -160,6 +173,43 @@ def test_no_number_of_seeds_mends_cells_that_are_off_the_law():
     assert seeds_needed(gains, y[0], True, 0.0) == 2
     assert seeds_needed(gains, y[0], True, 0.05) is None
     assert seeds_needed(realised_gain(*EMBEDDED, y[:, :, :1], LINE), y[0, :, :1], True, 0.0) is None
+
+
+def measured(slope, variance, seeds):
+    """Gains of a study on its law, of which the known means show just so much variance."""
+    exact = np.exp(1.2 - slope * np.log(EMBEDDED.x / EMBEDDED.x[0]))[None, :, None] * np.ones((1, 7, seeds))
+    # Five residuals have three degrees of freedom.
+    return replace(gains_of(exact), residuals=np.full((1, 5), np.sqrt(variance * 3 / 5)))
+
+
+def power(ladder, seeds, **setting):
+    """How often studies whose law goes on keep improving."""
+    noise = draws((3000, len(ladder.x), seeds), np.random.default_rng(5))
+    return judge(gains_of(values("law", noise, ladder=ladder, **setting), ladder)).keeps_improving.mean()
+
+
+def test_so_many_cells_show_the_forecast_gain_in_four_of_five_studies():
+    setting = {"slope": 0.0195, "misfit": 0.01, "run": 0.004}
+    gains = measured(0.0195, 0.01**2 + 0.004**2 / 2, 2)
+    assert cells_needed(gains) == 14
+    twice = Ladder(*(np.repeat(part, 2) for part in EMBEDDED))  # another size beside each
+    assert power(EMBEDDED, 2, **setting) < 0.6
+    assert power(twice, 2, **setting) == pytest.approx(0.8, abs=0.06)
+    assert cells_needed(measured(0.0195, 0.1**2, 2)) is None
+
+
+def test_so_many_queries_show_the_forecast_gain_in_four_of_five_studies():
+    """Runs that differ by their answers to 1,000 queries, and a little by themselves."""
+    of_queries, run, slope = 0.02, 0.005, 0.022
+    gains = measured(slope, of_queries**2 + run**2, 1)
+    needed = queries_needed(gains, of_queries**2 * np.eye(7), 1000)
+    assert 2000 < needed < 20_000
+    less = np.hypot(of_queries * np.sqrt(1000 / needed), run)
+    assert power(EMBEDDED, 1, slope=slope, run=np.hypot(of_queries, run)) < 0.6
+    assert power(EMBEDDED, 1, slope=slope, run=less) == pytest.approx(0.8, abs=0.06)
+    # What else the gain varies by is too much already, or none of it is of queries.
+    assert queries_needed(measured(slope, 0.05**2, 1), 1e-6 * np.eye(7), 1000) is None
+    assert queries_needed(gains, np.zeros((7, 7)), 1000) is None
 
 
 def test_a_metric_may_be_judged_by_a_trend():

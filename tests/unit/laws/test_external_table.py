@@ -3,7 +3,7 @@
 import pytest
 
 from rankscale.core.errors import StudyError
-from rankscale.laws.external_table import read
+from rankscale.laws.external_table import numbers, read
 
 
 @pytest.fixture
@@ -38,3 +38,9 @@ def test_row_names_as_r_writes_them_are_none_of_the_columns(table, names):
 def test_a_name_that_stands_twice_is_refused_by_name(table):
     with pytest.raises(StudyError, match=r"runs\.csv: column N stands twice$"):
         table("N,loss,N\n1,2,3\n")
+
+
+def test_a_number_that_no_float_holds_is_named(table, tmp_path):
+    read = table(f"N,loss\n{10**400},2.9\n200,2.5\n")
+    with pytest.raises(StudyError, match=r"runs\.csv: column N, row 1: '10+' is no finite number"):
+        numbers(read, "N", "--size", tmp_path / "runs.csv")

@@ -235,6 +235,21 @@ def test_run_noise_comes_from_repeats_where_seeds_repeat():
     assert errors.std() > 0.05
 
 
+def test_means_of_sizes_have_the_spread_that_they_show_and_runs_that_of_repeats():
+    """Seeds that shift all sizes by .05 leave the means on the law: only a run ahead, not the law, is unsure by it."""
+    x, shift = np.repeat(np.geomspace(1e4, 1e6, 5), 3), np.tile([-0.05, 0, 0.05], 5)
+    off = np.repeat([0.001, -0.001, 0, 0.001, -0.001], 3)
+    made = fitting.fit(LAWS["line"], x, np.exp(1 - 0.1 * np.log(x) + off + shift))
+    points = np.append(x, 4e6)[:, None]
+    errors = bootstrap.own_errors(made, None, points, 4000, np.random.default_rng(0))
+    runs, ahead = errors[:, :15].reshape(-1, 5, 3), errors[:, 15]
+    means = runs.mean(2)
+    assert np.median(np.abs(means)) < 0.001
+    assert np.sqrt(np.median((runs - means[:, :, None]).var(2, ddof=1))) == pytest.approx(0.05, rel=0.2)
+    # Of a run's variance of .05^2 the mean of three keeps a third, which the level of the law has too.
+    assert np.median(np.abs(ahead)) == pytest.approx(0.6745 * 0.05 * np.sqrt(2 / 3), rel=0.1)
+
+
 @pytest.mark.parametrize("misfit", [0.0, 0.01])
 def test_forecasts_of_several_seeds_cover_sizes_that_are_off_the_law(misfit):
     """300 drawn studies of 7 sizes and 3 seeds, each size off the line by a draw of its own: 95 % of new runs."""

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from rankscale.report.answer import answer_sentences, claim_sentence, confidence_sentences
+from rankscale.report.answer import answer_sentences, claim_sentence, confidence_sentences, open_verdicts
 from rankscale.report.text_tables import contrast_table, verdict_table
 from rankscale.report.verdicts import verdict_words, what_would_decide
 from rankscale.storage.schemas import SCHEMAS
@@ -62,6 +62,12 @@ def test_verdicts_in_words(columns, words):
     [
         ({"forecast": "unbounded"}, "a gain of 0.15 would have been seen in 80% of such studies, 0.2 is forecast; 5"),
         ({"seeds_needed": None}, "more cells are needed"),
+        ({}, "5 seeds in all would show the forecast gain in 80% of such studies"),
+        ({"cells_needed": 12}, "5 seeds or 12 sizes in all would each show the forecast gain"),
+        ({"cells_needed": 12, "queries_needed": 9000}, "5 seeds, 12 sizes or 9,000 test queries in all would each"),
+        ({"cells_needed": 7, "queries_needed": 9000}, "5 seeds or 9,000 test queries in all"),  # there are 7
+        ({"axis": "data", "seeds_needed": 2, "cells_needed": 9}, "9 subsets in all would show"),  # two seeds were run
+        ({"seeds": 1, "seeds_needed": None, "cells_needed": 12}, "how far runs differ; 12 sizes in all would show"),
         ({"seeds": 1, "reason": "one seed"}, "one seed; a second seed would tell"),
         ({"predicted_gain": None, "reason": "nothing was held out"}, "nothing was held out"),
     ],
@@ -69,6 +75,17 @@ def test_verdicts_in_words(columns, words):
 def test_what_is_undecided_says_what_would_decide_it(columns, said):
     assert said in what_would_decide(pd.Series(verdict(verdict=OPEN, **columns)))
     assert not what_would_decide(pd.Series(verdict()))
+
+
+def test_each_undecided_verdict_of_a_study_has_its_sentence():
+    rows = [verdict(), verdict("mrr", OPEN), verdict("rank_entropy", OPEN, axis="data", fixed="model=L1H96")]
+    said = open_verdicts(pd.DataFrame([*rows, verdict("cross_entropy", STOPPED), verdict("auc", OPEN, axis="compute")]))
+    assert said == [
+        "MRR over model size (on 4,000 training queries): 5 seeds in all would show the forecast gain in 80% of such "
+        "studies.",
+        "Rank-Entropy over training queries (of L1H96): 5 seeds in all would show the forecast gain in 80% of such "
+        "studies.",
+    ]
 
 
 def test_the_answer_is_three_sentences():

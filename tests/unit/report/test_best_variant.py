@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from rankscale.report.best_variant import contrast_sentences, recipe_sentences
+from rankscale.report.variants import multiplier_sentences
 
 NONE = float("nan")
 
@@ -76,7 +77,14 @@ def test_what_extrapolates_what_is_never_reached_and_what_has_no_law_say_so():
 def test_a_teacher_s_compute_stands_beside_what_leaves_it_out():
     teacher = {"teacher_flops": 4e12, "with_teacher": 0.5, "with_teacher_low": 0.32, "with_teacher_high": 0.8}
     answer, _ = said(STAR | teacher)
-    assert "on its best cell, its teacher's compute counted 0.5 [0.32, 0.8]." in answer
+    assert "on its best cell, teachers' compute counted 0.5 [0.32, 0.8]." in answer
+    # Of the first it is its teacher that counts.
+    answer, _ = said(STAR | {"with_teacher": 7.5, "with_teacher_low": 4.8, "with_teacher_high": 12.0})
+    assert "teachers' compute counted 7.5 [4.8, 12]" in answer
+    assert "teachers" not in said(STAR)[0]
+    cell = {"model": "L1H32", "train_queries": 512, "out_of_reach": 0.0, "note": ""}
+    rows = pd.DataFrame([STAR | teacher | cell | {"kind": kind} for kind in ("compute", "data", "parameters")])
+    assert "With teachers' compute counted it is 0.5 [0.32, 0.8] times." in multiplier_sentences(rows)[0]
 
 
 def test_other_metrics_that_say_otherwise_are_named():

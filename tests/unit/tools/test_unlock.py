@@ -61,17 +61,16 @@ def test_a_stage_that_really_runs_is_recognised(tmp_path):
 @pytest.fixture
 def locked(tmp_path, monkeypatch):
     """A folder with a lock, and a way to say whose run holds it."""
-    (tmp_path / ".snakemake" / "locks").mkdir(parents=True)
-    (tmp_path / ".snakemake" / "locks" / "0.input.lock").write_text("x\n")
+    lock = tmp_path / ".snakemake" / "locks" / "0.input.lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text("x\n")
     monkeypatch.chdir(tmp_path)
-    calls = []
-    monkeypatch.setattr(subprocess, "run", lambda *a, **k: calls.append(a) or subprocess.CompletedProcess(a, 0, "", ""))
 
     def held_by(**other):
         owner = dataclasses.replace(RunOwner.here(), **other)
         run_owners.NOTES.mkdir(exist_ok=True)
         (run_owners.NOTES / "run.json").write_text(json.dumps(dataclasses.asdict(owner)))
-        return calls
+        return lock
 
     return held_by
 
@@ -89,37 +88,37 @@ def go(*arguments):
     ],
 )
 def test_a_run_that_cannot_be_seen_from_here_keeps_its_lock_until_it_is_said_to_have_ended(locked, other, whose):
-    calls = locked(**other)
+    lock = locked(**other)
     with pytest.raises(StudyError, match=whose) as error:
         go()
-    assert not calls and "rankscale unlock --force" in str(error.value)
+    assert lock.exists() and "rankscale unlock --force" in str(error.value)
     go("--force")
-    assert calls and not list(run_owners.notes())
+    assert not lock.exists() and not list(run_owners.notes())
 
 
 @pytest.mark.parametrize("other", [{"process": 2**22 + 1}, {"started": 0.0}, {"boot": "b", "machine": "m"}])
 def test_a_run_that_has_ended_loses_its_lock(locked, other, monkeypatch):
     where = run_owners._where()
     monkeypatch.setattr(run_owners, "_where", lambda: ("m", *where[1:]))  # not every container has an id
-    calls = locked(**other)
+    lock = locked(**other)
     go()
-    assert calls and not list(run_owners.notes())
+    assert not lock.exists() and not list(run_owners.notes())
 
 
 def test_a_live_run_is_named_whatever_is_said(locked):
-    calls = locked()
+    lock = locked()
     for arguments in ((), ("--force",)):
         with pytest.raises(StudyError, match=f"still working in this folder .user .* process {os.getpid()}, since"):
             go(*arguments)
-    assert not calls
+    assert lock.exists()
 
 
 def test_the_lock_of_another_user_is_kept(locked, monkeypatch):
-    calls = locked(process=2**22 + 1)
+    lock = locked(process=2**22 + 1)
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     with pytest.raises(StudyError, match="the lock is that of another user"):
         go()
-    assert not calls
+    assert lock.exists()
 
 
 def test_a_note_lives_as_long_as_its_run(tmp_path):
@@ -128,6 +127,17 @@ def test_a_note_lives_as_long_as_its_run(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, check=True)
     assert done.stdout == b"['alive']\n"
     assert not list((tmp_path / run_owners.NOTES).iterdir())
+
+
+def test_a_study_that_cannot_be_read_any_more_keeps_no_lock(locked, tmp_path):
+    """No Snakefile here, and a config that is none: the lock goes all the same, and Snakemake itself finds none."""
+    (tmp_path / "config.yaml").write_text("study: [")
+    lock = locked(process=2**22 + 1)
+    go()
+    assert not lock.exists()
+    (tmp_path / "Snakefile").write_text('rule all:\n    output: "x"\n    shell: "touch x"\n')
+    subprocess.run([sys.executable, "-m", "snakemake", "--cores", "1", "--quiet", "all"], check=True)
+    assert (tmp_path / "x").exists()
 
 
 def test_a_folder_that_was_removed_is_said(tmp_path, monkeypatch):

@@ -78,8 +78,12 @@ def members(archive: Path) -> list[str]:
     except DAMAGED as error:
         kind = "tar" if is_tape(str(archive)) else "zip"
         raise StudyError(f"{archive}: is not a whole {kind} ({reason(error)})") from error
+    seen: set[str] = set()
     for name in names:
         _refuse_outside(archive, name)
+        if name in seen:
+            raise _twice(archive, name)
+        seen.add(name)
     return [name for name in names if not is_hidden(name)]
 
 
@@ -107,6 +111,10 @@ def _refuse_outside(archive: Path, member: str) -> None:
         raise StudyError(f"{archive}: member {member} leads out of the archive")
 
 
+def _twice(archive: Path | str, member: str) -> StudyError:
+    return StudyError(f"{archive}: has two members called {member}; pack it anew with one")
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
     """The lines of a file: plain, gzipped, or an archive's member. Raises StudyError if there is no such member."""
@@ -118,19 +126,25 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             yield cast("IO[bytes]", file)
     elif is_tape(archive):
         with _tape(archive) as tape:
-            for entry in tape:
+            entries = iter(tape)
+            for entry in entries:
                 _refuse_outside(Path(archive), entry.name)
                 if _plain(entry.name) == _plain(member) and entry.isfile():
                     content = tape.extractfile(entry)
                     assert content is not None, "a plain file has content"
                     yield content
-                    return
-            raise StudyError(f"{archive}: has no member {member}")
+                    break
+            else:
+                raise StudyError(f"{archive}: has no member {member}")
+            if any(_plain(entry.name) == _plain(member) for entry in entries):
+                raise _twice(archive, member)
     else:
         with zipfile.ZipFile(archive) as folder:
             for name in folder.namelist():
                 _refuse_outside(Path(archive), name)
             if member not in folder.namelist():
                 raise StudyError(f"{archive}: has no member {member}")
+            if folder.namelist().count(member) > 1:
+                raise _twice(archive, member)
             with folder.open(member) as file:
                 yield file

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rankscale.collection import archives
 from rankscale.core.cli import log
@@ -127,6 +127,7 @@ def columns_of(
                     f"named {cells[place]}); name it {kind}"
                 )
             columns[kind] = place
+            log.warning("%s: is taken for a header, whose %s is called %s", where, kind, cells[place])
     missing = [kind for kind in places if kind not in columns]
     if missing:
         raise StudyError(f"{where}: the header names no {missing[0]}: {', '.join(cells)}")
@@ -185,7 +186,7 @@ def jsonl_texts(path: Path) -> Iterator[Text]:
     """BEIR's lines: objects with `_id` and `text`, perhaps `title`."""
     for line, where in lines(path):
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_each_once)
             fields = row["_id"], row.get("title") or "", row["text"]
         except (ValueError, RecursionError) as error:
             raise StudyError(f"{where}: is not JSON ({error})") from None
@@ -194,6 +195,12 @@ def jsonl_texts(path: Path) -> Iterator[Text]:
         if not all(isinstance(value, str) for value in fields):
             raise StudyError(f"{where}: _id, title and text must be strings")
         yield text(*fields, where)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(row := dict(pairs)) < len(pairs):
+        raise ValueError("a key stands twice")
+    return row
 
 
 def text(key: str, title: str, body: str, where: str) -> Text:
@@ -233,8 +240,7 @@ def judgments(path: Path) -> Iterator[Judgment]:
 def _grade(cell: str, where: str) -> int:
     """A whole number, as 1 or 1.0. Raises StudyError for anything else."""
     try:
-        value = float(cell)
-        if not value.is_integer():
+        if not (value := float(cell)).is_integer():
             raise ValueError
     except (ValueError, OverflowError):
         raise StudyError(f"{where}: the grade {cell!r} is not a whole number") from None

@@ -16,6 +16,8 @@ from rankscale.core.commands import STAGES
 from rankscale.core.errors import StudyError
 
 log = logging.getLogger("rankscale")
+LONGEST_LINE = 4000  # characters of a line of the log
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but for tabs and new lines
 
 
 class UsageError(StudyError):
@@ -28,6 +30,17 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise UsageError."""
         raise UsageError(f"{message} (rankscale {self.prog.split()[-1]} --help lists what it takes)")
+
+
+class ShortLines(logging.Formatter):
+    """What a file's content puts into a line neither floods a terminal nor steers it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line without its middle, if it is long, and control characters shown."""
+        line = super().format(record)
+        if len(line) > LONGEST_LINE:
+            line = f"{line[: LONGEST_LINE // 2]} [...] {line[-LONGEST_LINE // 4 :]}"
+        return CONTROL.sub(lambda found: repr(found[0])[1:-1], line)
 
 
 def command_parser(command: str, doc: str) -> argparse.ArgumentParser:
@@ -60,7 +73,9 @@ def run_command(
             handlers.append(logging.FileHandler(log_file, mode="w", encoding="utf-8"))
         except OSError as error:
             unwritable = f"--log: {log_file} cannot be written ({error.strerror})"
-    logging.basicConfig(level=logging.INFO, format=f"{command}: %(message)s", handlers=handlers)
+    for handler in handlers:
+        handler.setFormatter(ShortLines(f"{command}: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=handlers)
     # Libraries speak at warning level only; their chatter would bury the one line that matters.
     logging.getLogger().setLevel(logging.WARNING)
     log.setLevel(logging.INFO)

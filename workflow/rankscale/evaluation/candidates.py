@@ -36,6 +36,7 @@ def sample_candidates(collection: Path, mined: list[Path], options: SampleOption
     manifests.refuse_changed(collection / manifests.MANIFEST, *manifests.COLLECTED)
     for path in mined:
         manifests.refuse_changed(path.with_suffix(".json"), path.name)
+        manifests.refuse_other_sources(path.with_suffix(".json"), collection)
     documents = tables.count(collection / "documents.parquet")
     qrels = tables.read("qrels", collection / "qrels.parquet")
     evaluated = evaluated_judgments(qrels, options.splits, options.train_split)

@@ -75,6 +75,8 @@ def numbers(table: pd.DataFrame, column: str, option: str, path: Path) -> np.nda
     cells = table[column]
     if pd.api.types.is_bool_dtype(cells) or not (pd.api.types.is_numeric_dtype(cells) or cells.dtype.kind in "OUT"):
         raise StudyError(f"{path}: {option}: column {column} holds {cells.dtype}, not numbers")
+    if not pd.api.types.is_numeric_dtype(cells):
+        cells = cells.astype(str)  # pandas keeps whole numbers beyond 64 bits as Python's, which no float may hold
     values = pd.to_numeric(cells, errors="coerce").to_numpy(float)
     bad = ~np.isfinite(values)
     if bad.any():

@@ -21,6 +21,7 @@ from rankscale.laws.holdout import ForecastSplit, forecast_splits
 from rankscale.laws.metric_ranking import MetricComparison, rank_metrics
 from rankscale.laws.options import OF_VARIANTS, FitOptions
 from rankscale.laws.query_covariance import QueryCovariance, ceiling_of, values_of
+from rankscale.laws.seed_shifts import shared_noise
 from rankscale.laws.variants.variant_laws import VariantRows, VariantTask, compare_variants, variant_tasks
 from rankscale.laws.verdicts.axis_verdicts import (
     CELL,
@@ -80,7 +81,7 @@ def tasks(finals: pd.DataFrame, metrics: list[str], study: Path, options: FitOpt
                         {"metric": metric, **key, "fixed": one.fixed},
                         one.x,
                         values_of(one.rows, metric),
-                        noise.of(one.rows, [metric]),
+                        shared_noise(noise, one.rows, [metric]),
                         one.rows[list(RUN)].to_dict("records"),
                         laws_for(metric, one.x.shape[1], ceilings[metric]),
                         splits,
@@ -93,7 +94,7 @@ def tasks(finals: pd.DataFrame, metrics: list[str], study: Path, options: FitOpt
                 yield from comparisons(points, {**key, "fixed": points.fixed}, noise, measured, splits, options)
                 if points.axis in CELL and judged(measured):
                     laws = {metric: laws_for(metric, 1, ceilings[metric]) for metric in judged(measured)}
-                    cells = cells_of(points, list(laws), hold[points.axis])
+                    cells = cells_of(points, list(laws), hold[points.axis], noise)
                     own = {**key, "fixed": points.fixed}
                     yield JudgementTask(own, cells, laws, options.bootstrap, options.seed)
 
@@ -124,7 +125,7 @@ def comparisons(
                 fitted,
                 points.x,
                 np.stack([values_of(points.rows, metric) for metric in fitted]),
-                noise.of(points.rows, fitted),
+                shared_noise(noise, points.rows, fitted),
                 [laws[metric] for metric in fitted],
                 split,
                 options.bootstrap,

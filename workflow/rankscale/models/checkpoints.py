@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from rankscale.core import atomic_files
 from rankscale.core.cli import log
-from rankscale.core.errors import StudyError
+from rankscale.core.errors import StudyError, refuse_unreadable
 from rankscale.models.base import Ranker
 from rankscale.models.bert import Bert, BertShape
 from rankscale.models.encoder import Encoder
@@ -83,9 +83,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-    except FileNotFoundError:
-        raise StudyError(f"{path}: there is no such checkpoint") from None
     except Exception as error:  # safetensors has an error class of its own, without a public name
+        refuse_unreadable(path)  # which safetensors says is not there
+        if not path.exists():
+            raise StudyError(f"{path}: there is no such checkpoint") from None
         raise StudyError(f"{path}: not a whole safetensors file ({error}); delete it and run again") from error
     try:
         kept = dict(json.loads(metadata["rankscale"]))

@@ -7,7 +7,7 @@ from rankscale.laws.metric_ranking import REFERENCE
 from rankscale.laws.verdicts.rule import KEEPS_IMPROVING, UNDECIDED
 from rankscale.laws.verdicts.study_contrasts import BETTER
 from rankscale.report.labels import name_of
-from rankscale.report.verdicts import JUDGED, PROVISIONAL, slice_words, verdict_words
+from rankscale.report.verdicts import JUDGED, PROVISIONAL, slice_words, verdict_words, what_would_decide
 
 OVER = {"model": "model size", "data": "training queries"}
 RIVALS = (PARTS[0], CALIBRATED)  # whom the claim is tested against
@@ -64,6 +64,15 @@ def confidence_sentences(verdicts: pd.DataFrame, contrasts: pd.DataFrame) -> lis
         if parts:
             sentences.append(f"Over {OVER[axis]}, {'; '.join(parts)}.")
     return sentences
+
+
+def open_verdicts(verdicts: pd.DataFrame) -> list[str]:
+    """What would decide each undecided verdict of the headline's rows, a sentence each."""
+    rows = verdicts[(verdicts.verdict == UNDECIDED) & verdicts.axis.isin(JUDGED)]
+    return [
+        f"{name_of(row.metric)} over {OVER[row.axis]} ({slice_words(row.fixed)}): {what_would_decide(row)}."
+        for _, row in rows.iterrows()
+    ]
 
 
 def stability_words(row: pd.Series) -> str:

@@ -35,7 +35,8 @@ def recipe_sentences(multipliers: pd.DataFrame, exponents: pd.DataFrame) -> list
         text = f"By {name_of(metric)}, {best} scales best of {len(rows) + 1} ways to train: {first} "
         needs = f"needs {_times(row)} times the compute to be as good as {best} on its best cell"
         text += needs if row.multiplier < INFINITE else f"never gets as good as {best} by its law"
-    text += _beyond(row) + _with_teacher(row)
+    text += _beyond(row)
+    text += f", teachers' compute counted {with_teacher(row)}" if has_teachers(known)[best] else ""
     text += f"; {_listed(worse.index)} {_is_are(worse)} worse than {first}" if len(worse) else ""
     text += f"; {unknown} cannot be told" if unknown else ""
     sure = _how_sure(multipliers, known, better, best, metric)
@@ -122,13 +123,17 @@ def _beyond(row: pd.Series) -> str:
     return f" (this extrapolates, to {row.reach:.3g} times the largest measured)"
 
 
-def _with_teacher(row: pd.Series) -> str:
-    if not row.teacher_flops > 0:
-        return ""
+def with_teacher(row: pd.Series) -> str:
+    """The multiplier of a row of compute with its interval, teachers' compute counted."""
     names = ["with_teacher", "with_teacher_low", "with_teacher_high"]
     with_it, low, high = (float(value) for value in row[names].fillna(INFINITE))
-    times = "no bound" if with_it == INFINITE else f"{with_it:.3g} {_interval(low, high)}"
-    return f", its teacher's compute counted {times}"
+    return "no bound" if with_it == INFINITE else f"{with_it:.3g} {_interval(low, high)}"
+
+
+def has_teachers(rows: pd.DataFrame) -> pd.Series:
+    """Which rows of multipliers a teacher changes: the variant's own, or the first's."""
+    apart = (rows.with_teacher.astype(float) - rows.multiplier.astype(float)).abs()
+    return (rows.teacher_flops > 0) | (apart > 1e-6 * rows.multiplier.astype(float))
 
 
 def _listed(names: pd.Index) -> str:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from rankscale.report.best_variant import contrast_sentences
+from rankscale.report.best_variant import contrast_sentences, has_teachers, with_teacher
 from rankscale.report.labels import name_of
 from rankscale.report.verdicts import on_headline_test
 
@@ -73,6 +73,8 @@ def _sentence(rows: pd.DataFrame) -> str:
     if parts and unreached:
         text += f"; more of {' or '.join(unreached)} alone never gets it there"
     text += f". {_standing(row)}"
+    if has_teachers(rows)["compute"]:
+        text += f" With teachers' compute counted it is {with_teacher(row)} times."
     if row.out_of_reach > 0:
         text += f" In {row.out_of_reach:.0%} of simulated studies it never gets there."
     return text + (f" Beware: {row.note}." if row.note else "")
@@ -115,9 +117,9 @@ def multiplier_table(multipliers: pd.DataFrame) -> pd.DataFrame:
             "reach": reach,
             "law": row.law if told else f"none: {row.note}",
         }
-        if (multipliers.teacher_flops > 0).any():
+        if has_teachers(multipliers).any():
             with_teacher = _bounds(row.with_teacher_low, row.with_teacher_high)
-            shown["its teacher counted"] = f"{row.with_teacher:.3g} {with_teacher}" if told else "-"
+            shown["teachers counted"] = f"{row.with_teacher:.3g} {with_teacher}" if told else "-"
         rows.append(shown)
     return pd.DataFrame(rows)
 

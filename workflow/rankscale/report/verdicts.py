@@ -165,6 +165,9 @@ def verdict_words(row: pd.Series) -> str:
     return ", ".join(words) + (PROVISIONAL if provisional else "")
 
 
+CELLS = {"model": "sizes", "data": "subsets"}  # what the cells of an axis are called
+
+
 def what_would_decide(row: pd.Series) -> str:
     """Why a row of the table of verdicts is undecided, the gain that would have been seen, and what would show more."""
     parts = [row.reason] if row.reason else []
@@ -178,6 +181,18 @@ def what_would_decide(row: pd.Series) -> str:
             parts.append("a second seed would tell how far runs differ")
         elif pd.isna(row.seeds_needed):
             parts.append("cells are further off the law than any number of seeds would mend: more cells are needed")
-        elif row.seeds_needed > row.seeds:
-            parts.append(f"{row.seeds_needed:,.0f} seeds would show the forecast gain in {POWER:.0%} of such studies")
+        parts += [words for words in [_enough_to_show(row)] if words]
     return "; ".join(parts)
+
+
+def _enough_to_show(row: pd.Series) -> str:
+    """The numbers of seeds, cells and test queries that would each do alone; empty where none is known, or more."""
+    cells = row.cells_known + row.cells_held_out
+    ways = ((row.seeds_needed, row.seeds, "seeds"), (row.cells_needed, cells, CELLS[row.axis]))
+    numbers = [f"{needed:,.0f} {name}" for needed, now, name in ways if pd.notna(needed) and needed > now]
+    numbers += [f"{row.queries_needed:,.0f} test queries"] if pd.notna(row.queries_needed) else []
+    if not numbers:
+        return ""
+    each = " in all would each" if len(numbers) > 1 else " in all would"
+    several = ", ".join(numbers[:-1]) + " or " + numbers[-1] if len(numbers) > 1 else numbers[0]
+    return f"{several}{each} show the forecast gain in {POWER:.0%} of such studies"

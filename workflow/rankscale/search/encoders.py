@@ -10,12 +10,13 @@ from threadpoolctl import threadpool_limits
 
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
+from rankscale.core.options import result_settings
 from rankscale.core.progress import progress_bar
 from rankscale.models import bi_encoder, devices, encoding
 from rankscale.models.pretrained import load_pretrained
 from rankscale.search import vector_shards
 from rankscale.search.options import EncodeOptions
-from rankscale.storage import manifests, tables
+from rankscale.storage import manifests, origins, tables
 from rankscale.text.text_batches import KEYS, batches
 from rankscale.text.token_store import TokenStore
 from rankscale.text.tokenizers import ids_of, load, special_tokens_of
@@ -23,6 +24,7 @@ from rankscale.text.tokenizers import ids_of, load, special_tokens_of
 BATCH = 50_000  # texts sorted by length together: hardly any padding is left, and memory stays small
 DIMENSION = 256
 SEED = 0
+NOT_OF_ENCODER = ("shard", "shards", "threads")  # the same vectors but for their last bits
 # Thai and Lao, Burmese, Khmer, Japanese and Chinese.
 UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]+"
@@ -49,10 +51,13 @@ def encode_shard(options: EncodeOptions, collection: Path, documents: Path, quer
     )
     encode = lsa(collection, options.threads) if options.encoder == "lsa" else Transformer(options)
     dimension = encode("queries", ["a"]).shape[1]
+    settings = {key: value for key, value in result_settings(options).items() if key not in NOT_OF_ENCODER}
     for unit, path in (("documents", documents), ("queries", queries)):
         first, last = rows[unit]
         with (
-            vector_shards.shard_writer(path, dimension) as write,
+            vector_shards.shard_writer(
+                path, dimension, origins.of_collection(collection, f"{unit}.parquet", encoder=settings)
+            ) as write,
             progress_bar(last - first, f"encode {unit}", "text") as bar,
         ):
             for ids, texts in batches(collection, unit, BATCH, rows[unit]):

@@ -63,6 +63,7 @@ def read_mining_data(collection: Path, shards: list[Path], queries: Path) -> Min
     if pc.index_in(ids, collected.combine_chunks()).null_count:
         raise StudyError(f"{queries}: has a query that {collection}/queries.parquet lacks")
     refuse_other_documents(shards, collection)
+    vector_shards.refuse_unlike([*shards, queries], collection)
     for path in shards:
         dimension = vector_shards.shard_shape(path)[1]
         if dimension != vectors.shape[1]:

@@ -66,6 +66,7 @@ def pairs_to_score(
     """
     for path in mined:
         manifests.refuse_changed(path.with_suffix(".json"), path.name)
+        manifests.refuse_other_sources(path.with_suffix(".json"), collection)
     ids, query_rows, positives = training_queries(collection, split, shard, shards)
     counts = [len(rows) for rows in positives]
     queries, rows = [np.repeat(np.arange(len(ids)), counts)], [np.concatenate(positives)]

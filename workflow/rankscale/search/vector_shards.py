@@ -1,15 +1,16 @@
 """Vectors in Parquet: 16-bit floats as fixed-size lists, written and read without a step per row."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rankscale.core.errors import StudyError
-from rankscale.storage import schemas, tables
+from rankscale.storage import origins, schemas, tables
 
 ROWS = 1 << 12  # of a row group: what is read at once
 PART = 400 << 20  # bytes of float32 vectors that are worth one scan: fewer parts, fewer lists to merge
@@ -22,15 +23,17 @@ def shard_schema(dimension: int) -> pa.Schema:
 
 
 @contextlib.contextmanager
-def shard_writer(path: str | Path, dimension: int) -> Iterator[Callable[[pa.Array, np.ndarray], None]]:
+def shard_writer(
+    path: str | Path, dimension: int, origin: Mapping[str, Any] | None = None
+) -> Iterator[Callable[[pa.Array, np.ndarray], None]]:
     """A function that appends ids and their vectors [n, dimension]; the shard appears whole when the block ends well.
 
-    Raises StudyError for a vector that is not finite in 16 bits.
+    `origin` (see storage.origins) is kept with them. Raises StudyError for a vector that is not finite in 16 bits.
     """
     like = shard_schema(dimension)
     # Vectors hardly compress, and a dictionary of them costs more time than the disk does.
     kwargs = {"use_dictionary": False, "compression": {"id": "zstd", "vector.list.element": "none"}}
-    with tables.writer("vectors", path, like=like, **kwargs) as append:
+    with tables.writer("vectors", path, like=tables.with_origin(like, origin), **kwargs) as append:
 
         def write(ids: pa.Array, vectors: np.ndarray) -> None:
             with np.errstate(over="ignore"):
@@ -54,6 +57,17 @@ def shard_shape(path: str | Path) -> tuple[int, int]:
     if not isinstance(kind, pa.FixedSizeListType):
         raise StudyError(f"{path}: no fixed-size list column 'vector'; remake it with the encode stage")
     return tables.count(path), kind.list_size
+
+
+def refuse_unlike(shards: Sequence[str | Path], collection: Path) -> None:
+    """Raise StudyError unless all shards, of documents and of queries, are by one encoder, of the collection's texts.
+
+    The vectors of two encoders, or of other texts under the same ids, have the same form.
+    """
+    found = [(path, origins.read_origin(path)) for path in shards]
+    for path, origin in found:
+        origins.refuse_other_collection(path, origin, collection)
+    origins.refuse_mixed(found, "encoder", "delete the miner's vectors and run again")
 
 
 def shard_ids(path: str | Path) -> pa.ChunkedArray:

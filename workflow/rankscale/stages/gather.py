@@ -3,6 +3,7 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -13,19 +14,24 @@ from rankscale.core.layout import RunId, table_path
 from rankscale.core.options import add_options, parsed
 from rankscale.evaluation.score_options import GatherOptions
 from rankscale.report.missing_runs import describe_missing_runs
-from rankscale.storage import schemas, tables
+from rankscale.storage import origins, schemas, tables
 from rankscale.storage.identity import refuse_other_studies
 from rankscale.storage.schemas import CHECKPOINT_KEY, UNFINISHED
+
+Origins = list[tuple[str | Path, dict[str, Any]]]  # of tables, each with its path
 
 
 def main(args: argparse.Namespace) -> None:
     """Write one row per checkpoint, split and kind of candidates, and one per run that diverged or is not finished."""
     options = parsed(GatherOptions, args)
     refuse_other_studies(args.runs, args.study.resolve().name)
-    runs = [tables.read("checkpoints", path).to_pylist() for path in args.runs]
+    found = [tables.read("checkpoints", path) for path in args.runs]
+    runs = [table.to_pylist() for table in found]
+    refuse_other_recipes(args.runs, found)
     refuse_equal_subsets([checkpoint for checkpoints in runs for checkpoint in checkpoints])
     spent = teacher_costs(options.taught)
     rows: list[dict] = []
+    evaluated: dict[str, Origins] = {collection: [] for collection in options.collections}
     left_out = [
         {"variant": variant, "model": model, "subset": subset, "seed": int(seed), "status": UNFINISHED}
         for variant, model, subset, seed in (run.split("/") for run in options.unfinished)
@@ -36,11 +42,13 @@ def main(args: argparse.Namespace) -> None:
             checkpoint["teacher_flops"] = once + each * checkpoint["train_queries"]
             if checkpoint["status"] == "finished":
                 for collection in options.collections:
-                    scores = scores_of(checkpoint, args.study, collection)
+                    scores = scores_of(checkpoint, args.study, collection, evaluated)
                     rows += [{"study": options.study_name, **checkpoint, **row} for row in scores]
             else:
                 key = {k: checkpoint[k] for k in CHECKPOINT_KEY}
                 left_out.append({**key, "subset": checkpoint["subset"], "status": checkpoint["status"]})
+    for scores_found in evaluated.values():
+        origins.refuse_mixed(scores_found, origins.CANDIDATES, origins.ONE_EVALUATION)
     missing = describe_missing_runs(left_out)
     if not rows:
         raise StudyError(f"no run is left to be judged, all diverged; lower training.learning_rate. {missing}")
@@ -56,6 +64,16 @@ def main(args: argparse.Namespace) -> None:
         sum(row["below_chance"] for row in rows),
         sum(row["too_few_queries"] for row in rows),
     )
+
+
+def refuse_other_recipes(paths: list[Path], runs: list[pa.Table]) -> None:
+    """Raise StudyError where the runs of a variant were not all trained in one way."""
+    by_variant: dict[str, Origins] = {}
+    for path, run in zip(paths, runs, strict=True):
+        for variant in set(run["variant"].to_pylist()):
+            by_variant.setdefault(variant, []).append((path, origins.origin_of(run.schema)))
+    for of_variant in by_variant.values():
+        origins.refuse_other_recipes(of_variant)
 
 
 def teacher_costs(taught: list[str]) -> dict[str, tuple[float, float]]:
@@ -76,12 +94,17 @@ def teacher_costs(taught: list[str]) -> dict[str, tuple[float, float]]:
     return {variant: (once[variant], flops / queries) for variant, (flops, queries) in scores.items()}
 
 
-def scores_of(checkpoint: dict, study: Path, collection: str) -> list[dict]:
-    """The scores of a checkpoint on a collection. Raises StudyError where they are another's."""
+def scores_of(checkpoint: dict, study: Path, collection: str, evaluated: dict[str, Origins]) -> list[dict]:
+    """The scores of a checkpoint on a collection; their origin is noted among the `evaluated`.
+
+    Raises StudyError where they are another's.
+    """
     run_id = RunId(*(checkpoint[name] for name in RunId._fields))
     path = table_path(study, "scores", collection, run_id, checkpoint["checkpoint"])
     keys = {"collection": collection, **{name: checkpoint[name] for name in CHECKPOINT_KEY}}
-    return tables.read("scores", path, keys=keys).to_pylist()
+    scores = tables.read("scores", path, keys=keys)
+    evaluated[collection].append((path, origins.origin_of(scores.schema)))
+    return scores.to_pylist()
 
 
 def refuse_equal_subsets(checkpoints: list[dict]) -> None:

@@ -38,7 +38,11 @@ def main(args: argparse.Namespace) -> None:
             *(n["useless_lists"], n["lists"], n["copies"], n["negatives"], args.manifest),
         )
     counts = {"left_out": miner.left_out, "lists_filled": miner.filled, "quality": miner.quality.counts}
-    manifests.write_manifest(args, args.manifest, queries=queries, files=manifests.checksums([args.output]), **counts)
+    sums = {
+        "files": manifests.checksums([args.output]),
+        "sources": manifests.sources(args.collection, *manifests.COLLECTED),
+    }
+    manifests.write_manifest(args, args.manifest, queries=queries, **sums, **counts)
 
 
 def arguments() -> argparse.ArgumentParser:

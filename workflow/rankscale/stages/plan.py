@@ -14,6 +14,7 @@ from rankscale.laws.fit_tasks import covariance_in_law_space
 from rankscale.laws.options import PlanOptions
 from rankscale.laws.plan import Question, answers, candidate_laws, chosen_rows, held_out_coverage, law_of
 from rankscale.laws.query_covariance import QueryCovariance, ceiling_of, values_of
+from rankscale.laws.seed_shifts import shared_noise
 from rankscale.laws.study_fit import TEST_SET
 from rankscale.storage import schemas, tables
 from rankscale.storage.identity import add_study_name
@@ -29,7 +30,7 @@ def main(args: argparse.Namespace) -> None:
     finals = chosen_rows(read["metrics"].to_pandas(), metric, options.candidates, options.variant)
     costs = cost_model_of_runs(finals, args.study, options.prices)
     x, y = coordinates(finals, "grid"), values_of(finals, metric)
-    noise = QueryCovariance.read(finals, [metric], args.study, options.ties).of(finals, [metric])
+    noise = shared_noise(QueryCovariance.read(finals, [metric], args.study, options.ties), finals, [metric])
     laws = candidate_laws(options.law, metric, ceiling_of(finals, metric, options.ties))
     fit, refuted = law_of(laws, x, y, noise, held_out_coverage(read["forecasts"].to_pandas(), finals, metric))
     key = {"metric": metric, **{name: finals[name].iloc[0] for name in TEST_SET}}

@@ -13,13 +13,15 @@ from rankscale.core.options import add_options, parsed
 from rankscale.evaluation.observations import Evaluation, evaluated_queries
 from rankscale.evaluation.options import RetrieveOptions
 from rankscale.search.vector_shards import PART
-from rankscale.storage import tables
+from rankscale.storage import manifests, origins, tables
+from rankscale.storage.digests import file_hash
 from rankscale.storage.schemas import CHECKPOINT_KEY, SCHEMAS
 
 
 def main(args: argparse.Namespace) -> None:
     """Write the observations of one checkpoint and, where asked for, its run."""
     from rankscale.models import checkpoints, devices, encoding
+    from rankscale.text import token_store
     from rankscale.text.token_store import TokenStore
 
     options = parsed(RetrieveOptions, args)
@@ -31,13 +33,22 @@ def main(args: argparse.Namespace) -> None:
         return
     queries = TokenStore.read(args.tokens, "queries", facts["query_length"])
     documents = TokenStore.read(args.tokens, "documents", facts["passage_length"])
+    token_store.refuse_other_tokenizer(
+        args.checkpoint, facts, model.encoder.config.vocab_size, documents.special, args.tokens
+    )
     candidates = tables.read("candidates", args.candidates)
+    origin = origins.origin_of(candidates.schema)
+    origins.refuse_other_texts(args.candidates, origin, args.tokens)
+    origin[origins.CANDIDATES] = file_hash(args.candidates)
     ids, rows = evaluated_queries(candidates, queries.ids, args.tokens)
     model = model.to(device)
     precision = partial(devices.autocast_to, options.precision, device)
     vectors = encoding.encode(model, queries, rows, device, "encode queries", precision)
-    searched = searched_rows(args.pool, len(documents)) if args.run else None
-    own = own_rows(args.own_documents, ids) if args.run else None
+    searched = searched_rows(args.pool, len(documents), args.tokens) if args.run else None
+    own = None
+    if args.run:
+        own = own_rows(args.own_documents, ids)
+        manifests.refuse_other_sources(args.tokens / manifests.MANIFEST, args.own_documents.parent)
     evaluation = Evaluation(candidates, ids, vectors, len(documents), searched, options.top_k, device.type, own)
     needed = evaluation.needed
     log.info(
@@ -47,14 +58,18 @@ def main(args: argparse.Namespace) -> None:
     )
     evaluation.add(encoding.encode_in_chunks(model, documents, needed, device, "encode passages", precision, PART))
     observations = evaluation.observations(facts["inverse_temperature"])
-    tables.write("observations", {**keys, **observations}, args.observations)
+    tables.write("observations", {**keys, **observations}, args.observations, origin=origin)
     if args.run:
-        tables.write("runs", {**keys, **evaluation.run(documents.ids)}, args.run)
+        tables.write("runs", {**keys, **evaluation.run(documents.ids)}, args.run, origin=origin)
 
 
-def searched_rows(pool: Path | None, documents: int) -> np.ndarray:
-    """The rows that the run searches: those of the pool, or all."""
-    return tables.read("pool", pool)["row"].to_numpy() if pool else np.arange(documents)
+def searched_rows(pool: Path | None, documents: int, tokens: Path) -> np.ndarray:
+    """The rows that the run searches: those of the pool, or all. Raises StudyError for a pool of other texts."""
+    if pool is None:
+        return np.arange(documents)
+    rows = tables.read("pool", pool)
+    origins.refuse_other_texts(pool, origins.origin_of(rows.schema), tokens)
+    return rows["row"].to_numpy()
 
 
 def write_empty_tables(args: argparse.Namespace, keys: dict[str, object], status: str) -> None:

@@ -7,16 +7,17 @@ from rankscale.core import cli
 from rankscale.core.options import add_options, parsed
 from rankscale.evaluation.candidates import sample_candidates
 from rankscale.evaluation.options import SampleOptions
-from rankscale.storage import tables
+from rankscale.storage import manifests, origins, tables
 
 
 def main(args: argparse.Namespace) -> None:
     """Write one row per split, kind of candidates and query: its positive and its candidates."""
     options = parsed(SampleOptions, args)
     candidates, pool = sample_candidates(args.collection, args.mined, options, pooled=args.pool is not None)
-    tables.write("candidates", candidates, args.output)
+    origin = origins.of_collection(args.collection, *manifests.COLLECTED)
+    tables.write("candidates", candidates, args.output, origin=origin)
     if pool is not None:
-        tables.write("pool", {"row": pool}, args.pool)
+        tables.write("pool", {"row": pool}, args.pool, origin=origin)
 
 
 def arguments() -> argparse.ArgumentParser:

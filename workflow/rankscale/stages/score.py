@@ -13,7 +13,8 @@ from rankscale.core.options import add_options, parsed
 from rankscale.evaluation import retrieval_measures
 from rankscale.evaluation.score_options import ScoreOptions
 from rankscale.evaluation.scoring import score_observations
-from rankscale.storage import manifests, schemas, tables
+from rankscale.storage import manifests, origins, schemas, tables
+from rankscale.storage.origins import CANDIDATES, ONE_EVALUATION
 
 
 def main(args: argparse.Namespace) -> None:
@@ -29,8 +30,13 @@ def main(args: argparse.Namespace) -> None:
     rows = score_observations(observations, options.ties, options.correction)
     key = {name: rows[0][name] for name in schemas.EVALUATED_KEY}
     by_split = {}
+    origin = origins.origin_of(observations.schema)
     if args.run:
         manifests.refuse_changed(args.qrels.parent / manifests.MANIFEST, args.qrels.name)
+        origins.refuse_other_collection(args.observations, origin, args.qrels.parent)
+        origins.refuse_mixed(
+            [(args.observations, origin), (args.run, origins.read_origin(args.run))], CANDIDATES, ONE_EVALUATION
+        )
         parts = tables.scan("runs", args.run, retrieval_measures.COLUMNS, keys=key)
         by_split = retrieval_measures.full_retrieval(parts, tables.read("qrels", args.qrels))
     unmeasured: dict[str, Any] = {"retrieval": "none", **dict.fromkeys(schemas.RETRIEVAL)}
@@ -47,19 +53,21 @@ def main(args: argparse.Namespace) -> None:
             *(row[part] for part in PARTS),
             row["mrr"],
         )
-    write("scores", rows, args.output)
+    # Which candidates a score is over is compared where all are gathered.
+    origin = {key: value for key, value in origin.items() if key == CANDIDATES}
+    write("scores", rows, args.output, origin)
     if args.per_query:
         each = [
             {**key, "split": split, "query_id": query, **measures}
             for split, values in by_split.items()
             for query, measures in values.items()
         ]
-        write("per_query", each, args.per_query)
+        write("per_query", each, args.per_query, origin)
 
 
-def write(name: str, rows: list[dict], path: Path) -> None:
+def write(name: str, rows: list[dict], path: Path, origin: dict[str, Any] | None = None) -> None:
     """Write rows of one of the tables."""
-    tables.write(name, pa.Table.from_pylist(rows, schema=schemas.SCHEMAS[name]), path)
+    tables.write(name, pa.Table.from_pylist(rows, schema=schemas.SCHEMAS[name]), path, origin=origin)
 
 
 def arguments() -> argparse.ArgumentParser:

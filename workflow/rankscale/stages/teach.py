@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def main(args: argparse.Namespace) -> None:
     """Score each training query with its positives and mined negatives, or read what a file has of them."""
-    from rankscale.search import teacher
+    from rankscale.search import teacher, vector_shards
 
     options = parsed(TeachOptions, args)
     flops, who = 0.0, {}
@@ -34,6 +34,7 @@ def main(args: argparse.Namespace) -> None:
         pairs = teacher.pairs_to_score(args.collection, options.split, args.mined, *part)
         log.info("scoring %d pairs of %d training queries by the %s", len(pairs.rows), len(pairs.ids), options.teacher)
         if options.teacher == "miner":
+            vector_shards.refuse_unlike([*args.documents, *args.queries], args.collection)
             scores = teacher.by_miner(pairs, args.documents, args.queries)
         elif options.teacher == "checkpoint":
             scores, flops = _by_checkpoint(args, options, pairs)
@@ -46,12 +47,17 @@ def main(args: argparse.Namespace) -> None:
     tables.write("teacher", teacher.as_table(pairs, scores), args.output)
     digest = hashlib.sha256(pairs.rows.tobytes() + scores.tobytes()).hexdigest()
     facts = {"queries": len(pairs.ids), "pairs": len(pairs.rows), "digest": digest, "flops": flops, **who}
-    manifests.write_manifest(args, args.manifest, files=manifests.checksums([args.output]), **facts)
+    sums = {
+        "files": manifests.checksums([args.output]),
+        "sources": manifests.sources(args.collection, *manifests.COLLECTED),
+    }
+    manifests.write_manifest(args, args.manifest, **sums, **facts)
 
 
 def _by_checkpoint(args: argparse.Namespace, options: TeachOptions, pairs: "Pairs") -> tuple["np.ndarray", float]:
     from rankscale.models import checkpoints, devices
     from rankscale.search import teacher
+    from rankscale.text import token_store
     from rankscale.text.token_store import TokenStore
 
     path = _only(args.scores, "--scores")
@@ -61,12 +67,7 @@ def _by_checkpoint(args: argparse.Namespace, options: TeachOptions, pairs: "Pair
         raise StudyError(f"{path}: its run {facts['status']}; it cannot teach")
     queries = TokenStore.read(args.tokens, "queries", facts["query_length"])
     documents = TokenStore.read(args.tokens, "documents", facts["passage_length"])
-    reads = model.encoder.config.vocab_size
-    if documents.special.vocabulary > reads:
-        raise StudyError(
-            f"training.teacher.tokenizer: {path} knows {reads} tokens, {args.tokens} has "
-            f"{documents.special.vocabulary}; name the tokenizer that it reads"
-        )
+    token_store.refuse_other_tokenizer(path, facts, model.encoder.config.vocab_size, documents.special, args.tokens)
     return teacher.by_model(pairs, model.to(device), queries, documents, device)
 
 

@@ -14,8 +14,10 @@ from rankscale.core.cli import log
 from rankscale.core.options import add_options, parsed
 from rankscale.core.progress import progress_bar
 from rankscale.storage import manifests, schemas, tables
+from rankscale.storage.digests import content_hash
 from rankscale.text.options import TokenizeOptions
 from rankscale.text.text_batches import KEYS, batches
+from rankscale.text.token_store import TOKENIZER
 from rankscale.text.tokenizers import ids_of, load, special_tokens_of, train_wordpiece
 
 if TYPE_CHECKING:
@@ -34,10 +36,9 @@ def main(args: argparse.Namespace) -> None:
     with atomic_files.whole(args.output / "special.json") as beside:
         beside.write_text(json.dumps(special_tokens_of(tokenizer)._asdict()) + "\n", encoding="utf-8")
     files = manifests.checksums(args.output / name for name in STORED)
-    texts = [f"{unit}.parquet" for unit in KEYS]
-    sums = manifests.recorded(args.collection / manifests.MANIFEST)
-    sources = {name: {"sha256": sums[name]} for name in texts if name in sums}
-    manifests.write_manifest(args, args.output / manifests.MANIFEST, files=files, sources=sources)
+    sources = manifests.sources(args.collection, *(f"{unit}.parquet" for unit in KEYS))
+    known = {TOKENIZER: content_hash(tokenizer.get_vocab())}
+    manifests.write_manifest(args, args.output / manifests.MANIFEST, files=files, sources=sources, **known)
 
 
 def prepare_tokenizer(options: TokenizeOptions, collection: Path, folder: Path) -> "PreTrainedTokenizerFast":

@@ -6,11 +6,12 @@ shared file first in a stage compares it.
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from rankscale.core import atomic_files
-from rankscale.core.errors import StudyError
+from rankscale.core.errors import StudyError, refuse_unreadable
 from rankscale.storage.digests import file_hash
 
 MANIFEST = "manifest.json"
@@ -42,11 +43,22 @@ def recorded(manifest: Path, of: str = "files") -> dict[str, str]:
     None where there is no manifest, or an older version wrote it. Raises StudyError for one that cannot be read.
     """
     try:
-        kept = json.loads(manifest.read_text(encoding="utf-8")).get(of, {})
-        return {str(name): str(facts["sha256"]) for name, facts in kept.items()}
+        return {str(name): str(facts["sha256"]) for name, facts in read_manifest(manifest).get(of, {}).items()}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise StudyError(f"{manifest}: cannot be read ({error!r}); delete this file and run again") from error
+
+
+def read_manifest(manifest: Path) -> dict[str, Any]:
+    """All that a manifest keeps; nothing where there is none. Raises StudyError for one that cannot be read."""
+    try:
+        kept = json.loads(manifest.read_text(encoding="utf-8"))
+        if not isinstance(kept, dict):
+            raise ValueError("no mapping")
+        return kept
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
+        refuse_unreadable(manifest)
         raise StudyError(f"{manifest}: cannot be read ({error!r}); delete this file and run again") from error
 
 
@@ -67,8 +79,17 @@ def refuse_other_sources(manifest: Path, collection: Path) -> None:
 
     By the sums that both manifests keep: no file is read.
     """
+    refuse_other_sums(manifest.parent, recorded(manifest, "sources"), recorded(collection / MANIFEST), collection)
+
+
+def sources(collection: Path, *names: str) -> dict[str, dict[str, object]]:
+    """What a manifest keeps of the files of a collection that something was made from."""
     sums = recorded(collection / MANIFEST)
-    for name, total in recorded(manifest, "sources").items():
-        if sums.get(name, total) != total:
-            other = f"was made from another {name} than {collection} holds"
-            raise StudyError(f"{manifest.parent}: {other}; delete {manifest.parent} and run again")
+    return {name: {"sha256": sums[name]} for name in names if name in sums}
+
+
+def refuse_other_sums(path: str | Path, own: Mapping[str, str], others: Mapping[str, str], other: Path) -> None:
+    """Raise StudyError where `path` was made from a file of another sum than the folder `other` (or its source) has."""
+    for name, total in own.items():
+        if others.get(name, total) != total:
+            raise StudyError(f"{path}: was made from another {name} than {other}; delete {path} and run again")

@@ -57,7 +57,7 @@ VERDICT_NUMBERS = (
     "smallest_gain smallest_share lack_of_fit_f lack_of_fit_p misfit bend bend_low bend_high "
     "same improving_if_law_holds improving_if_it_stopped"
 )
-VERDICT_COUNTS = "seeds_needed seeds_agreeing cells_left_out cells_left_out_agreeing"
+VERDICT_COUNTS = "seeds_needed cells_needed queries_needed seeds_agreeing cells_left_out cells_left_out_agreeing"
 CONTRAST_NUMBERS = "share_first share_second difference low high p p_holm smallest_difference"
 # Null where no law is there to tell, and where it is infinite: the first variant's law never gets there.
 MULTIPLIER_NUMBERS = (

@@ -5,6 +5,7 @@ reader asked for, and the number of rows with what the file says of it.
 """
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rankscale.core.atomic_files import whole
-from rankscale.core.errors import StudyError
+from rankscale.core.errors import StudyError, refuse_unreadable
 from rankscale.storage.elsewhere import schema_of
 from rankscale.storage.identity import STUDY, refuse_other_keys, refuse_unpromised
 from rankscale.storage.schemas import SCHEMAS
@@ -23,6 +24,7 @@ from rankscale.storage.schemas import SCHEMAS
 # Rows whose keys are counted without pyarrow.acero and pyarrow.dataset, whose import takes a third of a second.
 FEW = 1 << 15
 NO_KEYS: Mapping[str, Any] = {}
+ORIGIN = "origin"  # an entry of a file's metadata
 
 
 def checked(
@@ -59,11 +61,12 @@ def write(
     path: str | Path,
     like: pa.Schema | None = None,
     study: str | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
     """Check `columns` (a table, or arrays or scalars by name) and write them whole to `path`.
 
-    `study` is kept with what is made of all its runs together. Raises StudyError where a value does not fit, naming
-    column and row, and where the path is another's.
+    `study` is kept with what is made of all its runs together, `origin` (see storage.origins) with what must fit to
+    other tables. Raises StudyError where a value does not fit, naming column and row, and where the path is another's.
     """
     if isinstance(columns, pa.Table):
         table = columns
@@ -71,8 +74,8 @@ def write(
     else:
         table = checked(name, columns, path, like)
     refuse_unpromised(path, table)
-    if study is not None:
-        table = table.replace_schema_metadata({**(table.schema.metadata or {}), STUDY: study})
+    kept = {} if study is None else {STUDY: study}
+    table = table.replace_schema_metadata({**(with_origin(table.schema, origin).metadata or {}), **kept})
     with whole(path) as beside:
         pq.write_table(table, beside, compression="zstd", row_group_size=1 << 17, write_page_checksum=True)
 
@@ -164,6 +167,12 @@ def _refuse_lost_rows(
         raise StudyError(f"{path}: {found} of {expected} rows can be read: it is damaged; delete it and run again")
 
 
+def with_origin(wanted: pa.Schema, origin: Mapping[str, Any] | None) -> pa.Schema:
+    """The schema of a file that keeps its `origin`; without one the same."""
+    kept = {**(wanted.metadata or {}), ORIGIN: json.dumps(origin, sort_keys=True)}
+    return wanted.with_metadata(kept) if origin else wanted
+
+
 @contextlib.contextmanager
 def writer(name: str, path: str | Path, like: pa.Schema | None = None, **how: Any) -> Iterator[Callable]:
     """A function that checks and appends columns or a table; the file appears whole when the block ends well.
@@ -237,5 +246,6 @@ def reading(path: str | Path) -> Iterator[None]:
     except FileNotFoundError:
         raise StudyError(f"{path}: there is no such file; ask Snakemake for it") from None
     except (pa.ArrowException, MemoryError, OverflowError, UnicodeDecodeError, OSError) as error:
+        refuse_unreadable(path)
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise StudyError(f"{path}: not a whole Parquet table ({first}); delete it and run again") from error

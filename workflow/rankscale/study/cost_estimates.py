@@ -77,8 +77,8 @@ def job_work(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
     layout = Layout.of(study)
     models = {model["name"]: model for model in study["models"]}
     jobs = mining(study, size) if grid.needs_miner(study) else []
-    for known, flops, target in teacher_work(study, size):
-        jobs.append(JobWork("teach", bert_layer_parameters(*known), flops, target))
+    for teacher, flops, target in teacher_work(study, size):
+        jobs.append(JobWork("teach", bert_layer_parameters(*teacher), flops, target))
     searching = set(grid.searching(study))
     of_variant = {name: variants.study_of(study, name) for name in variants.names(study)}
     cut = {name: _cut(one, study, size, layout) for name, one in of_variant.items()}

@@ -30,6 +30,22 @@ def prepare_environment() -> None:
         rest = os.environ.get(name)
         os.environ[name] = f"{first}{os.pathsep}{rest}" if rest else first
     os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
+    _keep_caches_here()
+
+
+def _keep_caches_here() -> None:
+    """Where HOME cannot be written (a container, a node without it), let libraries keep their caches in this folder."""
+    try:
+        above = Path.home() / ".cache"
+        while not above.exists():
+            above = above.parent
+        writable = above.is_dir() and os.access(above, os.W_OK | os.X_OK)
+    except (RuntimeError, OSError):  # no HOME at all, or one that may not be looked into
+        writable = False
+    if not writable:
+        caches = {"XDG_CACHE_HOME": "", "MPLCONFIGDIR": "matplotlib", "IR_DATASETS_HOME": "ir_datasets"}
+        for name, folder in caches.items():
+            os.environ.setdefault(name, str(Path(".cache", folder).absolute()))
 
 
 def refuse_unwritable(results: Path) -> None:

@@ -1,8 +1,9 @@
 """Token ids of a collection's texts, ready for a model: read once, cut and given their special tokens on the fly."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,29 @@ class SpecialTokens(NamedTuple):
     after: list[int]
     pad: int
     vocabulary: int
+
+
+TOKENIZER = "tokenizer"  # in a manifest of token ids, and among a checkpoint's facts
+
+
+def tokenizer_digest(folder: Path) -> str | None:
+    """What tells the vocabulary of the token ids in `folder` from others; None where an older version wrote them."""
+    digest = manifests.read_manifest(folder / manifests.MANIFEST).get(TOKENIZER)
+    return None if digest is None else str(digest)
+
+
+def refuse_other_tokenizer(
+    checkpoint: Path, facts: Mapping[str, Any], reads: int, special: SpecialTokens, folder: Path
+) -> None:
+    """Raise StudyError unless the token ids in `folder` are of the tokenizer that a checkpoint was trained with.
+
+    `reads`: how many tokens it knows. Another vocabulary of no more words would be read without a word.
+    """
+    trained, there = facts.get(TOKENIZER), tokenizer_digest(folder)
+    if trained and there and trained != there:
+        raise StudyError(f"{checkpoint}: was trained with another tokenizer than that of {folder}; name its own")
+    if special.vocabulary > reads:
+        raise StudyError(f"{checkpoint}: knows {reads} tokens, {folder} has {special.vocabulary}; name its tokenizer")
 
 
 class TokenStore:

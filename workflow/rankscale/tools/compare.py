@@ -68,7 +68,7 @@ def multipliers_between(first: Path, second: Path, resampling: Resampling) -> st
         ways.append(Way(f"{label} ({finals.study.iloc[0]})", finals[finals.status == "finished"], held))
     head = "What the second's way to train is worth over the first's, by the laws of both, paired by query:"
     try:
-        rows = compare_ways(*ways, resampling)
+        rows = compare_ways(ways[0], ways[1], resampling)
     except StudyError as error:
         return f"{head} cannot be told: {error}"
     multipliers, exponents = (pd.DataFrame(part) for part in rows)

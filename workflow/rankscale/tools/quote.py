@@ -1,7 +1,8 @@
 """What a study will cost before anything is launched: jobs, device hours, disk, and what is already there.
 
 Jobs are those of Snakemake's own summary. FLOPs are counted from the config and the collection, if it is there already;
-hours follow from a device's rate: a named one at a share of its peak, or the measured one of a finished study.
+hours follow from a device's rate: a named one at a share of its peak, or the measured one of a finished study. Of a
+finished study, the one named or this one, it says what would decide the verdicts that it left undecided.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from rankscale.core.commands import STAGES
 from rankscale.core.errors import StudyError
 from rankscale.core.layout import Layout
 from rankscale.laws.allocation import Prices, cost_model_of_runs
+from rankscale.report.answer import open_verdicts
+from rankscale.report.verdicts import headline_of
 from rankscale.storage import tables
 from rankscale.study import config, config_file, cost_estimates
 from rankscale.study.costs.model_shapes import shape
@@ -160,6 +163,17 @@ def room(study: dict, size: dict[str, float], at_once: int) -> str:
     )
 
 
+def undecided(folder: Path) -> str:
+    """What would decide the undecided verdicts of the study in `folder`; empty where there are none, or not yet."""
+    paths = {name: folder / f"{name}.parquet" for name in ("metrics", "verdicts")}
+    if not paths["verdicts"].exists():
+        return ""
+    metrics, verdicts = (table.to_pandas() for table in tables.read_study(paths).values())
+    if not (sentences := open_verdicts(headline_of(verdicts, metrics)) if len(metrics) else []):
+        return ""
+    return f"\nUndecided in {folder}, and what would decide it:\n" + "\n".join(f"- {text}" for text in sentences)
+
+
 def main(args: argparse.Namespace) -> None:
     """Print the quote."""
     rate = rates(args.like, args.device, args.share)
@@ -186,6 +200,8 @@ def main(args: argparse.Namespace) -> None:
         print(f"\nOn SLURM the whole study is {sent} submissions: a run's checkpoints are evaluated and scored in one.")
     print(totals(args, hours, files))
     print(room(study, size, args.at_once))
+    if text := undecided(args.like or Path(layout.together)):
+        print(text)
 
 
 def _there() -> float:

@@ -4,8 +4,6 @@ import argparse
 import contextlib
 import os
 import pwd
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,13 +34,9 @@ def main(args: argparse.Namespace) -> None:
             process.kill()
     psutil.wait_procs(left, timeout=10)
     print("unlock: a killed run left its lock; clearing it, finished results stay", flush=True)
-    command = [str(Path(sys.executable).parent / "snakemake"), "--unlock", "--quiet", "all"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode:
-        last = next(iter(done.stderr.strip().splitlines()[::-1]), "it says nothing")
-        raise StudyError(f"snakemake --unlock failed ({last.strip()})")
-    for note, _ in notes:
-        note.unlink(missing_ok=True)
+    # As `snakemake --unlock` does, which reads the whole study first: one that it cannot read must not keep the lock.
+    for path in (*locks, *(note for note, _ in notes)):
+        path.unlink(missing_ok=True)
 
 
 def refuse_others(locks: list[Path], owners: list[RunOwner], force: bool) -> None:

@@ -6,13 +6,18 @@ Imported by the Snakefile, so nothing heavy here.
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rankscale.core.cli import count, expanded_path, positive, within
-from rankscale.core.options import option
+from rankscale.core.options import option, result_settings
 from rankscale.models.options import ModelOptions
 
 MINED = ("mined", "annealed", "mixed")
 NEGATIVES = (*MINED, *(f"{source}+in_batch" for source in MINED), "random")
+
+
+# Options that tell the runs of a variant apart, or change the last bits only.
+OF_ONE_RUN = ("train_queries", "learning_rate", "snapshots", "threads", "micro_batch")
 
 
 def subset(text: str) -> int | None:
@@ -74,6 +79,12 @@ class TrainOptions(ModelOptions):
         read=expanded_path, in_result=False, help="folder for what is not finished yet; $NAME is taken from the job"
     )
     output: Path = option(in_result=False, help="folder of the run")
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What all runs of a variant share: not the model and its learning rate, the subset and the seed."""
+        own = {name for name in TrainOptions.__annotations__ if name not in OF_ONE_RUN}
+        return {name: value for name, value in result_settings(self).items() if name in own}
 
     @property
     def in_batch(self) -> bool:

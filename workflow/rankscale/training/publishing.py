@@ -11,6 +11,7 @@ from rankscale.core.layout import FINAL, PUBLISHED
 from rankscale.models import checkpoints
 from rankscale.models.base import Ranker
 from rankscale.storage.digests import content_hash
+from rankscale.text.token_store import TOKENIZER, tokenizer_digest
 from rankscale.training.setup import TrainingRun
 
 # Settings without which a checkpoint cannot be used, beside its inverse temperature.
@@ -98,6 +99,7 @@ class CheckpointWriter:
         }
         settings: dict[str, object] = {key: getattr(options, key) for key in USED_WITH}
         settings["inverse_temperature"] = run.learner.inverse_temperature.value
+        settings[TOKENIZER] = tokenizer_digest(options.tokens)
         path = run.states.checkpoints / f"{name}.safetensors"
         checkpoints.save_checkpoint(model, path, {**keys, "pooling": model.pooling, "status": status, **settings})
         self.hashes[path.name] = content_hash(np.fromfile(path, np.uint8))
@@ -107,7 +109,7 @@ class CheckpointWriter:
 def publish(run: TrainingRun) -> None:
     """Put all that was declared under the output folder, the table of checkpoints last, and forget the states."""
     folder, output = run.states.checkpoints, run.options.output
-    run.record.write(run.keys, folder)
+    run.record.write(run.keys, run.options.recipe, folder)
     output.mkdir(parents=True, exist_ok=True)
     (output / PUBLISHED[-1]).unlink(missing_ok=True)
     snapshots = [f"{step}.safetensors" for step in run.options.snapshots]

@@ -53,6 +53,7 @@ def load_training_data(
     manifests.refuse_changed(collection / manifests.MANIFEST, "queries.parquet", "qrels.parquet")
     for path in negatives or ():
         manifests.refuse_changed(path.with_suffix(".json"), path.name)
+        manifests.refuse_other_sources(path.with_suffix(".json"), collection)
     ids = tables.read("queries", collection / "queries.parquet", ["query_id"])["query_id"].combine_chunks()
     qrels = tables.read("qrels", collection / "qrels.parquet")
     trained = qrels.filter(pc.equal(qrels["split"], split))

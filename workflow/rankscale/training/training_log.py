@@ -11,6 +11,7 @@ import torch
 from rankscale.core import resource_usage
 from rankscale.core.cli import log
 from rankscale.storage import tables
+from rankscale.storage.origins import RECIPE
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -100,13 +101,13 @@ class TrainingLog:
         resource_usage.earlier = tuple(facts.get("spent", (0.0, 0.0)))
         self.last_end = time.monotonic()
 
-    def write(self, keys: dict[str, object], folder: Path) -> None:
-        """The tables `training`, `times` and, last, `checkpoints`."""
+    def write(self, keys: dict[str, object], recipe: dict[str, object], folder: Path) -> None:
+        """The tables `training`, `times` and, last, `checkpoints`, which keeps the `recipe`."""
         logged = {name: self.columns[name] for name in LOGGED}
         tables.write("training", {**keys, **logged}, folder / "training.parquet")
         tables.write("training_times", {**keys, **{n: self.columns[n] for n in TIMED}}, folder / "times.parquet")
         rows = {name: [row[name] for row in self.checkpoints] for name in self.checkpoints[0]}
-        tables.write("checkpoints", rows, folder / "checkpoints.parquet")
+        tables.write("checkpoints", rows, folder / "checkpoints.parquet", origin={RECIPE: recipe})
 
 
 def _dtype(name: str) -> torch.dtype:

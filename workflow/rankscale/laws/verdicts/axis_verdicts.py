@@ -13,13 +13,14 @@ import numpy as np
 from rankscale.core.metrics import metric_named
 from rankscale.laws import fitting
 from rankscale.laws.axes import PointSet
-from rankscale.laws.fit_tasks import Row, stream
+from rankscale.laws.fit_tasks import Row, covariance_in_law_space, stream
 from rankscale.laws.forms.base import Law
 from rankscale.laws.metric_ranking import preferred
-from rankscale.laws.query_covariance import values_of
+from rankscale.laws.query_covariance import QueryCovariance, values_of
 from rankscale.laws.verdicts.lack_of_fit import lack_of_fit
+from rankscale.laws.verdicts.needs import needs
 from rankscale.laws.verdicts.realised_gain import AxisLaw, Gains, realised_gain
-from rankscale.laws.verdicts.rule import Verdicts, judge, smallest_effect
+from rankscale.laws.verdicts.rule import Verdicts, judge
 from rankscale.laws.verdicts.stability import Stability, stability
 
 CELL = {"model": "model", "data": "train_queries"}  # what tells the cells of an axis apart
@@ -28,12 +29,15 @@ STABILITY = ("same", "improving_if_law_holds", "improving_if_it_stopped")
 
 
 class AxisCells(NamedTuple):
-    """Cells of one axis by size: their names and positions [n], which are held out, values [n, s] by metric."""
+    """Cells of one axis by size: their names and positions [n], which are held out, values [n, s] by metric, and what
+    the means owe to the test queries drawn: how many these are, and the covariance [n, n] by metric, in its unit."""
 
     names: list[str]
     x: np.ndarray
     held_out: np.ndarray
     values: dict[str, np.ndarray]
+    queries: int
+    noise: dict[str, np.ndarray]
 
 
 class JudgementTask(NamedTuple):
@@ -59,8 +63,11 @@ def judged(metrics: list[str]) -> list[str]:
     return [metric for metric in metrics if metric_named(metric).falls]
 
 
-def cells_of(points: PointSet, metrics: list[str], hold_out: int) -> AxisCells:
-    """The cells of a headline's points, the `hold_out` largest sizes held out; only seeds that all cells have."""
+def cells_of(points: PointSet, metrics: list[str], hold_out: int, covariance: QueryCovariance) -> AxisCells:
+    """The cells of a headline's points, the `hold_out` largest sizes held out; only seeds that all cells have.
+
+    `covariance` is that of the metrics of all checkpoints.
+    """
     by = CELL[points.axis]
     rows = points.rows.assign(_x=points.x[:, 0])
     seeds = set.intersection(*(set(part.seed) for _, part in rows.groupby(by)))
@@ -68,11 +75,15 @@ def cells_of(points: PointSet, metrics: list[str], hold_out: int) -> AxisCells:
     x = cells._x.to_numpy()
     sizes = np.unique(x)
     held_out = x >= sizes[max(len(sizes) - hold_out, 0)] if hold_out else np.zeros(len(x), bool)
-    values = {}
+    kept = rows[rows.seed.isin(seeds)]
+    mean = (kept[by].to_numpy() == cells[by].to_numpy()[:, None]) / max(len(seeds), 1)
+    values, noise = {}, {}
     for metric in metrics:
         table = rows.assign(_y=values_of(rows, metric)).pivot(index=by, columns="seed", values="_y")
         values[metric] = table.loc[cells[by], sorted(seeds)].to_numpy()
-    return AxisCells(cells[by].astype(str).tolist(), x, held_out, values)
+        noise[metric] = mean @ covariance.of(kept, [metric]) @ mean.T
+    names = cells[by].astype(str).tolist()
+    return AxisCells(names, x, held_out, values, int(rows.n_queries.iloc[0]), noise)
 
 
 def axis_law(law: Law, theta: np.ndarray) -> AxisLaw:
@@ -117,7 +128,8 @@ def _judge_metric(task: JudgementTask, metric: str, laws: tuple[Law, ...]) -> tu
     law = axis_law(fit.law, fit.theta)
     gains = realised_gain(x, held_out, y[None], law)
     lack = lack_of_fit(x, y, law)
-    row |= _verdict_columns(judge(gains)) | {"seeds_needed": seeds_needed(gains, y, law.log, lack.misfit)}
+    noise = covariance_in_law_space(fit.law, y.mean(1), cells.noise[metric])
+    row |= _verdict_columns(judge(gains)) | needs(gains, y, law.log, lack, noise, cells.queries)._asdict()
     row |= {"lack_of_fit_f": number(lack.f), "lack_of_fit_p": number(lack.p), "misfit": number(lack.misfit)}
     row |= {name: number(getattr(lack, name)) for name in ("bend", "bend_low", "bend_high")}
     if held_out.any():
@@ -172,24 +184,6 @@ def _stability_columns(result: Stability, names: list[str]) -> Row:
         "cells_left_out_agreeing": list(without.values()).count(result.verdict),
         "turned_by": ", ".join(name for name, verdict in without.items() if verdict != result.verdict),
     }
-
-
-def seeds_needed(gains: Gains, y: np.ndarray, log: bool, misfit: float) -> int | None:
-    """Seeds with which 80 % of such studies would show the forecast gain, from values [n, s] of all cells.
-
-    Pure error shrinks with seeds; `misfit`, the standard deviation of cells about the law beyond it, does not. None
-    where that alone is too much (only more cells would do), and where one seed tells neither. Both are taken to be
-    equal in all cells.
-    """
-    n, s = y.shape
-    if s < 2 or not gains.freedom or not gains.predicted[0] > 0 or not np.isfinite(misfit):
-        return None
-    z = np.log(y) if log else y
-    within = z - z.mean(1, keepdims=True) - z.mean(0) + z.mean()
-    run = float((within**2).sum()) / ((n - 1) * (s - 1))
-    weight = float((gains.realised_by_known[0] ** 2).sum() + (gains.realised_by_held_out[0] ** 2).sum())
-    variance = (gains.predicted[0] / smallest_effect(np.array(gains.freedom), one_sided=True)) ** 2 / weight
-    return None if misfit**2 >= variance else max(int(np.ceil(run / (variance - misfit**2))), 2)
 
 
 def number(value: float) -> float | None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rankscale.core.errors import StudyError
-from rankscale.storage import tables
+from rankscale.storage import manifests, tables
 from rankscale.training.objectives.base import Objective
 from rankscale.training.options import TrainOptions
 from rankscale.training.supervision.consistency import found_by_miner
@@ -40,7 +40,7 @@ def read_examples(options: TrainOptions, objective: Objective) -> tuple[Training
     ids = ids.take(pa.array(data.queries))
     teacher = None
     if "teacher" in objective.needs:
-        paths = _given(options.teacher_scores, f"training.teacher: {options.objective} needs one")
+        paths = _given(options, options.teacher_scores, f"training.teacher: {options.objective} needs one")
         teacher = ScoredPairs.read(paths, ids, data.n_documents)
         data = with_scores_only(data, teacher, ids, options.negatives_per_query)
     weights = None
@@ -84,11 +84,13 @@ def _grades(options: TrainOptions, ids: pa.Array, n_documents: int) -> ScoredPai
 def _miner_scores(options: TrainOptions) -> list[Path]:
     keys = ("consistency_filter", "curriculum", "propensity")
     asking = next(key for key in keys if getattr(options, key))
-    return _given(options.miner_scores, f"training.{asking}: needs the miner's scores of positives")
+    return _given(options, options.miner_scores, f"training.{asking}: needs the miner's scores of positives")
 
 
-def _given(paths: list[Path], need: str) -> list[Path]:
-    """The tables; raises StudyError with the `need` for them where there is none."""
+def _given(options: TrainOptions, paths: list[Path], need: str) -> list[Path]:
+    """The tables; raises StudyError with the `need` for them where there is none, or they are another's."""
     if not paths:
         raise StudyError(f"{need}, and no table of scores was given")
+    for path in paths:
+        manifests.refuse_other_sources(path.with_suffix(".json"), options.collection)
     return paths
