@@ -34,10 +34,10 @@ def main() -> None:
         module = importlib.import_module(module_of(command))
         run_command(command, module.main, module.arguments(), arguments)
     except ModuleNotFoundError as error:
-        hint = install_hint(error)
-        if hint is None:
+        extra = install_hint(error)
+        if extra is None:
             raise
-        sys.exit(f"{command}: {hint}")
+        sys.exit(f"{command}: {extra}")
 
 
 def _listed(commands: tuple[str, ...]) -> str:

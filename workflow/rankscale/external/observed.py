@@ -42,7 +42,7 @@ def write_study(table: pd.DataFrame, study: str, folder: Path, ties: str, correc
             observations = pa.concat_tables(_observations(run, str(collection), part))
             path = table_path(folder, "observations", str(collection), run, FINAL)
             tables.write("observations", observations, path, RELAXED["observations"])
-            facts = {"study": study, "subset": run.subset, "checkpoint": FINAL, "status": "finished"}
+            facts: dict[str, Any] = {"study": study, "subset": run.subset, "checkpoint": FINAL, "status": "finished"}
             facts |= {name: _whole(name, part[given].iloc[0]) for name, given in TRAINED.items() if given in part}
             unknown = dict.fromkeys(schemas.SCHEMAS["metrics"].names)
             searched = {"retrieval": "none"}
@@ -61,7 +61,7 @@ def _whole(name: str, value: float) -> float | int:
 
 def _observations(run: RunId, collection: str, part: pd.DataFrame) -> Iterator[pa.Table]:
     """The observations of a run on a collection, a table for each test set and kind of candidates."""
-    keys = {"collection": collection, "variant": run.variant, "model": run.model}
+    keys: dict[str, Any] = {"collection": collection, "variant": run.variant, "model": run.model}
     keys |= {"train_queries": int(run.subset), "seed": run.seed, "step": 0}
     for (split, kind), rows in part.groupby(["split", "kind"], sort=False):
         columns: dict[str, Any] = {**keys, "split": [split] * len(rows), "query_id": rows["query"].tolist()}

@@ -8,7 +8,7 @@ import pyarrow as pa
 from rankscale.core.metrics import metrics_of
 from rankscale.storage.schemas import CALIBRATION, SCHEMAS
 
-ORIGIN, ELSEWHERE = b"origin", b"elsewhere"
+TRAINED, ELSEWHERE = b"trained", b"elsewhere"
 # Of an observation, what needs the scores; without them the loss and the ranks are known.
 OF_SCORES = ("margin", "calibrated_loss", "inverse_temperature", "auc_global", "best_inverse_temperature", "at_cap")
 OF_TRAINING = ("head_parameters", "embedding_parameters", "epoch", "train_tokens", "train_flops", "teacher_flops")
@@ -18,7 +18,7 @@ METRICS_OF_SCORES = [metric for metric in metrics_of("candidates") if metric.of_
 def _relaxed(name: str, *missing: str) -> pa.Schema:
     wanted = SCHEMAS[name]
     fields = [field.with_nullable(field.nullable or field.name in missing) for field in wanted]
-    return pa.schema(fields, metadata={**(wanted.metadata or {}), ORIGIN: ELSEWHERE})
+    return pa.schema(fields, metadata={**(wanted.metadata or {}), TRAINED: ELSEWHERE})
 
 
 RELAXED = {
@@ -33,6 +33,6 @@ RELAXED = {
 
 def schema_of(name: str, recorded: pa.Schema) -> pa.Schema:
     """The schema that a table `name` must have, by the schema that its file records."""
-    if name in RELAXED and (recorded.metadata or {}).get(ORIGIN) == ELSEWHERE:
+    if name in RELAXED and (recorded.metadata or {}).get(TRAINED) == ELSEWHERE:
         return RELAXED[name]
     return SCHEMAS[name]

@@ -97,9 +97,7 @@ def read(
         table = file.read(columns=columns)
         _refuse_lost_rows(path, file.metadata, len(table))
     wanted = like or schema_of(name, table.schema)
-    if columns:
-        wanted = pa.schema([wanted.field(c) for c in columns])
-    check(table, wanted, path)
+    check(table, pa.schema([wanted.field(c) for c in columns]) if columns else wanted, path)
     return table
 
 
