@@ -1,4 +1,4 @@
-"""The finished study in docs/example: its tables are this version's, and what the README does with them runs at once."""
+"""The finished study in docs/example: its tables are this version's, and what the README does with them runs."""
 
 import json
 import shutil

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors.torch import save_file
 from torch import nn
 
@@ -83,7 +82,7 @@ def as_transformers(encoder: Encoder) -> "PreTrainedModel":
     config = BertConfig(**shape, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     model = BertModel(config, add_pooling_layer=False)
     model.load_state_dict({name: value.detach().cpu() for name, value in encoder.state_dict().items()})
-    return model.to(torch.float32).eval()
+    return model.eval()
 
 
 def _write(path: Path, content: object) -> None:
