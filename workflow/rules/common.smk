@@ -6,7 +6,7 @@ import time
 
 from rankscale.core import stage_versions
 from rankscale.core.errors import StudyError
-from rankscale.core.layout import FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout
+from rankscale.core.layout import FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout, RunId
 from rankscale.laws.options import OF_VARIANTS
 from rankscale.report.figures.registry import figures_of
 from rankscale.study import environment, failed_jobs, grid, run_owners
@@ -39,6 +39,7 @@ NAME, COLLECTION = STUDY["study"], STUDY["collection"]["name"]
 LAYOUT = Layout.of(STUDY)
 MODELS = {model["name"]: model for model in STUDY["models"]}
 VARIANTS = {name: variants.study_of(STUDY, name) for name in variants.names(STUDY)}
+STARTS = variants.starts(STUDY)
 PARTIAL = STUDY["partial"]
 PLANNED = list(grid.runs(STUDY))
 RUNS = grid.finished(STUDY, LAYOUT) if PARTIAL else PLANNED
@@ -113,6 +114,17 @@ def checkpoint_files(wildcards):
 def training_arguments(wildcards):
     """The model and the recipe of one run, as its variant has it."""
     return stage_arguments.train(VARIANTS[wildcards.variant], wildcards.model)
+
+
+def refining_arguments(wildcards):
+    """The recipe of one run that goes on from another."""
+    return stage_arguments.refine(VARIANTS[wildcards.variant], wildcards.model)
+
+
+def started_from(wildcards):
+    """What the run published that another one goes on from."""
+    run = RunId(STARTS[wildcards.variant], wildcards.model, wildcards.train_queries, wildcards.seed)
+    return [f"{LAYOUT.run(run)}/{name}" for name in PUBLISHED]
 
 
 def training_negatives(wildcards):

@@ -156,6 +156,7 @@ def test_the_published_study_is_the_published_recipe():
         },
         # Ours, without a say in the losses; and the subsets, which are seeded instead of the first so many.
         "subsets": "nested",
+        "start_from": None,
         "divergence": 5,
         "micro_batch": None,
         "gradient_checkpointing": False,

@@ -9,6 +9,7 @@ import yaml
 from rankscale.core.errors import StudyError
 from rankscale.study import stage_arguments
 from rankscale.study.config import check_config
+from rankscale.study.variants import DYNAMIC
 from rankscale.training.options import NEGATIVES
 from tests.conftest import ROOT
 
@@ -90,7 +91,7 @@ def test_defaults_of_what_is_nested_are_filled_in():
 def test_the_schema_has_the_negatives_that_there_are():
     from rankscale.study.config import schema
 
-    assert set(schema()["properties"]["training"]["properties"]["negatives"]["enum"]) == set(NEGATIVES)
+    assert set(schema()["properties"]["training"]["properties"]["negatives"]["enum"]) == {*NEGATIVES, DYNAMIC}
 
 
 def test_temperatures_of_draws_that_do_not_go_by_them_tell_no_runs_apart():

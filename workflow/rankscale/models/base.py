@@ -20,6 +20,7 @@ class Ranker(nn.Module, ABC):
     """
 
     kind: ClassVar[str]
+    is_built: ClassVar[bool] = True  # whether a training can begin with one, before its first step
 
     def __init__(self, encoder: Encoder, dimension: int | None, pooling: str = "mean") -> None:
         super().__init__()
@@ -37,6 +38,16 @@ class Ranker(nn.Module, ABC):
 
         Float [b, k] or, with `in_batch`, [b, b k].
         """
+
+    @property
+    def query_side(self) -> "Ranker":
+        """What encodes queries."""
+        return self
+
+    @property
+    def passage_side(self) -> "Ranker":
+        """What encodes passages: the same, but where the two have weights of their own."""
+        return self
 
     @cached_property
     def parameters_by_part(self) -> dict[str, int]:

@@ -22,8 +22,9 @@ def build_model(options: ModelOptions, vocabulary: int) -> Ranker:
 
     Raises StudyError for a kind that there is not, and for a checkpoint that cannot be had or does not fit.
     """
-    if options.ranker not in RANKERS:
-        raise StudyError(f"--ranker: there is no kind {options.ranker}; there are {', '.join(RANKERS)}")
+    kinds = [name for name, ranker in RANKERS.items() if ranker.is_built]
+    if options.ranker not in kinds:
+        raise StudyError(f"--ranker: there is no kind {options.ranker}; there are {', '.join(kinds)}")
     torch.manual_seed(int(generator(options.seed, "weights").integers(2**62)))
     encoder: Encoder
     if options.checkpoint:

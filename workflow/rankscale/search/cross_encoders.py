@@ -29,7 +29,7 @@ class CrossEncoder:
         self.options, self.flops = options, 0.0
         self.device = devices.set_up_device(options.device, options.threads)
         self.tokenizer = load(options.encoder)
-        self.model = load_cross_encoder(options.encoder).to(self.device)
+        self.model = load_cross_encoder(options.encoder).to(self.device)  # type: ignore[arg-type]
         limit = getattr(self.model.config, "max_position_embeddings", None) or 0
         wanted = options.query_length + options.passage_length
         self.longest = min(wanted, limit) if limit > 0 else wanted

@@ -121,12 +121,12 @@ def by_model(
 
     Raises StudyError for a model whose scores are not inner products of vectors, or whose tokens are others.
     """
-    vectors = encoding.encode(model, queries, pairs.query_rows, device, "encode queries")
+    vectors = encoding.encode(model.query_side, queries, pairs.query_rows, device, "encode queries")
     if vectors.ndim != 2:
         raise StudyError("training.teacher: a checkpoint that teaches gives one vector a text; this one does not")
     scorer, needed = PairScores(vectors, pairs.queries, pairs.rows), np.unique(pairs.rows)
     for rows, part in encoding.encode_in_chunks(
-        model, documents, needed, device, "encode passages", size=vector_shards.PART
+        model.passage_side, documents, needed, device, "encode passages", size=vector_shards.PART
     ):
         scorer.add(rows, part)
     lengths = np.concatenate([queries.lengths[pairs.query_rows], documents.lengths[needed]])

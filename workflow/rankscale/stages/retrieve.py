@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
     ids, rows = evaluated_queries(candidates, queries.ids, args.tokens)
     model = model.to(device)
     precision = partial(devices.autocast_to, options.precision, device)
-    vectors = encoding.encode(model, queries, rows, device, "encode queries", precision)
+    vectors = encoding.encode(model.query_side, queries, rows, device, "encode queries", precision)
     searched = searched_rows(args.pool, len(documents), args.tokens) if args.run else None
     own = None
     if args.run:
@@ -56,7 +56,8 @@ def main(args: argparse.Namespace) -> None:
         *(keys[key] for key in CHECKPOINT_KEY),
         *(len(ids), len(needed)),
     )
-    evaluation.add(encoding.encode_in_chunks(model, documents, needed, device, "encode passages", precision, PART))
+    passages = model.passage_side
+    evaluation.add(encoding.encode_in_chunks(passages, documents, needed, device, "encode passages", precision, PART))
     observations = evaluation.observations(facts["inverse_temperature"])
     tables.write("observations", {**keys, **observations}, args.observations, origin=origin)
     if args.run:

@@ -19,7 +19,13 @@ from rankscale.study import variants
 from rankscale.study.checks.cells import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
 from rankscale.study.checks.inputs import refuse_miner, refuse_models, refuse_source, shortened
 from rankscale.study.checks.names import refuse_equal_names, refuse_equal_records
-from rankscale.study.checks.training import refuse_objective, refuse_own_teachers, refuse_teacher, refuse_weights
+from rankscale.study.checks.training import (
+    refuse_dynamic,
+    refuse_objective,
+    refuse_own_teachers,
+    refuse_teacher,
+    refuse_weights,
+)
 
 MOST_CHECKPOINTS = 100_000
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
@@ -42,7 +48,7 @@ def objectives() -> list[str]:
 def check_config(config: dict[str, Any]) -> dict[str, Any]:
     """The config with every default filled in. Raises StudyError, naming the key, for anything wrong in it."""
     study = _checked(config)
-    _refuse(study, (refuse_equal_records, refuse_own_teachers))
+    _refuse(study, (variants.refuse_starts, refuse_equal_records, refuse_own_teachers))
     return study
 
 
@@ -84,6 +90,7 @@ def _refuse_training(study: dict[str, Any]) -> None:
     """Subsets, batches and snapshots must fit each other, and the loss what it is trained on."""
     training = study["training"]
     needs = schema()["$defs"]["losses"].get(training["objective"]["name"], {}).get("needs", ())
+    refuse_dynamic(training, needs)
     refuse_objective(study, needs)
     known = schema()["properties"]["training"]["properties"]["teacher"]["properties"]
     refuse_teacher(study, needs, {key: about["default"] for key, about in known.items()})
@@ -103,7 +110,8 @@ def _refuse_training(study: dict[str, Any]) -> None:
         )
     refuse_cells(study)
     refuse_snapshots(study)
-    if training["negatives"] != "random" and training["negatives_per_query"] > study["miner"]["top_k"]:
+    listed = training["negatives"] not in ("random", variants.DYNAMIC)
+    if listed and training["negatives_per_query"] > study["miner"]["top_k"]:
         raise StudyError("training.negatives_per_query: more than miner.top_k keeps")
 
 

@@ -89,9 +89,15 @@ def job_work(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
         parameters = bert_layer_parameters(*known)
         subset = size["train"] if run.subset == "all" else int(run.subset)
         queries = training["steps"] * training["batch_size"] if training["steps"] else subset * training["epochs"]
-        texts = {"query": queries, "passage": queries * (1 + training["negatives_per_query"])}
         target = f"{layout.run(run)}/{PUBLISHED[-1]}"
-        jobs.append(JobWork("train", parameters, 3 * forward_flops(known, texts, size), target))
+        if variants.is_dynamic(of_variant[run.variant]):
+            searched = 2 * queries * size["documents"] * (training["output_dim"] or known[1])
+            flops = 3 * forward_flops(known, {"query": queries}, size) + searched
+            flops += forward_flops(known, {"passage": size["documents"]}, size)
+            jobs.append(JobWork("refine", parameters, flops, target))
+        else:
+            texts = {"query": queries, "passage": queries * (1 + training["negatives_per_query"])}
+            jobs.append(JobWork("train", parameters, 3 * forward_flops(known, texts, size), target))
         encoded = {"passage": _evaluated_passages(study, size, run in searching), "query": size["test"]}
         scored = 2 * size["test"] * encoded["passage"] * (training["output_dim"] or known[1])
         flops = forward_flops(known, encoded, size) + scored

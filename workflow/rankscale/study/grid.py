@@ -100,8 +100,11 @@ def needs_miner(study: dict[str, Any]) -> bool:
 
 
 def trains_on_mined(study: dict[str, Any]) -> bool:
-    """Whether training, of a study of one variant, takes negatives from the miner's lists."""
-    return study["training"]["negatives"] != "random"
+    """Whether training, of a study of one variant, reads the miner's lists: for negatives, or for weights."""
+    training = study["training"]
+    if variants.is_dynamic(study):
+        return bool(training["curriculum"] or training["propensity"])
+    return training["negatives"] != "random"
 
 
 def hub_ids(study: dict[str, Any]) -> dict[str, str]:

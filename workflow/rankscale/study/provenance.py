@@ -14,7 +14,7 @@ from rankscale.core.paths import PROJECT
 from rankscale.storage.digests import file_hash
 from rankscale.storage.manifests import COLLECTED, refuse_changed
 from rankscale.storage.schemas import UNFINISHED
-from rankscale.study import grid, sharing
+from rankscale.study import grid, sharing, variants
 from rankscale.study.teachers import teachers
 
 PACKAGES = (
@@ -71,9 +71,10 @@ def _logs(config: dict, layout: Layout, to_come: set[tuple]) -> Iterator[str]:
         yield from (layout.mined_log(stage, shard) for stage in ("encode", "mine"))
     yield from (layout.mined_log("teach", name) for name in teachers(config))
     yield layout.log("sample", layout.collection)
+    starts = variants.starts(config)
     for run, names in grid.checkpoints(config).items():
         if tuple(run) not in to_come:
-            yield layout.log("train", run)
+            yield layout.log("refine" if run.variant in starts else "train", run)
             yield from (layout.evaluation_log(stage, run, name) for name in names for stage in ("retrieve", "score"))
     yield from map(layout.together_log, ("gather", "subsample", "fit", *(("plan",) if config["plan"] else ())))
 

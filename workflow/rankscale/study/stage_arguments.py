@@ -24,13 +24,15 @@ from rankscale.search.options import EncodeOptions, MineOptions, TeachOptions
 from rankscale.study import grid, sharing, teachers, variants
 from rankscale.text.options import TokenizeOptions
 from rankscale.training.options import TrainOptions
+from rankscale.training.refining.options import RefineOptions
 
 # The keys of the config's `training` that span the grid of runs and choose what is kept of it. The rule says them run
-# by run (train_queries, cells, seeds, snapshots, teacher) or uses them itself (keep).
-GRID_KEYS = {"train_queries", "cells", "seeds", "snapshots", "teacher", "keep"}
+# by run (train_queries, cells, seeds, snapshots, teacher, start_from) or uses them itself (keep).
+GRID_KEYS = {"train_queries", "cells", "seeds", "snapshots", "teacher", "start_from", "keep"}
 # What the rule `train` says of each run.
 RUN_OPTIONS = {"variant", "model", "train_queries", "seed", "snapshots"}
 RUN_PATHS = {"collection", "tokens", "mined", "miner_scores", "teacher_scores", "scratch", "output"}
+REFINED_PATHS = {"start"}  # and the rule `refine` beside them
 RUN_MACHINE = {"device", "save_seconds"}
 
 Study = dict[str, Any]
@@ -95,11 +97,22 @@ def teach(study: Study, teacher: str) -> str:
 def train(study: Study, model_name: str) -> str:
     """The model and the recipe of a run of a study of one variant, but for what the rule says of it."""
     model = next(model for model in study["models"] if model["name"] == model_name)
+    values = {**_fitting(model, TrainOptions), **_recipe(study, model_name)}
+    return command_line(TrainOptions, values, given=RUN_OPTIONS | RUN_PATHS | RUN_MACHINE)
+
+
+def refine(study: Study, model_name: str) -> str:
+    """The recipe of a run that goes on from another variant's, but for what the rule says of it."""
+    given = RUN_OPTIONS | RUN_PATHS | RUN_MACHINE | REFINED_PATHS
+    return command_line(RefineOptions, _recipe(study, model_name), given=given)
+
+
+def _recipe(study: Study, model_name: str) -> dict[str, Any]:
+    """How a model is trained in a study of one variant."""
     training = {key: value for key, value in study["training"].items() if key not in GRID_KEYS}
     rate, objective = training["learning_rate"], dict(training["objective"])
     name = objective.pop("name")
     values = {
-        **_fitting(model, TrainOptions),
         **training,
         "epochs": None if training["steps"] else training["epochs"],  # what is not counted must not tell runs apart
         "learning_rate": rate[model_name] if isinstance(rate, dict) else rate,
@@ -111,7 +124,7 @@ def train(study: Study, model_name: str) -> str:
     }
     if not training["negatives"].startswith("annealed"):
         values |= {"annealing_start": None, "annealing_end": None}
-    return command_line(TrainOptions, values, given=RUN_OPTIONS | RUN_PATHS | RUN_MACHINE)
+    return values
 
 
 def sample(study: Study) -> str:
@@ -143,11 +156,11 @@ def score(study: Study) -> str:
 def gather(study: Study, unfinished: list[RunId]) -> str:
     """Which study it is, what it is evaluated on, which of its runs are still to come, and who taught them."""
     values = {"study_name": study["study"], "collections": [study["collection"]["name"]]}
-    layout = Layout.of(study)
+    layout, starts = Layout.of(study), variants.starts(study)
     taught = [
         f"{name}={sharing.taught(layout, table)}"
         for name in variants.names(study)
-        for teacher in [variants.study_of(study, name)["training"]["teacher"]]
+        for teacher in [variants.study_of(study, starts.get(name, name))["training"]["teacher"]]
         for table in (teachers.tables_of(teacher) if teacher else ())
     ]
     return command_line(GatherOptions, values | {"unfinished": list(map(str, unfinished)), "taught": taught})

@@ -12,6 +12,9 @@ from rankscale.core.layout import BASE
 # What all variants share: which runs there are, on which queries, and what is kept of them.
 COMMON = ("train_queries", "cells", "subsets", "seeds", "snapshots", "keep")
 
+DYNAMIC = "dynamic"  # of training.negatives: found at each step by what goes on from another variant's runs
+SHAPE = ("query_length", "passage_length", "output_dim")  # what a variant has in common with the one it goes on from
+
 Study = dict[str, Any]
 
 
@@ -32,6 +35,40 @@ def study_of(study: Study, name: str) -> Study:
 def each(study: Study) -> list[Study]:
     """The study of each variant alone."""
     return [study_of(study, name) for name in names(study)]
+
+
+def is_dynamic(study: Study) -> bool:
+    """Whether training, of a study of one variant, goes on from another one's runs."""
+    return study["training"]["negatives"] == DYNAMIC
+
+
+def starts(study: Study) -> dict[str, str]:
+    """The variants that go on from another one's finished runs, and which: the first where none is named."""
+    of_each = {name: study_of(study, name) for name in names(study)}
+    first = next(iter(of_each))
+    return {name: one["training"]["start_from"] or first for name, one in of_each.items() if is_dynamic(one)}
+
+
+def refuse_starts(study: Study) -> None:
+    """Raise StudyError for a variant that goes on from one that there is not, or that it cannot go on from."""
+    for name, start in starts(study).items():
+        if len(names(study)) == 1:
+            raise StudyError(
+                "training.negatives: dynamic ones are found by a model that is trained already; make this one of two "
+                "variants, which goes on from the other (training.start_from)"
+            )
+        key = f"variants: {name}: training.start_from"
+        if start not in names(study):
+            raise StudyError(f"{key}: {start} is none of variants; they are {', '.join(names(study))}")
+        other, own = study_of(study, start)["training"], study_of(study, name)["training"]
+        if other["negatives"] == DYNAMIC:
+            raise StudyError(f"{key}: {start} has dynamic negatives itself; name one that is trained as a whole")
+        for shape in SHAPE:
+            if own[shape] != other[shape]:
+                raise StudyError(
+                    f"variants: {name}: training.{shape}: {own[shape]}, but {start}, whose passages stay as they are, "
+                    f"has {other[shape]}"
+                )
 
 
 def checked(study: Study, check: Callable[[Study], Study]) -> list[dict[str, Any]]:
@@ -66,6 +103,8 @@ def _recipe(study: Study, training: dict[str, Any]) -> dict[str, Any]:
     recipe = {key: value for key, value in training.items() if key not in COMMON}
     if recipe["steps"]:
         recipe["epochs"] = None  # does not count then
+    if recipe["negatives"] == DYNAMIC:
+        recipe["start_from"] = recipe["start_from"] or names(study)[0]
     rate = recipe["learning_rate"]
     if not isinstance(rate, dict):
         recipe["learning_rate"] = {model["name"]: rate for model in study["models"]}

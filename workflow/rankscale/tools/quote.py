@@ -57,7 +57,7 @@ def planned(arguments: list[str], layout: Layout) -> dict[str, Planned]:
 
 def _job(stage: str, file: str, layout: Layout) -> str:
     """Which of a stage's jobs makes a file: the summary names no wildcards, and a log only where it was written."""
-    if stage in ("train", "tokenize"):
+    if stage in ("train", "refine", "tokenize"):
         return str(Path(file).parent)
     if stage in ("retrieve", "score"):
         return layout.job_of(file)

@@ -13,6 +13,7 @@ from rankscale.core.errors import StudyError
 from rankscale.models.packing import Packed, pack
 from rankscale.text.token_store import TokenStore
 from rankscale.training.distributed import ProcessGroup
+from rankscale.training.negatives.dynamic import Wanted
 from rankscale.training.objectives.base import Targets
 from rankscale.training.sampler import ExampleSampler
 from rankscale.training.supervision.labels import Labels
@@ -24,13 +25,15 @@ class Batch(NamedTuple):
     """One step's texts in parts that are computed one after the other: the queries of a part, then their passages.
 
     `shape` is the queries and the passages a query of the whole step, over all processes; `targets` are those of all
-    its queries; `lengths` int64 are those of all its texts, in tokens.
+    its queries; `lengths` int64 are those of all its texts, in tokens. Where passages are not encoded (`shape` counts
+    none), `wanted` says whose negatives are to be found, and `targets` nothing yet.
     """
 
     parts: list[Packed]
     shape: tuple[int, int]
     targets: Targets
     lengths: np.ndarray
+    wanted: Wanted | None = None
 
 
 class BatchLoader:
@@ -68,12 +71,9 @@ class BatchLoader:
         """
         examples = order[position * self.size : (position + 1) * self.size]
         queries, documents = self.sampler.batch(epoch, position, examples, progress)
-        share = self.size // self.processes.count
-        first = self.processes.rank * share
         parts = [
             pack((self.queries, queries[a:b]), (self.documents, documents[a:b].reshape(-1))).to(self.device)
-            for a in range(first, first + share, self.micro_batch)
-            for b in [min(a + self.micro_batch, first + share)]
+            for a, b in self._bounds()
         ]
         lengths = np.concatenate([self.queries.lengths[queries], self.documents.lengths[documents].reshape(-1)])
         targets = self._targets(queries, documents)
@@ -81,6 +81,13 @@ class BatchLoader:
         labels = self.labels.batch(examples, documents, columns, epoch, position)
         tensors = {name: torch.from_numpy(values).to(self.device) for name, values in labels.items()}
         return Batch(parts, documents.shape, targets._replace(**tensors), lengths)
+
+    def _bounds(self) -> list[tuple[int, int]]:
+        """Of the parts of this process: the first of a step's queries, and the one behind the last."""
+        share = self.size // self.processes.count
+        first = self.processes.rank * share
+        starts = range(first, first + share, self.micro_batch)
+        return [(start, min(start + self.micro_batch, first + share)) for start in starts]
 
     def _targets(self, queries: np.ndarray, documents: np.ndarray) -> Targets:
         """The targets of query rows [b] with document rows [b, k], the positive first."""

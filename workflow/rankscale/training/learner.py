@@ -67,17 +67,8 @@ class Learner:
 
     def _step(self, batch: Batch, rate: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
-        loss = torch.zeros((), device=self.device)
         scale = torch.as_tensor(self.inverse_temperature(), dtype=torch.float64, device=self.device).detach()
-        if self.shares_scores:
-            loss += self._backward(batch.parts, batch.targets, batch.shape)
-        else:
-            b, k = batch.shape
-            first = self.processes.rank * (b // self.processes.count)
-            for part in batch.parts:
-                last = first + len(part.lengths) // (1 + k)
-                loss += self._backward([part], batch.targets.rows(first, last), batch.shape)
-                first = last
+        loss = self._accumulate(batch)
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         of_scale = [p.grad for p in self.inverse_temperature.parameters() if p.grad is not None]
         # Where scores are shared every process has taken the loss of them all.
@@ -93,6 +84,23 @@ class Learner:
         self.scaler.update()
         self.inverse_temperature.clip()
         return loss, norm, scale
+
+    def flops(self, batch: Batch) -> float:
+        """FLOPs of a step on a batch."""
+        return self.model.training_flops(batch.lengths)
+
+    def _accumulate(self, batch: Batch) -> torch.Tensor:
+        """Add the gradient of the loss of this process's share of a batch; that loss, or the whole one if shared."""
+        if self.shares_scores:
+            return self._backward(batch.parts, batch.targets, batch.shape)
+        loss = torch.zeros((), device=self.device)
+        b, k = batch.shape
+        first = self.processes.rank * (b // self.processes.count)
+        for part in batch.parts:
+            last = first + len(part.lengths) // (1 + k)
+            loss += self._backward([part], batch.targets.rows(first, last), batch.shape)
+            first = last
+        return loss
 
     def _backward(self, parts: list[Packed], targets: Targets, shape: tuple[int, int]) -> torch.Tensor:
         """Add the gradient of the loss of parts whose columns are shared; their share of the batch's loss."""
@@ -126,7 +134,16 @@ class Learner:
             queries, passages = self.processes.gather(queries), self.processes.gather(passages)  # [b, d], [b k, d]
         queries.requires_grad_(), passages.requires_grad_()
         by_own_query = passages.view(len(queries), k, -1)  # [q, k, d]
-        scores = self.model.score(queries, by_own_query, self.objective.in_batch)  # [q, k] or [b, b k]
+        loss = self._mean_loss(queries, by_own_query, targets) * (len(queries) / b)
+        self.scaler.scale(loss).backward()
+        assert queries.grad is not None and passages.grad is not None, "backward() has set them"
+        by_query = queries.grad[first:last].split(sizes)  # [n, d] a part
+        by_passage = passages.grad[first * k : last * k].split([n * k for n in sizes])  # [n k, d] a part
+        return loss.detach(), [torch.cat(pair) for pair in zip(by_query, by_passage, strict=True)]
+
+    def _mean_loss(self, queries: torch.Tensor, passages: torch.Tensor, targets: Targets) -> torch.Tensor:
+        """The mean loss of encoded queries [q, d], of each with its passages [q, k, d] or with everyone's."""
+        scores = self.model.score(queries, passages, self.objective.in_batch)  # [q, k] or [b, b k]
         scores = scores.float() * self.inverse_temperature()  # before -inf, which would leave it no gradient
         if targets.ignore is not None:
             scores = scores.masked_fill(targets.ignore, -torch.inf)
@@ -137,12 +154,7 @@ class Learner:
             losses = losses * targets.weight
         if self.loss_reweighting is not None:
             losses = reweighted(losses, self.loss_reweighting)
-        loss = _mean(losses) * (len(queries) / b)
-        self.scaler.scale(loss).backward()
-        assert queries.grad is not None and passages.grad is not None, "backward() has set them"
-        by_query = queries.grad[first:last].split(sizes)  # [n, d] a part
-        by_passage = passages.grad[first * k : last * k].split([n * k for n in sizes])  # [n k, d] a part
-        return loss.detach(), [torch.cat(pair) for pair in zip(by_query, by_passage, strict=True)]
+        return _mean(losses)
 
     def _propagate(self, part: Packed, vectors: torch.Tensor, gradient: torch.Tensor) -> None:
         """Carry the gradient [n + n k, d] of a part's vectors back into the weights."""

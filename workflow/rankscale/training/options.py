@@ -4,11 +4,13 @@ Imported by the Snakefile, so nothing heavy here.
 """
 
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rankscale.core.cli import count, expanded_path, positive, within
+from rankscale.core.errors import StudyError
 from rankscale.core.options import option, result_settings
 from rankscale.models.options import ModelOptions
 
@@ -97,6 +99,16 @@ class TrainOptions(ModelOptions):
         return self.negatives.removesuffix("+in_batch")
 
     @property
+    def reads_mined(self) -> bool:
+        """Whether it reads the miner's lists."""
+        return self.source != "random"
+
+    @property
+    def drawn(self) -> int:
+        """How many negatives of a query are drawn before its step."""
+        return self.negatives_per_query
+
+    @property
     def mixtures(self) -> int:
         """How many interpolated negatives a query has."""
         return self.negatives_per_query if self.source == "mixed" else 0
@@ -105,3 +117,17 @@ class TrainOptions(ModelOptions):
     def subset_name(self) -> str:
         """The training subset as paths and tables name it."""
         return "all" if self.train_queries is None else str(self.train_queries)
+
+    def refuse_folders(self) -> None:
+        """Raise StudyError for folders that are one, and OSError for such as cannot be written."""
+        output, scratch = self.output.resolve(), self.scratch.resolve()
+        if output == scratch or scratch in output.parents or output in scratch.parents:
+            raise StudyError(f"--scratch: {self.scratch} and --output {self.output} must lie apart; scratch is emptied")
+        for folder in (self.output, self.scratch):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        files = (path for path in self.output.iterdir() if path.suffix in (".safetensors", ".parquet"))
+        blocked = next((path for path in files if path.is_dir()), None)
+        if blocked:
+            raise StudyError(f"{blocked}: is a folder, where a file of this run is to be; move it away")

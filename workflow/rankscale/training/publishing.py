@@ -93,15 +93,15 @@ class CheckpointWriter:
             "hidden": hidden,
             **model.parameters_by_part,
             "epoch": step / run.loader.per_epoch,
-            "train_tokens": int(sum(run.record.columns["tokens"][:step])),
-            "train_flops": float(sum(run.record.columns["flops"][:step])),
+            "train_tokens": run.before.tokens + int(sum(run.record.columns["tokens"][:step])),
+            "train_flops": run.before.flops + float(sum(run.record.columns["flops"][:step])),
             "status": status,
         }
         settings: dict[str, object] = {key: getattr(options, key) for key in USED_WITH}
         settings["inverse_temperature"] = run.learner.inverse_temperature.value
         settings[TOKENIZER] = tokenizer_digest(options.tokens)
         path = run.states.checkpoints / f"{name}.safetensors"
-        checkpoints.save_checkpoint(model, path, {**keys, "pooling": model.pooling, "status": status, **settings})
+        checkpoints.save_checkpoint(run.ranker, path, {**keys, "pooling": model.pooling, "status": status, **settings})
         self.hashes[path.name] = content_hash(np.fromfile(path, np.uint8))
         run.record.checkpoints.append(row)
 

@@ -1,12 +1,16 @@
 """A training run before its first step: everything it is made of, assembled and checked."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 from rankscale.core import progress
 from rankscale.core.errors import StudyError
 from rankscale.models import devices
+from rankscale.models.base import Ranker
+from rankscale.models.bi_encoder import BiEncoder
+from rankscale.models.dual_encoder import DualEncoder
 from rankscale.models.factory import build_model
 from rankscale.storage.manifests import MANIFEST, refuse_other_sources
 from rankscale.text.token_store import TokenStore
@@ -23,9 +27,21 @@ from rankscale.training.training_data import refuse_other_ids
 from rankscale.training.training_log import TrainingLog
 
 
+class Before(NamedTuple):
+    """What a run goes on from took, and counts as its own: tokens, FLOPs and seconds; whether it was finished."""
+
+    tokens: int = 0
+    flops: float = 0.0
+    seconds: float = 0.0
+    is_finished: bool = True
+
+
+NOTHING = Before()
+
+
 @dataclass(frozen=True)
 class TrainingRun:
-    """What a run is made of."""
+    """What a run is made of; `passages` is what encodes those, where it is not trained."""
 
     options: TrainOptions
     processes: ProcessGroup
@@ -36,6 +52,13 @@ class TrainingRun:
     learner: Learner
     record: TrainingLog
     states: SavedStates
+    before: Before = NOTHING
+    passages: BiEncoder | None = None
+
+    @property
+    def ranker(self) -> Ranker:
+        """What the run publishes, with the weights as they are now."""
+        return self.learner.model if self.passages is None else DualEncoder.of(self.learner.model, self.passages)
 
     @property
     def keys(self) -> dict[str, object]:
@@ -56,17 +79,12 @@ def set_up(options: TrainOptions, processes: ProcessGroup) -> TrainingRun:
     annealing = (options.annealing_start, options.annealing_end) if options.source == "annealed" else None
     sampler = ExampleSampler(data, options.negatives_per_query, options.seed, annealing)
     device = processes.init(devices.set_up_device(options.device, options.threads))
-    queries = TokenStore.read(options.tokens, "queries", options.query_length)
-    documents = TokenStore.read(options.tokens, "documents", options.passage_length)
-    refuse_other_ids(options.collection, queries.ids, documents.ids)
-    refuse_other_sources(options.tokens / MANIFEST, options.collection)
+    queries, documents = stores = read_stores(options)
     sizes = options.batch_size, options.micro_batch or 0
     loader = BatchLoader(sampler, queries, documents, objective.in_batch, *sizes, device, processes, labels)
-    steps = loader.per_epoch and (options.steps or loader.per_epoch * options.epochs)
-    _refuse_steps(options, steps, len(sampler))
+    steps = number_of_steps(options, loader)
     model = build_model(options, documents.special.vocabulary)
     record = TrainingLog(progress.progress_bar(steps, f"train {options.model}", "step") if processes.is_main else None)
-    stores = queries, documents
     fingerprint = run_fingerprint(options, model, sampler, stores, device, processes.count, *labels.contents())
     states = SavedStates(options.scratch, fingerprint, options.save_seconds, options.save_steps)
     optimisation = options.precision, options.weight_decay, options.clip
@@ -75,13 +93,26 @@ def set_up(options: TrainOptions, processes: ProcessGroup) -> TrainingRun:
     return TrainingRun(options, processes, device, sampler, loader, steps, learner, record, states)
 
 
-def _refuse_steps(options: TrainOptions, steps: int, n_queries: int) -> None:
-    """Raise StudyError for a run without steps, or with a snapshot that is none."""
+def read_stores(options: TrainOptions) -> tuple[TokenStore, TokenStore]:
+    """The token ids of queries and documents. Raises StudyError for those of another collection."""
+    queries = TokenStore.read(options.tokens, "queries", options.query_length)
+    documents = TokenStore.read(options.tokens, "documents", options.passage_length)
+    refuse_other_ids(options.collection, queries.ids, documents.ids)
+    refuse_other_sources(options.tokens / MANIFEST, options.collection)
+    return queries, documents
+
+
+def number_of_steps(options: TrainOptions, loader: BatchLoader) -> int:
+    """The steps of a run. Raises StudyError for one without any, or with a snapshot that is none of them."""
+    steps = loader.per_epoch and (options.steps or loader.per_epoch * options.epochs)
     if not steps:
-        raise StudyError(f"training.batch_size: {options.batch_size} is more than the subset's {n_queries} queries")
+        raise StudyError(
+            f"training.batch_size: {options.batch_size} is more than the subset's {len(loader.sampler)} queries"
+        )
     late = [step for step in options.snapshots if step >= steps]
     if late:
         raise StudyError(
             f"training.snapshots.steps: step {late[0]} is not before the end of the run (step {steps}, "
             f"which is saved as final)"
         )
+    return steps

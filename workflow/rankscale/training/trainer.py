@@ -1,13 +1,62 @@
 """The steps of a run: taken, logged, watched, and kept so that a killed run goes on."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import numpy as np
 
 from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
 from rankscale.core.interrupts import Stop
+from rankscale.training.distributed import ProcessGroup
 from rankscale.training.divergence import DivergenceMonitor
+from rankscale.training.options import TrainOptions
 from rankscale.training.publishing import CheckpointWriter, WeightAverage, publish
+from rankscale.training.saved_states import acquire_run_lock
 from rankscale.training.schedules import learning_rate
 from rankscale.training.setup import TrainingRun
+
+Options = TypeVar("Options", bound=TrainOptions)
+
+
+def carry_out(options: Options, set_up: Callable[[Options, ProcessGroup], TrainingRun], stop: Stop) -> None:
+    """Train a run from where it is to its end, in as many processes as there are, and publish it.
+
+    Raises StudyError for what cannot be trained.
+    """
+    processes = ProcessGroup()
+    if not processes.is_main:
+        log.setLevel("ERROR")
+    lock = acquire_run_lock(options.scratch, stop) if processes.is_main else None
+    try:
+        run = set_up(options, processes)
+    except (RuntimeError, MemoryError, OverflowError) as error:
+        if "alloc" not in str(error) and "overflow" not in str(error) and not isinstance(error, MemoryError):
+            raise
+        first = str(error).splitlines()[0]
+        raise StudyError(f"{options.model}: the model does not fit in memory ({first})") from error
+    _log_beginning(run)
+    trainer = Trainer(run)
+    trainer.train(stop)
+    if processes.is_main:
+        trainer.publish()
+    stop.ignore()
+    processes.destroy()
+    if lock:
+        lock.close()
+
+
+def _log_beginning(run: TrainingRun) -> None:
+    options, model = run.options, run.learner.model
+    lengths = run.loader.batch(0, 0, run.sampler.epoch(0)).lengths
+    log.info(
+        "%s on %d queries, %d steps of %d queries (%d at once, %d processes), seed %d, %s negatives, %s: %s parameters "
+        "in the encoder, %s in the head, %s in embeddings; %.3g FLOPs a token and step",
+        *(options.model, len(run.sampler), run.steps, options.batch_size, run.loader.micro_batch, run.processes.count),
+        *(options.seed, options.negatives, options.precision),
+        *(f"{model.parameters_by_part[f'{part}_parameters']:,}" for part in ("encoder", "head", "embedding")),
+        model.training_flops(lengths) / lengths.sum(),
+    )
 
 
 class Trainer:
@@ -26,11 +75,15 @@ class Trainer:
     def train(self, stop: Stop) -> None:
         """All steps that are left, or those until the run diverges. Leaves the process when asked to stop."""
         run, options, record = self.run, self.run.options, self.run.record
+        if not run.before.is_finished:
+            log.warning("the run that this one goes on from diverged: it is published as such, with the same weights")
+            self.divergent_step = 0
+            return
         lag = 1 if run.device.type == "cpu" else 16  # a GPU that is asked for the loss is waited for
         for batch in run.loader.iterate_from(self.resume(), run.steps):
             step = record.step + 1
             rate = learning_rate(options.learning_rate, options.schedule, options.warmup, step, run.steps)
-            flops = run.learner.model.training_flops(batch.lengths)
+            flops = run.learner.flops(batch)
             record.begin(step / run.loader.per_epoch, rate, int(batch.lengths.sum()), flops)
             record.end(*run.learner.step(batch, rate), run.device)
             if run.processes.is_main:

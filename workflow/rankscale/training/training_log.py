@@ -23,9 +23,13 @@ TIMED = ("step", "seconds", "memory_mb")
 
 
 class TrainingLog:
-    """The log of a run so far. Losses are left on the device until `sync`, so that no step waits for them."""
+    """The log of a run so far. Losses are left on the device until `sync`, so that no step waits for them.
 
-    def __init__(self, bar: "tqdm | None") -> None:
+    `before` are the seconds that passed before the first step and count: those of a run that this one goes on from.
+    """
+
+    def __init__(self, bar: "tqdm | None", before: float = 0.0) -> None:
+        self.before = before
         self.columns: dict[str, list] = {name: [] for name in (*LOGGED, "flops", "seconds", "memory_mb")}
         self.checkpoints: list[dict[str, Any]] = []
         self.waiting: list[torch.Tensor] = []
@@ -105,7 +109,10 @@ class TrainingLog:
         """The tables `training`, `times` and, last, `checkpoints`, which keeps the `recipe`."""
         logged = {name: self.columns[name] for name in LOGGED}
         tables.write("training", {**keys, **logged}, folder / "training.parquet")
-        tables.write("training_times", {**keys, **{n: self.columns[n] for n in TIMED}}, folder / "times.parquet")
+        timed = {name: self.columns[name] for name in TIMED}
+        if self.before:
+            timed = {name: [value, *timed[name]] for name, value in zip(TIMED, (0, self.before, 0.0), strict=True)}
+        tables.write("training_times", {**keys, **timed}, folder / "times.parquet")
         rows = {name: [row[name] for row in self.checkpoints] for name in self.checkpoints[0]}
         tables.write("checkpoints", rows, folder / "checkpoints.parquet", origin={RECIPE: recipe})
 

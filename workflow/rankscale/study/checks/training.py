@@ -74,11 +74,12 @@ def refuse_own_teachers(study: dict[str, Any]) -> None:
         by_path[layout.checkpoint(run, FINAL)] = run.variant
     teachers = {name: variants.study_of(study, name)["training"]["teacher"] for name in variants.names(study)}
     taught = {name for name, teacher in teachers.items() if teacher and is_own(study, teacher)}
+    starts = variants.starts(study)  # what goes on from one that is taught is taught too
     for name in taught:
         scores = teachers[name]["scores"]
         if scores not in by_path:
             raise StudyError(f"training.teacher.scores: {scores}: is the end of no run of this study")
-        if by_path[scores] in taught:
+        if {by_path[scores], starts.get(by_path[scores])} & taught:
             raise StudyError(
                 f"training.teacher.scores: {scores}: its variant, {by_path[scores]}, is taught by this study itself"
             )
@@ -102,6 +103,28 @@ def refuse_weights(study: dict[str, Any]) -> None:
             )
     if training["consistency_filter"] and training["consistency_filter"] > miner["top_k"]:
         raise StudyError("training.consistency_filter: more than miner.top_k keeps")
+
+
+def refuse_dynamic(training: dict[str, Any], needs: Collection[str]) -> None:
+    """Raise StudyError for a loss that cannot take negatives found at each step, and for a start without them."""
+    name = training["objective"]["name"]
+    if training["negatives"] != variants.DYNAMIC:
+        if training["start_from"]:
+            raise StudyError(
+                f"training.start_from: only dynamic negatives go on from another variant's runs, not "
+                f"{training['negatives']}; leave it out"
+            )
+        return
+    if "teacher" in needs:
+        raise StudyError(
+            f"training.negatives: {name} needs a teacher's scores, and dynamic negatives, found at each step, have "
+            "none; choose mined ones, or another loss"
+        )
+    if "in_batch" in needs:
+        raise StudyError(
+            f"training.negatives: {name} needs the passages of the whole batch, dynamic negatives are each query's "
+            f"own; choose mined{IN_BATCH}, or another loss"
+        )
 
 
 def refuse_objective(study: dict[str, Any], needs: Collection[str]) -> None:

@@ -27,11 +27,11 @@ def read_examples(options: TrainOptions, objective: Objective) -> tuple[Training
     keep = partial(_consistent, options) if options.consistency_filter else None
     data = load_training_data(
         options.collection,
-        None if options.source == "random" else options.mined,
+        options.mined if options.reads_mined else None,
         options.split,
         options.train_queries,
         options.subsets,
-        options.negatives_per_query,
+        max(options.drawn, 1),
         options.seed,
         with_scores=weighted or options.source == "annealed",
         keep=keep,
