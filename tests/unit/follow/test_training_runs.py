@@ -84,6 +84,16 @@ def test_a_run_that_ended_otherwise_failed_and_says_why(tmp_path):
     assert run_state(tmp_path, RunId("base", "other", "100", "1")).state == WAITING
 
 
+def test_a_run_that_is_refined_is_seen_by_that_stages_log(tmp_path):
+    path = log_of(tmp_path, BEGUN)
+    other = tmp_path / "logs/refine" / path.relative_to(tmp_path / "logs/train")
+    other.parent.mkdir(parents=True)
+    path.rename(other)
+    other.write_text(other.read_text().replace("train: ", "refine: "))
+    (found,) = states(tmp_path)
+    assert (found.run, found.state, found.steps) == (RUN, RUNNING, 200)
+
+
 def test_expected_runs_come_first_and_each_once(tmp_path):
     log_of(tmp_path, BEGUN)
     other = RunId("base", "n", "100", 1)

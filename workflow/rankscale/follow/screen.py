@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from rankscale.follow.training_runs import DIVERGED, DONE, FAILED, RUNNING, RunState
+from rankscale.follow.training_runs import DIVERGED, DONE, FAILED, RUNNING, TRAINING, RunState
 from rankscale.study.failed_jobs import failures
 
 WIDTH = 24  # of the bar
@@ -42,7 +42,7 @@ def other_failures(study: Path) -> list[str]:
     now, lines = time.time(), []
     for log, last in failures([study / "logs"], 0.0):
         stage = log.relative_to(study / "logs").parts[0]
-        if stage != "train" and now - log.stat().st_mtime > BUSY:
+        if stage not in TRAINING and now - log.stat().st_mtime > BUSY:
             lines.append(f"  {log.relative_to(study)} did not end well: {last[-1] if last else 'it is empty'}")
     return lines[:SHOWN]
 

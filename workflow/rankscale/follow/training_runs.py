@@ -19,7 +19,10 @@ DONE, DIVERGED, RUNNING, FAILED, WAITING = "done", "diverged", "running", "faile
 STEP = re.compile(r"step (\d+) of (\d+), loss (\S+), some (\d+) minutes left$")
 STEPS = re.compile(r", (\d+) steps of \d+ queries ")
 # How the last line of a run that goes on may begin; what ended without "done" has another.
-GOING = re.compile(r"^train: (on \S+, \d+ threads|step \d+ of|going on from|loss [\d.]+ over|.* steps of \d+ queries )")
+TRAINING = ("train", "refine")  # the stages that train
+GOING = re.compile(
+    r"^(?:train|refine): (on \S+, \d+ threads|step \d+ of|going on from|loss [\d.]+ over|.* steps of \d+ queries )"
+)
 SILENT = 600.0  # seconds; a run says something every minute
 RECENT = 50  # steps, that loss and rate are means of
 LOGGED = ("step", "loss", "seconds", "learning_rate", "gradient_norm", "inverse_temperature")
@@ -51,14 +54,22 @@ def runs_seen(study: Path) -> list[RunId]:
         path.parent.relative_to(study / "models").parts for path in study.glob(f"models/*/*/*/*/{PUBLISHED[-1]}")
     )
     logs = (
-        path.with_suffix("").relative_to(study / "logs/train").parts for path in study.glob("logs/train/*/*/*/*.log")
+        path.with_suffix("").relative_to(study / f"logs/{stage}").parts
+        for stage in TRAINING
+        for path in study.glob(f"logs/{stage}/*/*/*/*.log")
     )
     return sorted({RunId(*parts) for parts in (*folders, *logs)}, key=str)
 
 
+def log_of(study: Path, run: RunId) -> Path:
+    """The log of a run, by whichever stage trains it."""
+    paths = [study / f"logs/{stage}/{run}.log" for stage in TRAINING]
+    return next((path for path in paths if path.exists()), paths[0])
+
+
 def run_state(study: Path, run: RunId, now: float | None = None) -> RunState:
     """How a run of the study in a folder stands; `now` is in seconds since 1970."""
-    log = study / f"logs/train/{run}.log"
+    log = log_of(study, run)
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     published = study / f"models/{run}" / PUBLISHED[-1]
     if published.exists():
