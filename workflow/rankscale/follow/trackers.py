@@ -49,8 +49,10 @@ class Trackio:
         import trackio
 
         name = str(run).replace("/", "-")
-        measured = {"auto_log_gpu": False, "auto_log_cpu": False}  # this process is not the one that trains
-        self.run = trackio.init(project=study, name=name, resume="allow", embed=False, **measured)
+        # This process is not the one that trains: its load says nothing.
+        self.run = trackio.init(
+            project=study, name=name, resume="allow", embed=False, auto_log_gpu=False, auto_log_cpu=False
+        )
 
     def add(self, points: Iterable[Point]) -> None:
         """Take in numbers, those of a step together."""
