@@ -56,4 +56,4 @@ def test_figures_summary_and_record_are_there_and_the_tools_take_it(again, study
     assert stage("report", again, "--output", tmp_path).returncode == 0
     refused = stage("study-of", again / "fits.parquet", "--output", tmp_path / "x", check=False)
     assert refused.returncode == 1
-    assert "fits.parquet: lacks data, query" in refused.stdout
+    assert "fits.parquet: lacks model, data, query, size, loss" in refused.stdout
