@@ -6,19 +6,27 @@ from rankscale.models.checkpoints import load_checkpoint
 from rankscale.storage import tables
 from tests.conftest import clone, run
 from tests.workflow.test_reruns import jobs
-from tests.workflow.test_variants import TWO
 
-SNAPSHOTS = "  output_dim: 16\n  snapshots: {models: [L1H16], train_queries: 256, steps: [3]}\n"
-ADORE = (
-    "{name: adore, training: {negatives: dynamic, negatives_per_query: 60, objective: {name: lambdarank}, epochs: 1}}"
-)
-CONFIG = (
-    TWO.replace("{name: alone, training: {negatives: mined}}", ADORE)
-    .replace("  output_dim: 16\n", SNAPSHOTS)
-    .replace("  - {name: L1H8, layers: 1, hidden: 8, heads: 2}\n", "")
-    .replace("  - {name: L1H32, layers: 1, hidden: 32, heads: 2}\n", "")
-    .replace("[128, 256, 512]", "[128, 256]")
-)
+CONFIG = """
+study: two
+collection: {name: docstrings, source: docstrings, sample: 1500, test_queries: 200, dev_queries: 50}
+tokenizer: {name: wordpiece, vocabulary: 1000}
+miner: {name: lsa, top_k: 20}
+models: [{name: L1H16, layers: 1, hidden: 16, heads: 2}]
+training:
+  train_queries: [128, 256]
+  negatives: mined+in_batch
+  learning_rate: 4.0e-3
+  epochs: 2
+  query_length: 12
+  passage_length: 16
+  output_dim: 16
+  snapshots: {models: [L1H16], train_queries: 256, steps: [3]}
+variants:
+  - {name: plain}
+  - {name: adore, training: {negatives: dynamic, negatives_per_query: 60, objective: {name: lambdarank}, epochs: 1}}
+evaluation: {candidates: {hard: 16}, full_retrieval: {top_k: 100}}
+"""
 
 
 @pytest.fixture(scope="module")

@@ -61,18 +61,22 @@ class _LogProbability(torch.autograd.Function):
         """The log probabilities [b, n]."""
         every = logits[:, None, :].expand(-1, order.shape[1], -1)
         chosen, rest = every.gather(2, order), every.scatter(2, order, IMPOSSIBLE)
-        behind = rest.logsumexp(2, keepdim=True)
+        # Their logsumexp in its parts: the way back needs them too, and the exponential is what takes time.
+        highest = rest.amax(2, keepdim=True)
+        shares = (rest - highest).exp()
+        total = shares.sum(2, keepdim=True)
+        behind = total.log() + highest
         # What is left at each place: all behind the places, and the chosen from that place on.
         left = torch.cat([behind, chosen.flip(2)], 2).logcumsumexp(2)[:, :, 1:].flip(2)
-        ctx.save_for_backward(order, chosen, rest, behind, left)
+        ctx.save_for_backward(order, chosen, shares, total, behind, left)
         return torch.where(chosen > IMPOSSIBLE, chosen - left, 0.0).sum(2)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         """The gradient [b, c] with respect to the logits, of that with respect to the result [b, n]."""
-        order, chosen, rest, behind, left = ctx.saved_tensors
+        order, chosen, shares, total, behind, left = ctx.saved_tensors
         counts = chosen > IMPOSSIBLE  # those that are impossible stand behind all others
         taken = torch.where(counts, 1 - (chosen + (-left).logcumsumexp(2)).exp(), 0.0) * gradient[:, :, None]
         places = torch.where(counts, (behind - left).exp(), 0.0).sum(2) * gradient  # [b, n]
-        result = -torch.bmm(places[:, None, :], (rest - behind).exp())[:, 0]
+        result = -torch.bmm((places / total[:, :, 0])[:, None, :], shares)[:, 0]
         return result.scatter_add_(1, order.flatten(1), taken.flatten(1)), None
