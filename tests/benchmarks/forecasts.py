@@ -41,10 +41,10 @@ def main() -> None:
         random = np.random.default_rng([14, i])
         noise = draws((studies, len(EMBEDDED.x), s), random)
         every = values("law", noise, misfit=misfit, growth=growth, seed=seed)
-        held = np.array([covered(y, random) for y in every])
-        row = {**named(misfit, growth), "seed effect": "yes" if seed else "no", "seeds": s, "held": held.mean()}
+        coverage = np.array([covered(y, random) for y in every])
+        row = {**named(misfit, growth), "seed effect": "yes" if seed else "no", "seeds": s, "held": coverage.mean()}
         # Runs of one study share its errors: the error is that of the mean over studies.
-        rows.append({**row, "error": held.std(ddof=1) / np.sqrt(studies)})
+        rows.append({**row, "error": coverage.std(ddof=1) / np.sqrt(studies)})
         print(rows[-1], flush=True)
     table(f"Coverage of forecast intervals, {studies:,} studies a setting, {DRAWS} draws each", rows)
 

@@ -36,7 +36,8 @@ def configured(folder, name, models, **training):
 def start(cluster, folder, command, said):
     path = f"{Path(sys.executable).parent}:{cluster.environment['PATH']}"
     return subprocess.Popen(
-        f"snakemake --workflow-profile profiles/slurm {QUICK} {command}",
+        # Where the tests run in the background of a shell, SIGINT is ignored, and so it would be there.
+        f"exec env --default-signal=INT snakemake --workflow-profile profiles/slurm {QUICK} {command}",
         shell=True,
         cwd=folder,
         env={**cluster.environment, "PATH": path, "NO_COLOR": "1"},

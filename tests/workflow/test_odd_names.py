@@ -26,6 +26,8 @@ def odd_study(folder):
     model.mkdir()
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
         (model / name).touch()
+    scores = folder / f"scores {FOLDER}.tsv"
+    scores.touch()
     return {
         "study": "odd",
         "collection": {
@@ -51,6 +53,14 @@ def odd_study(folder):
             "learning_rate": 1e-3,
             "snapshots": {"models": ["a"], "steps": [1]},
         },
+        "variants": [
+            {"name": "base"},
+            {
+                "name": "taught",
+                "training": {"negatives": "mined", "objective": {"name": "kl"}, "teacher": {"scores": str(scores)}},
+            },
+            {"name": "on", "training": {"negatives": "dynamic", "negatives_per_query": 2}},
+        ],
         "evaluation": {
             "candidates": {"hard": 8, "random": 8},
             "full_retrieval": {"top_k": 100, "pool": "judged+mined+5"},
@@ -94,7 +104,7 @@ def parsed(told, name, monkeypatch=None):
 def test_every_stage_is_told_what_it_knows(told, monkeypatch):
     told, _ = told
     monkeypatch.setenv("PLACE", "x")
-    assert set(told) == set(STAGES) - {"fetch", "teach"}
+    assert set(told) == set(STAGES) - {"fetch"}
     for name in told:
         assert parsed(told, name)
 
@@ -113,7 +123,10 @@ def test_strings_of_the_config_arrive_as_they_are(told, monkeypatch):
     assert by_model["a"].checkpoint == study["models"][0]["checkpoint"]
     assert by_model["a"].split == NAMES["train"]
     scratch = study["machine"]["scratch"].replace("$PLACE", "here")
-    assert {str(args.scratch).split("/base/")[0] for args in by_model.values()} == {f"{scratch}/odd"}
+    runs = [args for stage in ("train", "refine") for args in parsed(told, stage)]
+    assert {str(args.scratch).split(f"/{args.variant}/")[0] for args in runs} == {f"{scratch}/odd"}
+    (teach,) = parsed(told, "teach")
+    assert [str(path) for path in teach.scores] == [study["variants"][1]["training"]["teacher"]["scores"]]
     assert {args.tokenizer for args in parsed(told, "tokenize")} == {None, study["models"][0]["tokenizer"]}
     (sample,) = parsed(told, "sample")
     assert (sample.splits, sample.train_split) == ([NAMES["test"]], NAMES["train"])
@@ -152,7 +165,8 @@ def test_a_file_dated_ahead_of_the_clock_is_named(tmp_path):
 
     study = check_config(odd_study(tmp_path))
     watched_files.refuse_unusable(grid.own_files(study))
-    for file in (grid.source_files(study)[0], grid.local_files(study["models"][0]["checkpoint"])[0]):
+    taught = study["variants"][1]["training"]["teacher"]["scores"]
+    for file in (grid.source_files(study)[0], grid.local_files(study["models"][0]["checkpoint"])[0], taught):
         stat = os.stat(file)
         os.utime(file, (stat.st_atime, stat.st_mtime + 6 * 3600))
         with pytest.raises(StudyError, match=r"is dated 360 minutes ahead of this machine's clock .* `touch` it"):
@@ -160,12 +174,13 @@ def test_a_file_dated_ahead_of_the_clock_is_named(tmp_path):
         os.utime(file, (stat.st_atime, stat.st_mtime))
 
 
-def test_a_change_in_a_file_that_snakemake_cannot_name_is_a_change_of_the_rule(tmp_path):
+@pytest.mark.parametrize("name", ["a{x}", "a<b>"])
+def test_a_change_in_a_file_that_snakemake_cannot_name_is_a_change_of_the_rule(tmp_path, name):
     from rankscale.study import watched_files
 
-    (tmp_path / "a{x}").write_text("1")
-    files = [str(tmp_path / "a{x}"), str(tmp_path / "b")]
+    (tmp_path / name).write_text("1")
+    files = [str(tmp_path / name), str(tmp_path / "b")]
     assert watched_files.inputs(files) == files[1:]
     before = watched_files.stamps(files)
-    (tmp_path / "a{x}").write_text("12")
+    (tmp_path / name).write_text("12")
     assert watched_files.stamps(files) != before

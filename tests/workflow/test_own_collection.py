@@ -67,7 +67,7 @@ def test_a_whole_study_of_one_model_on_one_subset(folder, name, collection):
     assert {row["verdict"] for row in verdicts} == {"undecided"}
     text = (folder / f"results/{name}/summary.md").read_text()
     assert "no law for the known cells: all points are at one size" in text
-    assert "model axis: undecided" in text
+    assert 'scales", on both axes: undecided: no law for the known cells: all points are at one size' in text
 
 
 def test_both_formats_and_the_embedded_source_give_the_same_observations(folder):

@@ -48,7 +48,11 @@ def test_both_are_in_every_table_and_compared_once(finished):
     assert set(multipliers["first"]) == {"plain"}
     assert set(multipliers.kind) == {"compute", "data", "parameters"}
     exponents = tables.read("exponents", study / "exponents.parquet").to_pandas()
-    assert set(exponents.variant) == {"plain", "taught"}
+    assert set(exponents.variant) >= {"plain"}
+    # This study is so small that a way may learn too little for a law: then its multipliers are empty and say why.
+    without_law = multipliers[~multipliers.variant.isin(exponents.variant)]
+    assert without_law.multiplier.isna().all()
+    assert without_law.note.str.contains("cannot be told from these points").all()
 
 
 def test_their_runs_have_the_same_cells_queries_and_starts(finished):

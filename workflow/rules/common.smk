@@ -69,7 +69,7 @@ config.update(STUDY)  # the report shows the defaults too
 
 
 def code_of(stage):
-    """The digest of a stage's code as a param, read when a job of the rule is planned: most calls plan few rules."""
+    """The digest of a stage's code as a param that is read where a job needs it, as most calls plan jobs of few stages."""
     return lambda wildcards: code_digest(stage)
 
 
@@ -144,23 +144,26 @@ def teacher_inputs(wildcards):
         files["documents"] = expand(rules.encode.output.documents, shard=SHARDS)
         files["queries"] = expand(rules.encode.output.queries, shard=SHARDS)
     else:
-        files["scores"] = str(Path(teacher["scores"]).expanduser())
+        files["scores"] = watched_files.inputs(teachers.own_files(teacher))
     if kind == "checkpoint":
         files["tokens"] = f"{LAYOUT.tokens(teachers.tokenizer_folder(STUDY, teacher))}/queries.parquet"
     return files
 
 
 def teacher_stamps(wildcards):
-    """The dates of what a teacher is read from, if that is a local folder."""
-    return watched_files.stamps(grid.local_files(TEACHERS[wildcards.teacher].get("model") or ""))
+    """The dates of what a teacher is read from, where Snakemake cannot take it as an input."""
+    teacher = TEACHERS[wildcards.teacher]
+    return watched_files.stamps([*teachers.own_files(teacher), *grid.local_files(teacher.get("model") or "")])
 
 
 def teacher_arguments(wildcards, input):
     """What a teacher is, and the files that it has, each by the option that takes it."""
     words = [stage_arguments.teach(STUDY, wildcards.teacher)]
-    for name in ("mined", "documents", "queries", "scores"):
-        if name in input.keys():
-            words += [f"--{name}", *map(shlex.quote, [input[name]] if isinstance(input[name], str) else input[name])]
+    files = {name: input[name] for name in ("mined", "documents", "queries") if name in input.keys()}
+    files["scores"] = teachers.own_files(TEACHERS[wildcards.teacher])
+    for name, paths in files.items():
+        if paths:
+            words += [f"--{name}", *map(shlex.quote, [paths] if isinstance(paths, str) else paths)]
     if "tokens" in input.keys():
         words += ["--tokens", str(Path(input["tokens"]).parent)]
     return " ".join(words)

@@ -30,11 +30,11 @@ def studies(tmp_path_factory):
 def test_the_numbers_are_those_of_one_study_of_both(studies, tmp_path):
     together = written(tmp_path, {"zero": 1.0, "better": 1.5})
     expected = [compare_variants(task) for task in variant_tasks(together, tmp_path, OPTIONS)]
-    found = compare_ways(*studies, OPTIONS)
+    compared = compare_ways(*studies, OPTIONS)
     for name in ("multipliers", "exponents"):
         rows = [row for part in expected for row in getattr(part, name)]
-        assert len(getattr(found, name)) == len(rows)
-        for row, wanted in zip(getattr(found, name), rows, strict=True):
+        assert len(getattr(compared, name)) == len(rows)
+        for row, wanted in zip(getattr(compared, name), rows, strict=True):
             assert row == pytest.approx(wanted)
 
 

@@ -239,9 +239,9 @@ def test_means_of_sizes_have_the_spread_that_they_show_and_runs_that_of_repeats(
     """Seeds that shift all sizes by .05 leave the means on the law: only a run ahead, not the law, is unsure by it."""
     x, shift = np.repeat(np.geomspace(1e4, 1e6, 5), 3), np.tile([-0.05, 0, 0.05], 5)
     off = np.repeat([0.001, -0.001, 0, 0.001, -0.001], 3)
-    made = fitting.fit(LAWS["line"], x, np.exp(1 - 0.1 * np.log(x) + off + shift))
+    exact = fitting.fit(LAWS["line"], x, np.exp(1 - 0.1 * np.log(x) + off + shift))
     points = np.append(x, 4e6)[:, None]
-    errors = bootstrap.own_errors(made, None, points, 4000, np.random.default_rng(0))
+    errors = bootstrap.own_errors(exact, None, points, 4000, np.random.default_rng(0))
     runs, ahead = errors[:, :15].reshape(-1, 5, 3), errors[:, 15]
     means = runs.mean(2)
     assert np.median(np.abs(means)) < 0.001

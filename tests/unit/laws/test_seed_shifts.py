@@ -23,7 +23,7 @@ def study(cells, seeds, random, shift=SHIFT):
 
 def test_it_is_the_variance_of_the_mean_of_seeds():
     random = np.random.default_rng(0)
-    found = []
+    estimates = []
     for _ in range(300):
         rows, z = study(6, 3, random)
         y = np.stack([np.exp(z[0]), z[1]])
@@ -33,10 +33,10 @@ def test_it_is_the_variance_of_the_mean_of_seeds():
         assert np.linalg.eigvalsh(block).min() > -1e-9
         relative = block[:n, :n] / np.outer(y[0], y[0])
         assert np.ptp(relative) < 1e-12
-        found.append((relative[0, 0], block[n, n], block[0, n] / y[0, 0]))
+        estimates.append((relative[0, 0], block[n, n], block[0, n] / y[0, 0]))
     # Of three seeds; Score-Uncertainty may be negative, so its own is in nats.
     expected = SHIFT**2 / 3 * np.array([1, 1 / 4, 1 / 2])
-    assert np.mean(found, axis=0) == pytest.approx(expected, rel=0.15)
+    assert np.mean(estimates, axis=0) == pytest.approx(expected, rel=0.15)
 
 
 def test_without_repeats_or_without_shifts_there_is_none():
@@ -58,7 +58,7 @@ def test_the_level_of_a_law_is_as_unsure_as_its_seeds():
     """Four seeds: without their shift the band of the law nearly never holds the truth."""
     random, x = np.random.default_rng(2), np.repeat(np.geomspace(1e4, 1e6, 6), 4)
     truth = np.exp(2 - 0.1 * np.arange(6))
-    held = np.zeros(2)
+    coverage = np.zeros(2)
     for _ in range(40):
         rows, z = study(6, 4, random)
         y = np.exp(z[0])
@@ -67,6 +67,6 @@ def test_the_level_of_a_law_is_as_unsure_as_its_seeds():
         for i, noise in enumerate((None, shifts)):
             drawn = bootstrap.simulate(fit, noise, 100, random)
             low, high = bootstrap.band(fit, drawn, np.unique(x))
-            held[i] += np.mean((low <= truth) & (truth <= high)) / 40
-    assert held[0] < 0.6
-    assert held[1] > 0.8
+            coverage[i] += np.mean((low <= truth) & (truth <= high)) / 40
+    assert coverage[0] < 0.6
+    assert coverage[1] > 0.8

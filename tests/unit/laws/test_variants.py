@@ -27,7 +27,7 @@ def side(theta, per_cell=6.0, once=0.0, per_query=0.0):
     return multipliers.Side(X, per_cell * X[:, 0] * X[:, 1], teacher, theta, np.stack([theta] * 3))
 
 
-def told(first, second, cell=X[-1]):
+def by_kind(first, second, cell=X[-1]):
     return {one.kind: one for one in multipliers.multipliers(ADDITIVE, first, second, cell)}
 
 
@@ -42,50 +42,50 @@ def test_each_kind_is_what_the_law_solved_by_hand_says():
     first, second = (side(additive(300.0, 40.0, 0.2)), side(additive(300.0 / k**0.5, 40.0 / k**0.6, 0.2)))
     n, d = X[-1]
     goal = 0.2 + 300 / (k * n) ** 0.5 + 40 / (k * d) ** 0.6
-    found = told(first, second)
-    assert found["compute"].multiplier == pytest.approx(k * k, rel=1e-3)  # both sizes k times, so k^2 FLOPs
-    assert found["compute"].needed == pytest.approx(k * k * 6 * n * d, rel=1e-3)
+    worth = by_kind(first, second)
+    assert worth["compute"].multiplier == pytest.approx(k * k, rel=1e-3)  # both sizes k times, so k^2 FLOPs
+    assert worth["compute"].needed == pytest.approx(k * k * 6 * n * d, rel=1e-3)
     data = brentq(lambda more: 0.2 + 300 / n**0.5 + 40 / more**0.6 - goal, d, 1e6 * d)
-    assert found["data"].multiplier == pytest.approx(data / d, rel=1e-3)
+    assert worth["data"].multiplier == pytest.approx(data / d, rel=1e-3)
     size = brentq(lambda more: 0.2 + 300 / more**0.5 + 40 / d**0.6 - goal, n, 1e3 * n)
-    assert found["parameters"].multiplier == pytest.approx(size / n, rel=1e-3)
-    assert found["compute"].reach == pytest.approx(k, rel=1e-3)
-    assert found["data"].low == found["data"].multiplier == found["data"].high
+    assert worth["parameters"].multiplier == pytest.approx(size / n, rel=1e-3)
+    assert worth["compute"].reach == pytest.approx(k, rel=1e-3)
+    assert worth["data"].low == worth["data"].multiplier == worth["data"].high
 
 
 def test_it_is_infinite_below_the_first_one_s_floor():
-    found = told(side(additive(30.0, 40.0, 0.2)), side(additive(3.0, 4.0, 0.01)))
-    for one in found.values():
+    worth = by_kind(side(additive(30.0, 40.0, 0.2)), side(additive(3.0, 4.0, 0.01)))
+    for one in worth.values():
         assert np.isinf([one.multiplier, one.low, one.high, one.needed, one.reach]).all()
         assert one.out_of_reach == 1
 
 
 def test_equal_ways_are_worth_one_and_a_dearer_one_less():
     same, dearer = side(additive(30.0, 40.0, 0.2)), side(additive(30.0, 40.0, 0.2), per_cell=12.0)
-    assert told(same, same)["compute"].multiplier == pytest.approx(1)
-    assert told(same, same)["compute"].reach == pytest.approx(1)
-    assert told(same, dearer)["compute"].multiplier == pytest.approx(0.5)
-    assert told(same, dearer)["data"].multiplier == pytest.approx(1)
+    assert by_kind(same, same)["compute"].multiplier == pytest.approx(1)
+    assert by_kind(same, same)["compute"].reach == pytest.approx(1)
+    assert by_kind(same, dearer)["compute"].multiplier == pytest.approx(0.5)
+    assert by_kind(same, dearer)["data"].multiplier == pytest.approx(1)
 
 
 def test_a_teacher_counts_as_the_second_s_own_compute():
     theta, own = additive(30.0, 40.0, 0.2), 6 * X[-1, 0] * X[-1, 1]
     same, taught = side(theta), side(theta, once=own / 2, per_query=own / 2 / X[-1, 1])
-    found = told(same, taught)
-    assert found["compute"].multiplier == pytest.approx(1)
-    assert found["compute"].with_teacher == pytest.approx(0.5)
-    assert found["data"].with_teacher == pytest.approx(1)
-    assert told(taught, same)["compute"].with_teacher == pytest.approx(2)
-    assert told(taught, taught)["compute"].with_teacher == pytest.approx(1)
+    worth = by_kind(same, taught)
+    assert worth["compute"].multiplier == pytest.approx(1)
+    assert worth["compute"].with_teacher == pytest.approx(0.5)
+    assert worth["data"].with_teacher == pytest.approx(1)
+    assert by_kind(taught, same)["compute"].with_teacher == pytest.approx(2)
+    assert by_kind(taught, taught)["compute"].with_teacher == pytest.approx(1)
 
 
 def test_the_first_s_teacher_scores_as_many_queries_as_it_needs():
     """Twice both sizes are 4 times the FLOPs, but twice the queries only for the teacher to score."""
     k, own = 2.0, 6 * X[-1, 0] * X[-1, 1]
     first = side(additive(300.0, 40.0, 0.2), per_query=own / X[-1, 1])
-    found = told(first, side(additive(300.0 / k**0.5, 40.0 / k**0.6, 0.2)))["compute"]
-    assert found.multiplier == pytest.approx(4, rel=1e-3)
-    assert found.with_teacher == pytest.approx(4 + 2, rel=1e-3)
+    worth = by_kind(first, side(additive(300.0 / k**0.5, 40.0 / k**0.6, 0.2)))["compute"]
+    assert worth.multiplier == pytest.approx(4, rel=1e-3)
+    assert worth.with_teacher == pytest.approx(4 + 2, rel=1e-3)
 
 
 def test_what_cells_share_is_seen_as_shared():
@@ -132,13 +132,13 @@ def test_variants_are_compared_with_the_first_of_the_study_not_of_the_alphabet(t
 
 def test_a_known_difference_is_found(two):
     _, rows = two
-    found = pd.DataFrame(rows["multipliers"]).query("metric == 'calibrated_cross_entropy'").set_index("kind")
-    data = found.loc["data"]
+    worth = pd.DataFrame(rows["multipliers"]).query("metric == 'calibrated_cross_entropy'").set_index("kind")
+    data = worth.loc["data"]
     assert data.low < 1.5 < data.high
     assert data.low > 1
     assert data.extrapolated
-    assert (found.model == "N1000000").all()
-    assert (found.train_queries == 4000).all()
+    assert (worth.model == "N1000000").all()
+    assert (worth.train_queries == 4000).all()
 
 
 def test_exponents_of_both_and_their_differences(two):

@@ -93,8 +93,8 @@ def test_the_answer_is_three_sentences():
     model, data, claim = answer_sentences(verdicts, contrasts_of())
     assert model == (
         "Over model size (on 4,000 training queries; 5 cells known, 2 held out, 2 seeds), Rank-Entropy: keeps "
-        "improving, as forecast (gain 0.1 [0, 0.2] nats, 0.2 forecast); keeps improving: Cross-entropy; "
-        "undecided: Calibrated cross-entropy."
+        "improving, as forecast (gain 0.1 [0, 0.2] nats, 0.2 forecast; one-sided p 0.04); keeps improving: "
+        "Cross-entropy; undecided: Calibrated cross-entropy."
     )
     assert data == "Over training queries no metric was judged."
     assert claim == (

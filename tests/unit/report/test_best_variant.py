@@ -50,11 +50,20 @@ def test_the_best_is_named_with_what_it_is_worth_and_how_sure_that_is():
 
 
 def test_where_none_is_told_to_be_better_it_is_said():
-    answer, _ = said(KL, worth("mw", 1.8, 0.9, 3.0))
+    answer, sure = said(KL, worth("mw", 1.8, 0.9, 3.0))
     assert answer == (
         "By Rank-Entropy, none of 2 other ways to train is told to be better than base: the best of them, mw, is worth "
         "1.8 [0.9, 3] times the compute; kl is worse than base."
     )
+    assert "lead" not in sure
+
+
+def test_a_steeper_law_of_one_that_is_not_better_is_no_secret():
+    steeper = pd.DataFrame([exponent("kl", "beta", 0.4, 0.2, 0.6), exponent("mw", "alpha", 0.04, -0.01, 0.09)])
+    _, sure = said(KL, worth("mw", 1.8, 0.9, 3.0), exponents=steeper)
+    assert "are the laws of kl in training queries: whether these overtake it lies beyond what was measured." in sure
+    _, sure = said(STAR, KL)
+    assert "overtake" not in sure
 
 
 def test_a_larger_multiplier_that_is_not_told_from_one_is_not_the_best():

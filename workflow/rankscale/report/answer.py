@@ -49,7 +49,9 @@ def _gain_words(row: pd.Series) -> str:
         return ""
     spread = "" if pd.isna(row.gain_low) else f" [{row.gain_low:.3g}, {row.gain_high:.3g}]"
     forecast = "" if pd.isna(row.predicted_gain) else f", {row.predicted_gain:.3g} forecast"
-    return f" (gain {row.realised_gain:.3g}{spread} nats{forecast})"
+    # The interval has two sides, the verdict one: it may hold 0 where the gain is above it.
+    above = "" if pd.isna(row.p_improving) else f"; one-sided p {row.p_improving:.2g}"
+    return f" (gain {row.realised_gain:.3g}{spread} nats{forecast}{above})"
 
 
 def confidence_sentences(verdicts: pd.DataFrame, contrasts: pd.DataFrame) -> list[str]:

@@ -40,7 +40,9 @@ def recipe_sentences(multipliers: pd.DataFrame, exponents: pd.DataFrame) -> list
     text += f"; {_listed(worse.index)} {_is_are(worse)} worse than {first}" if len(worse) else ""
     text += f"; {unknown} cannot be told" if unknown else ""
     sure = _how_sure(multipliers, known, better, best, metric)
-    return [f"{text}.", f"{sure}{_steepness(exponents, metric, best, first)}"]
+    if len(better):
+        sure += _steepness(exponents, metric, best, first)
+    return [f"{text}.", sure + _overtaking(exponents, metric, better.index, first)]
 
 
 def contrast_sentences(exponents: pd.DataFrame) -> list[str]:
@@ -103,6 +105,22 @@ def _steepness(exponents: pd.DataFrame, metric: str, best: object, first: str) -
         for name, row in told.iterrows()
     ]
     return f" Its law is {' and '.join(words)} than {first}'s."
+
+
+def _overtaking(exponents: pd.DataFrame, metric: str, better: pd.Index, first: str) -> str:
+    """Which of those that are not told to be better have steeper laws."""
+    rows = exponents[(exponents.metric == metric) & ~exponents.variant.isin(better) & (exponents.difference_low > 0)]
+    parts = [
+        f"{', '.join(own.variant)} in {of}"
+        for parameter, of in EXPONENTS.items()
+        if len(own := rows[rows.parameter == parameter])
+    ]
+    if not parts:
+        return ""
+    return (
+        f" Steeper than {first}'s, though not told to be better on their best cells, are the laws of "
+        f"{' and '.join(parts)}: whether these overtake it lies beyond what was measured."
+    )
 
 
 def _difference(row: pd.Series) -> str:

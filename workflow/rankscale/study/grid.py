@@ -147,7 +147,8 @@ def own_files(study: dict[str, Any]) -> list[str]:
     encoders = [study["miner"]["encoder"], *(model.get("checkpoint", "") for model in study["models"])]
     encoders += [source or "" for _, source in (tokenizer_of(study, model) for model in study["models"])]
     encoders += [teacher.get("model") or "" for teacher in teachers.teachers(study).values()]
-    return sorted({*source_files(study), *(file for place in encoders for file in local_files(place))})
+    taught = [file for teacher in teachers.teachers(study).values() for file in teachers.own_files(teacher)]
+    return sorted({*source_files(study), *taught, *(file for place in encoders for file in local_files(place))})
 
 
 def snapshot_sizes(training: dict[str, Any]) -> list[int | None]:

@@ -66,7 +66,7 @@ def teacher_name(teacher: dict[str, Any]) -> str:
         folder = Path(own["model"]).expanduser()
         if folder.is_dir():
             own["model"] = str(folder.resolve())
-        name = re.sub(r"[^\w,+-]", "_", own["model"].replace("/", "--") if not folder.is_dir() else folder.name)
+        name = own["model"].replace("/", "--") if not folder.is_dir() else folder.name
         key = json.dumps(own, sort_keys=True)
     elif teacher["scores"] == MINER:
         return MINER
@@ -74,7 +74,16 @@ def teacher_name(teacher: dict[str, Any]) -> str:
         path = Path(teacher["scores"])
         name = path.name.partition(".")[0]
         key = "\x1f".join((str(path.expanduser().resolve()), teacher["tokenizer"] or ""))
+    # It goes into paths of ours, where Snakemake takes <i> for a name of its own.
+    name = re.sub(r"[^\w,+-]", "_", name)
     return f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+
+
+def own_files(teacher: dict[str, Any]) -> list[str]:
+    """The file of scores, or the checkpoint, that a teacher is read from; none of the miner or a model."""
+    if teacher.get("model") or teacher["scores"] == MINER:
+        return []
+    return [str(Path(teacher["scores"]).expanduser())]
 
 
 def tables_of(teacher: dict[str, Any]) -> list[str]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rankscale.core.errors import StudyError
 
-# Snakemake fills in what stands in braces, in any name of a file, and knows no way to write a brace.
-WILDCARD = re.compile(r"\{\s*\w+.*\}", re.DOTALL)
+# Snakemake fills in what stands in braces or angle brackets, in any name of a file, and knows no way to write these.
+WILDCARD = re.compile(r"\{\s*\w+.*\}|<[a-z][a-z0-9_]*>", re.DOTALL)
 SLACK = 5  # seconds that the clock of a file server may be ahead
 
 
