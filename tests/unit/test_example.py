@@ -22,7 +22,7 @@ def test_its_tables_are_those_of_this_version():
     metrics = read["metrics"].to_pandas()
     parts = metrics[["rank_entropy", "rank_score_alignment", "score_uncertainty"]].sum(axis=1)
     assert (parts - metrics.cross_entropy).abs().max() < 1e-9
-    assert metrics.query("checkpoint == 'final'").groupby(["model", "train_queries", "seed"]).ngroups == 44
+    assert metrics.query("checkpoint == 'final'").groupby(["model", "train_queries", "seed"]).ngroups == 40
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 1 << 20
 
 
