@@ -2,7 +2,7 @@
 
 STAGES = (
     *("fetch", "collect", "tokenize", "encode", "mine", "teach", "train", "refine", "sample", "retrieve", "score"),
-    *("gather", "subsample", "fit", "plan", "plot", "summarize"),
+    *("gather", "subsample", "fit", "plan", "plot", "summarize", "page"),
 )
 TOOLS = (
     "decompose",

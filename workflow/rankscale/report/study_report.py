@@ -1,4 +1,4 @@
-"""All that people read of a study, from its tables alone: figures, summary, pages."""
+"""All that people read of a study, from its tables alone: the page, figures, summary, tables as pages."""
 
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from rankscale.report.figures.drawing import draw_figures
 from rankscale.report.figures.registry import figures_of
 from rankscale.report.figures.style import StudyTables
 from rankscale.report.html import report_pages, without_tags
+from rankscale.report.page.document import page
+from rankscale.report.page.figure_data import figure_data
 from rankscale.report.summary import summary
 from rankscale.storage import tables
 
@@ -19,9 +21,9 @@ OPTIONAL = ("plan", "plan_grid", *OF_VARIANTS)
 
 
 def write_report(folder: Path, output: Path) -> list[Path]:
-    """Write figures/, summary.md and tables/*.html of the study in `folder` to `output`; the files, summary first.
+    """Write page.html, figures/, summary.md and tables/*.html of the study in `folder` to `output`.
 
-    Raises StudyError where a table is missing or another study's.
+    Returns the files, the page first. Raises StudyError where a table is missing or another study's.
     """
     if not (folder / "metrics.parquet").exists():
         raise StudyError(f"{folder}: holds no metrics.parquet; name the folder of a finished study")
@@ -44,10 +46,14 @@ def write_report(folder: Path, output: Path) -> list[Path]:
     }
     text = without_tags(summary(**parts, missing=missing))
     pages = report_pages({name: frames[name] for name in (*SUMMARISED, *shown)}, text)
-    texts = {output / "summary.md": text, **{output / f"tables/{name}.html": page for name, page in pages.items()}}
+    pictures = {name: output / f"figures/{name}.svg" for name in figures}
+    data = figure_data(metrics, frames["fits"], frames["curves"], frames["verdicts"])
+    whole = page(text, data, {name: path.read_text(encoding="utf-8") for name, path in pictures.items()})
+    texts = {output / "page.html": whole, output / "summary.md": text}
+    texts |= {output / f"tables/{name}.html": content for name, content in pages.items()}
     for path, content in texts.items():
         write_text(path, content)
-    return [*texts, *(output / f"figures/{name}.svg" for name in figures)]
+    return [*texts, *pictures.values()]
 
 
 def write_text(path: Path, content: str) -> None:

@@ -1,4 +1,4 @@
-"""Draw figures and write summary and pages of a finished study again, from its tables alone."""
+"""Write the report of a finished study again, from its tables alone: the page, figures, summary, tables as pages."""
 
 import argparse
 from pathlib import Path
@@ -20,5 +20,7 @@ def arguments() -> argparse.ArgumentParser:
     """The tool's command line."""
     parser = cli.command_parser("report", __doc__)
     parser.add_argument("study", type=Path, nargs="?", default="results/demo", help="folder of a finished study")
-    parser.add_argument("--output", type=Path, required=True, help="folder for figures, summary.md and tables/*.html")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder for page.html, summary.md, figures and tables/*.html"
+    )
     return parser
