@@ -15,6 +15,7 @@ from rankscale.report.page.library import packed_library
 
 HERE = Path(__file__).parent
 ANSWER = "The answer"
+LONG = 45  # letters of a cell from which it wraps
 PICTURE = re.compile(r"^!\[([^]]*)\]\([^)]*\)$", re.MULTILINE)
 # Only "<" and "&" could end a script or begin a comment in it.
 IN_SCRIPT = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
@@ -37,7 +38,7 @@ def page(summary: str, data: Mapping[str, Any], figures: Mapping[str, str]) -> s
             static = _figure("model_scale", left.pop("model_scale")) if "model_scale" in left else ""
             content = _markdown(before) + _explorer(data, static) + _markdown(after)
         else:
-            mine = [name for name in left if title.startswith(FIGURES[name].section)]
+            mine = [name for name in left if FIGURES[name].section and title.startswith(FIGURES[name].section)]
             content = _markdown(text) + "".join(_figure(name, left.pop(name)) for name in mine)
         body.append(_section(number, title, content))
         if title == ANSWER:
@@ -65,6 +66,8 @@ def _markdown(text: str) -> str:
     """A text in Markdown as HTML, its tables each in a box of its own that scrolls; HTML in it is shown, not run."""
     shown = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     shown = shown.replace("<th", '<th scope="col"').replace('<th scope="col"ead', "<thead")
+    # A sentence in a cell wraps, where numbers do not.
+    shown = re.sub(rf"<td([^>]*)>(?=[^<]{{{LONG},}}</td>)", r'<td class="long"\1>', shown)
     opened = '<div class="scroll" tabindex="0" role="region" aria-label="table"><table>'
     return shown.replace("<table>", opened).replace("</table>", "</table></div>")
 

@@ -93,10 +93,10 @@
     const near = chance !== null && chance < Math.max(...values) + 1.5 * (Math.max(...values) - Math.min(...values) || 1);
     const narrow = chart.clientWidth < 560;
     return {
-      margin: {l: 62, r: 12, t: 12, b: narrow ? 130 : 50}, font: {family: "system-ui, sans-serif", size: 13},
+      margin: {l: 62, r: 12, t: 12, b: 50}, font: {family: "system-ui, sans-serif", size: 13},
       hovermode: "closest", dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
       hoverlabel: {bgcolor: "#fff", bordercolor: "#5a6270", font: {color: "#16191d", size: 13}, align: "left"},
-      legend: narrow ? {orientation: "h", y: -0.22, font: {size: 11}} : {x: 1.01, y: 1, font: {size: 12}},
+      legend: narrow ? {orientation: "h", y: -0.3, yanchor: "top", font: {size: 11}} : {x: 1.01, y: 1, font: {size: 12}},
       xaxis: {title: {text: axis.label}, type: on("log-x") ? "log" : "linear", gridcolor: "#e8ebf0", zeroline: false,
         tickformat: s.axis === "compute" ? "~e" : "~s", ...(on("log-x") ? {dtick: narrow ? 1 : "D2"} : {})},
       yaxis: {title: {text: metric.label + (metric.unit ? ` (${metric.unit})` : "")}, zeroline: false, gridcolor: "#e8ebf0",
@@ -134,7 +134,7 @@
     order.sort((one, other) => one.x - other.x);
     current = -1;
     told.textContent = "";
-    await Plotly.react(chart, drawn, layout(s, shown), {displayModeBar: false, responsive: true});
+    await Plotly.react(chart, drawn, layout(s, shown), {displayModeBar: false});
     tell(s, shown);
   }
 
@@ -164,6 +164,8 @@
       draw();
     });
     form.addEventListener("submit", (event) => event.preventDefault());
+    let width = chart.clientWidth;
+    new ResizeObserver(() => { if (chart.clientWidth !== width) { width = chart.clientWidth; draw(); } }).observe(chart);
     addEventListener("beforeprint", () => Plotly.Plots.resize(chart));
     document.documentElement.dataset.drawn = "yes";
   } catch (error) {
