@@ -2,10 +2,12 @@
 
 import base64
 import gzip
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 
+@cache
 def packed_library() -> str:
     """plotly's script from the installed package, gzipped and in base64: 5 MB come as less than 2; browsers unpack it.
 
