@@ -6,8 +6,6 @@ import sys
 import time
 from pathlib import Path
 
-from tabulate import tabulate
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -47,6 +45,8 @@ def part(module: str, name: str, *arguments) -> dict:
 
 def table(title: str, rows: list[dict]) -> None:
     """Print a table, and what it was measured on."""
+    from tabulate import tabulate
+
     with open("/proc/cpuinfo") as file:
         names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
     print(f"\n{title} ({len(names)} x {names[0]})\n")
