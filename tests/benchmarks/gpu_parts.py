@@ -7,13 +7,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 
 from tests.benchmarks import gpu, sizes
+
+if TYPE_CHECKING:
+    from rankscale.models.base import Ranker
 
 SPEC_PEAK = {  # dense 16-bit tensor products as vendors state them, TFLOP/s
     "H100 PCIe": 756,
@@ -131,39 +134,46 @@ def _mining(task: Task) -> dict[str, object]:
     return compared(scores, np.take_along_axis(exact, expected, 1), 1e-5) | {"rows that differ": differing}
 
 
-def _small(kind: str) -> torch.nn.Module:
+def _small(kind: str) -> "Ranker":
     from rankscale.models.bert import Bert, BertShape
     from rankscale.models.registry import RANKERS
 
     torch.manual_seed(0)
-    return RANKERS[kind](Bert(BertShape(30_522, 128, 2, 2, 512)), 64)
+    # How BERT's tokenizer joins two texts: for those kinds that read a query and a passage as one.
+    frame = {"before": [101], "between": [102], "after": [102], "types": ([0], 0, [0], 1, [1])}
+    more = {"frame": frame} if kind == "cross_encoder" else {}
+    return RANKERS[kind](Bert(BertShape(30_522, 128, 2, 2, 512)), 64, **more)
 
 
 def _encoding(task: Task, kind: str, precision: str, allowed: float) -> dict[str, object]:
     from rankscale.models import devices
-    from rankscale.models.packing import pack
 
     tokens, model = gpu.passages(64), _small(kind).eval()
     rows = np.arange(64)
+    texts = tokens, rows[:16], tokens, rows[16:].reshape(16, 3)  # 16 queries with three passages each
     with torch.inference_mode():
-        reference = model(pack((tokens, rows))).float().numpy()
+        reference = model(model.reads.pack(*texts)).float().numpy()
         on_device = model.to(task.device)
         with devices.autocast_to(precision, task.device):
-            vectors = on_device(pack((tokens, rows)).to(task.device)).float().cpu().numpy()
+            vectors = on_device(model.reads.pack(*texts).to(task.device)).float().cpu().numpy()
     return compared(vectors, reference, allowed)
 
 
 def _training(task: Task, kind: str) -> dict[str, object]:
+    from rankscale.models.packing import Apart
     from rankscale.training.distributed import ProcessGroup
-    from rankscale.training.learner import Learner
+    from rankscale.training.kinds.registry import learner_of
     from rankscale.training.objectives.base import Targets
     from rankscale.training.objectives.contrastive.infonce import InfoNCE
 
     losses = []
     for device in (torch.device("cpu"), task.device):
-        learner = Learner(_small(kind), InfoNCE(in_batch=True), device, ProcessGroup(), "fp32", 0.0, 1.0, 1.0)
-        own = Targets(3 * torch.arange(4, device=device))  # columns of the positives among the batch's passages
-        batches = sizes.batches(2 if task.tiny else 5, device, queries=4, passages_each=3)
+        model = _small(kind)
+        in_batch = isinstance(model.reads, Apart)  # what reads pairs scores a query's own passages alone
+        loss = InfoNCE(in_batch=in_batch)
+        learner = learner_of(model)(model, loss, device, ProcessGroup(), "fp32", 0.0, 1.0, 1.0)
+        own = Targets(3 * in_batch * torch.arange(4, device=device))  # the columns of the positives
+        batches = sizes.batches(2 if task.tiny else 5, device, queries=4, passages_each=3, reads=model.reads)
         losses.append([learner.step(batch._replace(targets=own), 1e-3)[0].item() for batch in batches])
     return compared(np.array(losses[1]), np.array(losses[0]), 1e-3)
 

@@ -14,7 +14,8 @@ from torch.nn import functional
 from rankscale.models import bi_encoder, devices
 from rankscale.models.bert import Bert, BertShape
 from rankscale.models.model_size import parameters_by_part, training_flops
-from rankscale.models.packing import pack
+from rankscale.models.kinds.pairs import Joined
+from rankscale.models.packing import Apart
 from rankscale.training.batch_loader import Batch
 from rankscale.training.distributed import ProcessGroup
 from rankscale.training.learner import Learner
@@ -51,8 +52,15 @@ def timed(work, device: torch.device) -> float:
     return time.monotonic() - start
 
 
-def batches(count: int, device: torch.device, queries: int = QUERIES, passages_each: int = PASSAGES) -> list[Batch]:
-    """Batches as the published recipe draws them."""
+def batches(
+    count: int,
+    device: torch.device,
+    queries: int = QUERIES,
+    passages_each: int = PASSAGES,
+    reads: Apart | Joined | None = None,
+) -> list[Batch]:
+    """Batches as the published recipe draws them, as a model reads them (None: queries and passages apart)."""
+    reads = reads or Apart()
     each = queries * passages_each
     documents, asking = passages(each * count), passages(queries * count)
     asking.content_lengths = np.clip(asking.content_lengths // 8, 3, 22)  # some 9 tokens
@@ -60,8 +68,8 @@ def batches(count: int, device: torch.device, queries: int = QUERIES, passages_e
     out = []
     for i in range(count):
         rows, read = np.arange(i * queries, (i + 1) * queries), np.arange(i * each, (i + 1) * each)
-        lengths = np.concatenate([asking.lengths[rows], documents.lengths[read]])
-        part = pack((asking, rows), (documents, read)).to(device)
+        taken = asking, rows, documents, read.reshape(queries, passages_each)
+        part, lengths = reads.pack(*taken).to(device), reads.lengths(*taken)
         targets = Targets(torch.zeros(queries, dtype=torch.long, device=device))
         out.append(Batch([part], (queries, passages_each), targets, lengths))
     return out

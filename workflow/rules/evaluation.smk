@@ -22,6 +22,7 @@ rule sample:
         candidates=LAYOUT.candidates("{collection}"),
     log:
         LAYOUT.log("sample", "{collection}"),
+    priority: 1  # evaluations wait for it
     conda:
         ENVIRONMENT
     resources:
@@ -37,9 +38,42 @@ rule sample:
         "--output {output.candidates} --mined {input.mined}" + (" --pool {output.pool}" if POOL else "")
 
 
+# What rankers rerank that cannot search.
+RERANKING = grid.reranking(STUDY)
+if RERANKING:
+
+    rule shortlist:
+        input:
+            collected=rules.collect.output,
+            documents=expand(rules.encode.output.documents, shard=SHARDS),
+            queries=expand(rules.encode.output.queries, shard=SHARDS),
+        output:
+            LAYOUT.shortlists("{collection}"),
+        log:
+            LAYOUT.log("shortlist", "{collection}"),
+        conda:
+            ENVIRONMENT
+        threads: THREADS
+        resources:
+            launcher=RANKSCALE,
+            gpu=GPU,
+            device=DEVICE,
+        params:
+            recipe=stage_versions.SHORTLIST,
+            options=fixed(stage_arguments.shortlist(STUDY)),
+        message:
+            "Fixing the run that rankers rerank which cannot search"
+        shell:
+            "{resources.launcher} shortlist {params.options} --log {log} "
+            "--device {resources.device} "
+            f"--collection {LAYOUT.shared} "
+            "--documents {input.documents} --queries {input.queries} --output {output}"
+
+
 # Ahead of trainings that wait, so that a study can be looked at on its way.
 rule retrieve:
     input:
+        **({"shortlists": shortlists_of} if RERANKING else {}),
         checkpoint=LAYOUT.checkpoint(WILDCARDS, "{checkpoint}"),
         tokens=tokens_of,
         candidates=rules.sample.output.candidates,
@@ -71,6 +105,7 @@ rule retrieve:
         "--observations {output.observations}"
         + (" --run {output.run} --own-documents {input.own_documents}" if DEPTH else "")
         + (" --pool {input.pool}" if POOL else "")
+        + (" --shortlists {input.shortlists}" if RERANKING else "")
 
 
 # The same for the runs that are measured over the candidates alone.
@@ -102,7 +137,7 @@ rule score:
         launcher=RANKSCALE,
     params:
         code=code_of("stages.score"),
-        options=fixed(stage_arguments.score(STUDY)),
+        options=score_arguments,
     message:
         "Scoring {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
         "step {wildcards.checkpoint}"
@@ -128,10 +163,16 @@ if NOT_SEARCHING:
     ruleorder: score_without_run > score
 
 
+# The folder of token ids that each model reads.
+READ_BY = {name: LAYOUT.tokens(grid.tokenizer_of(STUDY, model)[0]) for name, model in MODELS.items()}
+
+
 rule gather:
     input:
         runs=[f"{LAYOUT.run(run)}/checkpoints.parquet" for run in RUNS],
         scores=[LAYOUT.table("scores", *checkpoint) for checkpoint in CHECKPOINTS],
+        candidates=LAYOUT.candidates(),
+        tokens=[f"{LAYOUT.tokens(folder)}/documents.parquet" for folder in TOKENIZERS],
         taught=[sharing.taught(LAYOUT, name) for name in TEACHERS],
     output:
         metrics=f"{LAYOUT.together}/metrics.parquet",
@@ -145,9 +186,10 @@ rule gather:
     params:
         code=code_of("stages.gather"),
         options=fixed(stage_arguments.gather(STUDY, [run for run in PLANNED if run not in FINISHED])),
+        tokens=fixed(" ".join(shlex.quote(f"{name}={folder}") for name, folder in READ_BY.items())),
     message:
         f"Gathering the scores of {len(CHECKPOINTS)} checkpoints"
     shell:
-        "{resources.launcher} gather {params.options} --log {log} "
+        "{resources.launcher} gather {params.options} --log {log} --candidates {input.candidates} --tokens {params.tokens} "
         f"--study {LAYOUT.own} "
         "--runs {input.runs} --output {output.metrics} --left-out {output.left_out}"

@@ -84,7 +84,7 @@ def test_the_data_are_those_of_the_tables(frames):
         assert np.allclose(point["values"]["1-mrr"], [1 - row.mrr, 1 - row.mrr_high, 1 - row.mrr_low], rtol=1e-4)
         assert point["x"]["model"] == row.encoder_parameters
     assert data["chance"]["rank_entropy"] == [pytest.approx(np.log(65), rel=1e-4)]
-    drawn = frames["curves"][frames["curves"].axis.isin(["model", "data", "compute"])]
+    drawn = frames["curves"][frames["curves"].axis.isin(["model", "data", "compute", "inference"])]
     key = ["metric", "axis", "fixed", "law"]
     assert {tuple(curve[part] for part in key) for curve in data["curves"]} == set(map(tuple, drawn[key].values))
     for curve in data["curves"]:

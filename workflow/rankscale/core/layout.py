@@ -135,6 +135,10 @@ class Layout(NamedTuple):
         """The rows of a collection that a pooled retrieval searches."""
         return f"{self.own}/pool/{collection or self.collection}.parquet"
 
+    def shortlists(self, collection: str | None = None) -> str:
+        """The miner's run of a collection's evaluated queries, which rankers rerank that cannot search."""
+        return f"{self.own}/shortlists/{collection or self.collection}.parquet"
+
     def job_of(self, file: str) -> str:
         """What tells the jobs of a checkpoint's evaluation apart by a table that one makes."""
         return file.removeprefix(f"{self.own}/").partition("/")[2]

@@ -37,6 +37,7 @@ def write_report(folder: Path, output: Path) -> list[Path]:
         raise StudyError(f"{folder}/metrics.parquet: holds no finished run")
     # What training took is not known of every model that was trained elsewhere; nor are there snapshots of it.
     unknown = set() if metrics.train_flops.notna().all() else {"compute_scale", "training"}
+    unknown |= set() if metrics.inference_flops.notna().all() else {"variants_inference"}
     drawn = StudyTables(**{name: frames[name] for name in (*DRAWN, *optional)})
     figures = [name for name in figures_of(set(optional)) if name not in unknown]
     draw_figures(figures, drawn, missing, output / "figures")

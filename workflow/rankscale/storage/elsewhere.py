@@ -12,6 +12,7 @@ TRAINED, ELSEWHERE = b"trained", b"elsewhere"
 # Of an observation, what needs the scores; without them the loss and the ranks are known.
 OF_SCORES = ("margin", "calibrated_loss", "inverse_temperature", "auc_global", "best_inverse_temperature", "at_cap")
 OF_TRAINING = ("head_parameters", "embedding_parameters", "epoch", "train_tokens", "train_flops", "teacher_flops")
+OF_ANSWERS = ("ranker", "inference_flops")
 METRICS_OF_SCORES = [metric for metric in metrics_of("candidates") if metric.of_scores]
 
 
@@ -26,6 +27,7 @@ RELAXED = {
     "metrics": _relaxed(
         "metrics",
         *OF_TRAINING,
+        *OF_ANSWERS,
         *(f"{metric.name}{end}" for metric in METRICS_OF_SCORES for end in ("", "_low", "_high")),
     ),
 }

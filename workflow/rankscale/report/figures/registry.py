@@ -71,6 +71,12 @@ FIGURES = {
         "Which way",
         needs=BETWEEN,
     ),
+    "variants_inference": Figure(
+        f"{HERE}.variants:variants_inference",
+        "Every way to train by the FLOPs of an answer to a query, with its law",
+        "Which way",
+        needs=BETWEEN,
+    ),
     "variants_mrr": Figure(
         f"{HERE}.variants:variants_mrr",
         "What the MRR of every way to train lacks to 1, with its law",

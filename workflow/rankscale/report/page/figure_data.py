@@ -13,10 +13,15 @@ from rankscale.laws.forms.base import Law
 from rankscale.laws.forms.registry import LAWS
 from rankscale.laws.query_covariance import values_of
 from rankscale.report.labels import name_of
-from rankscale.report.verdicts import AXES, headline_of, slice_words, verdict_words
+from rankscale.report.verdicts import headline_of, slice_words, verdict_words
 
 POINTS_OF_A_CURVE = 30  # what a screen tells apart of the 60 that tables have
-TITLES = {"model": "Encoder parameters N", "data": "Training queries D", "compute": "Training compute (FLOPs)"}
+TITLES = {
+    "model": "Encoder parameters N",
+    "data": "Training queries D",
+    "compute": "Training compute (FLOPs)",
+    "inference": "Inference compute a query (FLOPs)",
+}
 DASHES = {"--": "dash", "-": "solid", "-.": "dashdot", ":": "dot"}
 TEST = ["collection", "split", "candidates"]
 
@@ -31,7 +36,7 @@ def figure_data(
     """
     finals = metrics[metrics.checkpoint == "final"]
     first = headline_of(finals, metrics)
-    axes = [axis for axis in AXES if np.isfinite(coordinates(finals, axis)).all()]
+    axes = [axis for axis in TITLES if np.isfinite(coordinates(finals, axis)).all()]
     names = _metrics_of(finals, curves)
     tests = _headline_first(finals[TEST].drop_duplicates().to_dict("records"), first.iloc[0][TEST].to_dict())
     laws = [law for law in LAWS.values() if law.variables == 1 and law.name in set(curves.law)]

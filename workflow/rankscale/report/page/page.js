@@ -38,7 +38,7 @@
 
   // The points that are shown, by subset over sizes and compute, by model over data; each group from left to right.
   function groups(s) {
-    const bySubset = s.axis === "model", list = bySubset ? data.subsets : data.models;
+    const bySubset = ["model", "inference"].includes(s.axis), list = bySubset ? data.subsets : data.models;
     return list.map((group, at) => ({
       ...group, label: bySubset ? `D = ${number(group.name)}` : group.name, symbol: SYMBOLS[at % SYMBOLS.length],
       points: data.points.filter((point) => point.test === s.test && point.variant === s.variant && s.metric in point.values
@@ -98,7 +98,7 @@
       hoverlabel: {bgcolor: "#fff", bordercolor: "#5a6270", font: {color: "#16191d", size: 13}, align: "left"},
       legend: narrow ? {orientation: "h", y: -0.3, yanchor: "top", font: {size: 11}} : {x: 1.01, y: 1, font: {size: 12}},
       xaxis: {title: {text: axis.label}, type: on("log-x") ? "log" : "linear", gridcolor: "#e8ebf0", zeroline: false,
-        tickformat: s.axis === "compute" ? "~e" : "~s", ...(on("log-x") ? {dtick: narrow ? 1 : "D2"} : {})},
+        tickformat: ["compute", "inference"].includes(s.axis) ? "~e" : "~s", ...(on("log-x") ? {dtick: narrow ? 1 : "D2"} : {})},
       yaxis: {title: {text: metric.label + (metric.unit ? ` (${metric.unit})` : "")}, zeroline: false, gridcolor: "#e8ebf0",
         type: on("log-y") && positive ? "log" : "linear", ...(on("log-y") && positive ? {nticks: 6} : {})},
       shapes: near ? [{type: "line", xref: "paper", x0: 0, x1: 1, y0: chance, y1: chance, line: {dash: "dot", width: 1}}] : [],
