@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from rankscale.models import bi_encoder, devices
 from rankscale.models.bert import Bert, BertShape
-from rankscale.models.model_size import parameters_by_part, training_flops
 from rankscale.models.kinds.pairs import Joined
+from rankscale.models.model_size import parameters_by_part, training_flops
 from rankscale.models.packing import Apart
 from rankscale.training.batch_loader import Batch
 from rankscale.training.distributed import ProcessGroup
