@@ -75,7 +75,7 @@ MEANINGS = {
     "train_flops": "Counted FLOPs of training.",
     "teacher_flops": "FLOPs of the teacher's scores that it was trained by.",
     "ranker": "The kind of ranker.",
-    "inference_flops": "FLOPs of an answer to a query over these candidates; vectors of passages are computed before, where there are any.",
+    "inference_flops": "FLOPs of an answer to a query over these candidates, passages' vectors computed before.",
     "status": "finished, diverged, or unfinished.",
     "loss": "The training loss of the step's batch.",
     "observations.loss": "Cross-entropy of the positive among the candidates in nats, at the model's own scale.",
