@@ -14,6 +14,7 @@ from rankscale.study import sharing, stage_arguments, teachers, variants, watche
 from rankscale.study.code_digest import code_digest
 from rankscale.study.config import check_config
 from rankscale.study.config_file import load_config_file
+from rankscale.study.costs.training_order import training_priorities
 
 # A DAG of 20,000 jobs is millions of objects that stay: looking for garbage among them takes an eighth of the time.
 gc.set_threshold(1_000_000, 20, 100)
@@ -54,6 +55,7 @@ TEACHERS = teachers.teachers(STUDY)
 TOKENIZERS = dict(grid.tokenizer_of(STUDY, model) for model in STUDY["models"])
 EVERY_CHECKPOINT = grid.checkpoints(STUDY)
 FINISHED = set(RUNS)
+PRIORITIES = training_priorities(STUDY)
 CHECKPOINTS = [(run, name) for run in RUNS for name in EVERY_CHECKPOINT[run]]
 # The device and, in manifests, the study's name are resources, not params: Snakemake does not compare them, so that
 # another device retrains nothing and a second study over the same collection reuses it.
@@ -119,6 +121,12 @@ def training_arguments(wildcards):
 def refining_arguments(wildcards):
     """The recipe of one run that goes on from another."""
     return stage_arguments.refine(VARIANTS[wildcards.variant], wildcards.model)
+
+
+def training_priority(wildcards):
+    """The longest trainings go first."""
+    run = RunId(wildcards.variant, wildcards.model, wildcards.train_queries, int(wildcards.seed))
+    return PRIORITIES.get(run, 0)  # a run that was asked for by its file need not be of the grid
 
 
 def started_from(wildcards):

@@ -22,6 +22,7 @@ rule sample:
         candidates=LAYOUT.candidates("{collection}"),
     log:
         LAYOUT.log("sample", "{collection}"),
+    priority: 1  # evaluations wait for it
     conda:
         ENVIRONMENT
     resources:

@@ -6,7 +6,7 @@ from rankscale.core.metrics import CALIBRATED, PARTS, metric_named
 from rankscale.laws.axes import ENVELOPE, headline_slice, headline_subset
 from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
 from rankscale.report.labels import error_text, name_of, searched_words, share
-from rankscale.report.verdicts import AXES, ScalingFinding, headline_of, verdict_words, what_would_decide
+from rankscale.report.verdicts import AXES, ScalingFinding, headline_of, verdict_words, what_would_decide, why_undecided
 
 
 def _interval(
@@ -127,7 +127,7 @@ def contrast_table(contrasts: pd.DataFrame) -> pd.DataFrame:
                 "difference": difference,
                 "adjusted p": "-" if pd.isna(row.p_holm) else f"{row.p_holm:.2g}",
                 "answer": row.answer + (" (provisional: one seed)" if row.provisional else ""),
-                "why": row.reason or "-",
+                "why": why_undecided(row) or "-",
             }
         )
     return pd.DataFrame(rows)
