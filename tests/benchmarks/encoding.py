@@ -15,7 +15,7 @@ from rankscale.search import encoders, exact_search
 from rankscale.search.options import EncodeOptions
 from rankscale.stages import encode
 from rankscale.text.tokenizers import train_wordpiece
-from tests.benchmarks.measure import Clock, part, report, table
+from tests.benchmarks.measure import Clock, compared, in_turn, part, report, table
 
 TEXTS, QUERIES, THREADS, TOP = 1500, 300, 2, 500
 SHAPE = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 1536}
@@ -44,14 +44,14 @@ def texts_of(folder: Path, name: str = "texts") -> list[str]:
 
 
 def ours(folder: Path, precision: str) -> None:
-    options = ["--collection", ".", "--encoder", str(folder), "--pooling", "cls", "--normalize", "--device", "cpu"]
-    more = ["--threads", str(THREADS), "--documents", "a", "--queries", "b"]
-    args = encode.arguments().parse_args([*options, "--precision", precision, *more])
+    asked = ["--collection", ".", "--encoder", str(folder), "--pooling", "cls", "--normalize", "--device", "cpu"]
+    places = ["--threads", str(THREADS), "--documents", "a", "--queries", "b"]
+    args = encode.arguments().parse_args([*asked, "--precision", precision, *places])
     encoder, texts = encoders.Transformer(parsed(EncodeOptions, args)), texts_of(folder)
     encoder("documents", texts[:50])
     with Clock() as clock:
-        vectors = encoder("documents", texts)
-    np.save(folder / f"ours_{precision}.npy", vectors)
+        made = encoder("documents", texts)
+    np.save(folder / f"ours_{precision}.npy", made)
     np.save(folder / f"ours_{precision}_queries.npy", encoder("queries", texts_of(folder, "queries")))
     report(seconds=clock.seconds)
 
@@ -68,8 +68,8 @@ def theirs(folder: Path, precision: str) -> None:
     texts = texts_of(folder)
     model.encode(texts[:50])
     with Clock() as clock:
-        vectors = model.encode(texts, normalize_embeddings=True, convert_to_numpy=False, convert_to_tensor=True)
-    np.save(folder / f"theirs_{precision}.npy", vectors.float().numpy())
+        made = model.encode(texts, normalize_embeddings=True, convert_to_numpy=False, convert_to_tensor=True)
+    np.save(folder / f"theirs_{precision}.npy", made.float().numpy())
     report(seconds=clock.seconds)
 
 
@@ -80,23 +80,21 @@ def top(folder: Path, precision: str) -> np.ndarray:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        folder = Path(directory)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
         generate(folder)
-        rows = []
-        for who, precision in (("theirs", "fp32"), ("ours", "fp32"), ("theirs", "bf16"), ("ours", "bf16")):
-            usage = part(ME, who, folder, precision)
-            vectors = np.load(folder / f"{who}_{precision}.npy")
-            expected = np.load(folder / "theirs_fp32.npy")
-            rows.append(
-                {
-                    "what": f"{'SentenceTransformer.encode' if who == 'theirs' else 'rankscale encode'}, {precision}",
-                    "documents/s": TEXTS / usage["seconds"],
-                    "times the peer's fp32": (rows[0]["documents/s"] * usage["seconds"] / TEXTS) ** -1 if rows else 1.0,
-                    "largest difference": np.abs(vectors - expected).max(),
-                    "least cosine": (vectors * expected).sum(1).min(),
-                }
-            )
+        sides = {
+            f"{name}, {precision}": (who, precision)
+            for precision in ("fp32", "bf16")
+            for who, name in (("theirs", "SentenceTransformer.encode"), ("ours", "rankscale encode"))
+        }
+        reports = in_turn({what: lambda side=side: part(ME, side[0], folder, side[1]) for what, side in sides.items()})
+        rows = compared(reports, next(iter(sides)), "seconds over the peer's in fp32", TEXTS, "documents/s")
+        expected = np.load(folder / "theirs_fp32.npy")
+        for row, (who, precision) in zip(rows, sides.values(), strict=True):
+            made = np.load(folder / f"{who}_{precision}.npy")
+            row["largest difference"] = np.abs(made - expected).max()
+            row["least cosine"] = (made * expected).sum(1).min()
         table(f"{TEXTS} docstrings by a BERT of 12 layers, 384 wide, {THREADS} threads", rows)
         overlap = [
             len(np.intersect1d(a, b)) / TOP for a, b in zip(top(folder, "fp32"), top(folder, "bf16"), strict=True)

@@ -6,19 +6,20 @@ The plain one tokenizes and encodes, for every query, its positive and its candi
 padded to the longest; it is measured on a sample of the queries, and its time on all of them is extrapolated.
 """
 
-import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.measure import Clock, part, report, table
+from tests.benchmarks.measure import Clock, compared, in_turn, part, report, table
 
 # What a study's jobs are told by the workflow (rankscale.study.environment).
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 ME, THREADS = "tests.benchmarks.evaluation", 2
+PEER, PRECISIONS = "plain, with our memory settings", ("fp32", "bf16")
 DOCUMENTS, QUERIES, SAMPLE, TOP, CANDIDATES, LENGTH = 14_000, 1_500, 20, 300, 256, 128
 
 
@@ -71,11 +72,11 @@ def ours(folder: Path, precision: str) -> None:
     model, facts = checkpoints.load_checkpoint(folder / "c.safetensors")
     tokens = TokenStore.read(folder / "tokens", "documents", facts["passage_length"])
     encoding.encode(model, tokens, np.arange(100), torch.device("cpu"), "warm up")
-    inputs = ("--checkpoint", folder / "c.safetensors", "--tokens", folder / "tokens")
+    places = ("--checkpoint", folder / "c.safetensors", "--tokens", folder / "tokens")
     more = ("--candidates", folder / "candidates.parquet", "--observations", folder / f"{precision}.parquet")
     how = ("--device", "cpu", "--threads", THREADS, "--precision", precision)
     with Clock() as clock:
-        retrieve.main(retrieve.arguments().parse_args(list(map(str, (*inputs, *more, *how)))))
+        retrieve.main(retrieve.arguments().parse_args(list(map(str, (*places, *more, *how)))))
     report(seconds=clock.seconds, extra=clock.extra)
 
 
@@ -96,8 +97,8 @@ def plain(folder: Path) -> None:
     texts = [tables.read(k, folder / f"{k}.parquet")["text"].to_pylist() for k in ("queries", "documents")]
     fixed = tables.read("candidates", folder / "candidates.parquet").slice(0, SAMPLE + 1).to_pylist()
 
-    def vectors(batch: list[str], longest: int) -> torch.Tensor:
-        read = tokenizer(batch, padding=True, truncation=True, max_length=longest, return_tensors="pt")
+    def vectors(some: list[str], longest: int) -> torch.Tensor:
+        read = tokenizer(some, padding=True, truncation=True, max_length=longest, return_tensors="pt")
         mask = read["attention_mask"][..., None]
         states = encoder(**read).last_hidden_state
         return mine.head((states * mask).sum(1) / mask.sum(1))
@@ -107,9 +108,9 @@ def plain(folder: Path) -> None:
         for number, row in enumerate(fixed):
             if number == 1:
                 start = time.monotonic()  # the first one warms up
-            query = vectors([texts[0][number]], 24)
-            passages = vectors([texts[1][i] for i in (row["positive"], *row["rows"])], LENGTH)
-            scores.append((query @ passages.T)[0].numpy())
+            asked = vectors([texts[0][number]], 24)
+            found = vectors([texts[1][i] for i in (row["positive"], *row["rows"])], LENGTH)
+            scores.append((asked @ found.T)[0].numpy())
     seconds = (time.monotonic() - start) / SAMPLE
     np.save(folder / "plain.npy", np.stack(scores))
     report(seconds=seconds)
@@ -120,7 +121,7 @@ def agreement(folder: Path, precision: str) -> dict[str, object]:
     from rankscale.storage import tables
 
     scores = np.load(folder / "plain.npy").astype(float)
-    observations = tables.read("observations", folder / f"{precision}.parquet").to_pandas().iloc[: len(scores)]
+    seen = tables.read("observations", folder / f"{precision}.parquet").to_pandas().iloc[: len(scores)]
     size = np.abs(scores).max(1)
     loss = np.logaddexp.reduce(scores, 1) - scores[:, 0]
     beyond = scores[:, 1:] - scores[:, :1]
@@ -128,35 +129,30 @@ def agreement(folder: Path, precision: str) -> dict[str, object]:
     # Candidates within rounding of the positive may stand on either side of it.
     least, most = ((beyond > 0) & clear).sum(1), ((beyond > 0) | ~clear).sum(1)
     return {
-        "ranks that differ": int(((observations.above < least) | (observations.above > most)).sum()),
-        "loss difference / score": float((np.abs(observations.loss - loss) / size).max()),
+        "ranks that differ": int(((seen.above < least) | (seen.above > most)).sum()),
+        "loss difference / score": float((np.abs(seen.loss - loss) / size).max()),
     }
 
 
+def plainly(folder: Path, env: dict[str, str]) -> dict:
+    """The plain evaluation of all queries, from the time of a query."""
+    return {"seconds": part(ME, "plain", folder, env=env)["seconds"] * QUERIES}
+
+
 def main() -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        folder = Path(directory)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
         generate(folder)
         # The plain one as it comes, and told the memory settings that the workflow gives ours.
-        alone = part(ME, "plain", folder)["seconds"] * QUERIES
-        os.environ.update(MALLOC)
-        peer = part(ME, "plain", folder)["seconds"] * QUERIES
-        rows = [{"what": "plain, as it comes", "seconds": alone, "times": peer / alone}]
-        rows.append({"what": "plain, with our memory settings", "seconds": peer, "times": 1.0})
-        for precision in ("fp32", "bf16"):
-            usage = part(ME, "ours", folder, precision)
-            again = part(ME, "plain", folder)["seconds"] * QUERIES
-            rows.append(
-                {
-                    "what": f"rankscale retrieve, {precision}",
-                    "seconds": usage["seconds"],
-                    # The machine's speed moves: the plain one is measured before and after.
-                    "times": (peer + again) / 2 / usage["seconds"],
-                    "extra MB": usage["extra"],
-                    **agreement(folder, precision),
-                }
-            )
-            peer = again
+        sides: dict[str, Callable[[], dict]] = {
+            "plain, as it comes": lambda: plainly(folder, {}),
+            PEER: lambda: plainly(folder, MALLOC),
+        }
+        for precision in PRECISIONS:
+            sides[f"rankscale retrieve, {precision}"] = lambda p=precision: part(ME, "ours", folder, p, env=MALLOC)
+        rows = compared(in_turn(sides), PEER, "seconds over the second's")
+        for row, precision in zip(rows[2:], PRECISIONS, strict=True):
+            row.update(agreement(folder, precision))
         title = f"{QUERIES} queries x {CANDIDATES} of the top {TOP} of {DOCUMENTS} passages, L4H256, {THREADS} threads"
         table(title, rows)
 

@@ -13,16 +13,23 @@ import pyarrow as pa
 from rankscale.search import exact_search, miner, vector_shards
 from rankscale.stages import mine
 from rankscale.storage import tables
-from tests.benchmarks.measure import Clock, part, report, table
+from tests.benchmarks.measure import Clock, compared, in_turn, part, report, table
 from tests.conftest import write_copies
 
 DOCUMENTS, QUERIES, DIMENSION, TOP, THREADS = 200_000, 10_000, 384, 1000, 2
 ME = "tests.benchmarks.mining"
+SIDES = {
+    "faiss.IndexFlatIP: add and search, from memory": "faiss_raw",
+    "ours: the same from Parquet shards, ties in order": "ours_search",
+    "ours: the mine stage, positives removed, written": "ours_stage",
+    "sentence_transformers mine_hard_negatives, FAISS": "sentence_transformers",
+}
+READING = {"from a memory-mapped file": "read_map", "from Parquet": "read_parquet"}
 
 
 def units(n: int, seed: int) -> np.ndarray:
-    vectors = np.random.default_rng(seed).normal(size=(n, DIMENSION)).astype(np.float32)
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+    made = np.random.default_rng(seed).normal(size=(n, DIMENSION)).astype(np.float32)
+    return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float16)
 
 
 def generate(folder: Path, documents: int, queries: int) -> None:
@@ -89,9 +96,9 @@ def ours_stage(folder: Path) -> None:
     faiss.omp_set_num_threads(THREADS)
     shards = [str(folder / f"documents{i}.parquet") for i in (0, 1)]
     out = ["--output", str(folder / "out.parquet"), "--manifest", str(folder / "out.json")]
-    options = ["--collection", str(folder), "--documents", *shards, "--queries", str(folder / "queries0.parquet")]
+    asked = ["--collection", str(folder), "--documents", *shards, "--queries", str(folder / "queries0.parquet")]
     args = mine.arguments().parse_args(
-        [*options, "--top-k", str(TOP), "--threads", str(THREADS), "--device", "cpu", *out]
+        [*asked, "--top-k", str(TOP), "--threads", str(THREADS), "--device", "cpu", *out]
     )
     args.settings = {}
     with Clock() as clock:
@@ -149,10 +156,10 @@ def read_parquet(folder: Path) -> None:
 
     with Clock() as clock:
         index = faiss.IndexFlatIP(DIMENSION)
-        for _, chunk in vector_shards.vector_chunks(
+        for _, some in vector_shards.vector_chunks(
             [folder / f"documents{i}.parquet" for i in (0, 1)], 4 * DIMENSION * vector_shards.ROWS
         ):
-            index.add(chunk)
+            index.add(some)
     report(seconds=clock.seconds, extra=clock.extra)
 
 
@@ -171,33 +178,24 @@ def read_map(folder: Path) -> None:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        folder = Path(directory) / "small"
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "small"
         generate(folder, DOCUMENTS, QUERIES)
-        raw = part(ME, "faiss_raw", folder)
-        rows = [{"what": "faiss.IndexFlatIP: add and search, from memory", **raw, "times raw": 1.0}]
-        for name, what in (
-            ("ours_search", "ours: the same from Parquet shards, ties in order"),
-            ("ours_stage", "ours: the mine stage, positives removed, written"),
-            ("sentence_transformers", "sentence_transformers mine_hard_negatives, FAISS"),
-        ):
-            usage = part(ME, name, folder)
-            rows.append({"what": what, **usage, "times raw": usage["seconds"] / raw["seconds"]})
+        sides = {what: lambda name=name: part(ME, name, folder) for what, name in SIDES.items()}
+        rows = compared(in_turn(sides), next(iter(SIDES)), "times raw")
         renamed = [{k.replace("extra", "extra peak MB"): v for k, v in row.items()} for row in rows]
         table(f"{QUERIES} queries over {DOCUMENTS} x {DIMENSION}, top {TOP}, {THREADS} threads", renamed)
 
-        reading = [
-            {"what": f"to FAISS from {what}", **part(ME, name, folder)}
-            for what, name in (("a memory-mapped file", "read_map"), ("Parquet", "read_parquet"))
-        ]
-        table(f"{DOCUMENTS} x {DIMENSION} vectors of 16 bits", reading)
+        sides = {what: lambda name=name: part(ME, name, folder) for what, name in READING.items()}
+        rows = compared(in_turn(sides), next(iter(READING)), "times that")
+        table(f"{DOCUMENTS} x {DIMENSION} vectors of 16 bits to FAISS", rows)
 
         rows = []
         for documents in (200_000, 2_000_000):
-            folder = Path(directory) / str(documents)
+            folder = Path(place) / str(documents)
             generate(folder, documents, 1000)
-            usage = part(ME, "ours_stage", folder)
-            rows.append({"documents": documents, "queries": 1000, **usage})
+            found = part(ME, "ours_stage", folder)
+            rows.append({"documents": documents, "queries": 1000, **found})
         table(f"The mine stage over collection size, top {TOP}", rows)
 
 

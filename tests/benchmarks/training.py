@@ -4,7 +4,7 @@ python -m tests.benchmarks.training            all of it, some 10 minutes
 python -m tests.benchmarks.training msmarco    or: embedded, triples
 """
 
-import os
+import shutil
 import sys
 import tempfile
 import time
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.measure import part, report, table
+from tests.benchmarks.measure import compared, in_turn, part, report, table
 
 ME, THREADS, DIMENSION = "tests.benchmarks.training", 2, 1024
 SHAPE = {"num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 2, "intermediate_size": 512}
@@ -24,6 +24,7 @@ SETTINGS = {  # lengths in tokens: mean and spread of log-normal passages, cuts;
     "triples": {"mean": 31, "spread": 0.5, "cuts": (20, 32), "negatives": 1, "steps": 150},
 }
 BATCH, RATE = 32, 1e-4
+OURS = "rankscale train"
 
 
 def generate(folder: Path, mean: int, spread: float, negatives: int, steps: int, **_) -> None:
@@ -56,9 +57,9 @@ def generate(folder: Path, mean: int, spread: float, negatives: int, steps: int,
     tables.write("qrels", {**judged, "positive": True}, folder / "qrels.parquet")
     write_copies(folder)
     lists = [random.choice(documents - 1, 100, replace=False) for _ in range(n)]
-    lists = [(others + (others >= row)).tolist() for others, row in zip(lists, rows, strict=True)]
-    mined = {"query_id": ids, "rows": lists, "scores": [[0.0] * 100] * n, "mined": [100] * n}
-    tables.write("negatives", mined, folder / "negatives.parquet")
+    lists = [(found + (found >= row)).tolist() for found, row in zip(lists, rows, strict=True)]
+    found = {"query_id": ids, "rows": lists, "scores": [[0.0] * 100] * n, "mined": [100] * n}
+    tables.write("negatives", found, folder / "negatives.parquet")
     torch.manual_seed(0)
     BertModel(BertConfig(vocab_size=8000, **SHAPE)).save_pretrained(folder / "model")
     stage("tokenize", "--collection", folder, "--tokenizer", folder / "model", "--output", folder / "tokens")
@@ -68,19 +69,21 @@ def arguments(folder: Path, setting: str, *more: object):
     """The stage's arguments: the published recipe but for the learning rate."""
     from rankscale.stages import train
 
-    design = SETTINGS[setting]
-    inputs = ("--collection", folder, "--tokens", folder / "tokens", "--mined", folder / "negatives.parquet")
+    made = SETTINGS[setting]
+    places = ("--collection", folder, "--tokens", folder / "tokens", "--mined", folder / "negatives.parquet")
     shape = ("--model", "m", "--checkpoint", folder / "model", "--output-dim", DIMENSION, "--threads", THREADS)
-    lengths = ("--query-length", design["cuts"][0], "--passage-length", design["cuts"][1])
-    recipe = ("--negatives-per-query", design["negatives"], "--learning-rate", RATE, "--epochs", 1, "--device", "cpu")
+    lengths = ("--query-length", made["cuts"][0], "--passage-length", made["cuts"][1])
+    recipe = ("--negatives-per-query", made["negatives"], "--learning-rate", RATE, "--epochs", 1, "--device", "cpu")
     folders = ("--scratch", folder / "scratch", "--output", folder / "run")
-    return train.arguments().parse_args(list(map(str, (*inputs, *shape, *lengths, *recipe, *folders, *more))))
+    return train.arguments().parse_args(list(map(str, (*places, *shape, *lengths, *recipe, *folders, *more))))
 
 
 def ours(folder: Path, setting: str, *more: object) -> None:
     from rankscale.stages import train
     from rankscale.storage import tables
 
+    for left in ("run", "scratch"):  # of an earlier round: a finished run is not trained again
+        shutil.rmtree(folder / left, ignore_errors=True)
     args = arguments(folder, setting, *more)
     train.main(args)
     seconds = tables.read("training_times", folder / "run/times.parquet")["seconds"].to_numpy()
@@ -102,12 +105,12 @@ def plain(folder: Path, setting: str) -> None:
     from rankscale.training.training_data import load_training_data
 
     torch.set_num_threads(THREADS)
-    design, args = SETTINGS[setting], arguments(folder, setting)
-    negatives = design["negatives"]
+    made, args = SETTINGS[setting], arguments(folder, setting)
+    negatives = made["negatives"]
     data = load_training_data(folder, args.mined, "train", None, "nested", negatives, args.seed)
     examples = ExampleSampler(data, negatives, args.seed)
     texts = [tables.read(k, folder / f"{k}.parquet")["text"].to_pylist() for k in ("queries", "documents")]
-    order, steps = examples.epoch(0), design["steps"]
+    order, steps = examples.epoch(0), made["steps"]
     rows = [examples.batch(0, step, order[step * BATCH : (step + 1) * BATCH]) for step in range(steps)]
     data = [(q, d) for queries, documents in rows for q, d in zip(queries, documents, strict=True)]
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
@@ -153,15 +156,15 @@ def plain(folder: Path, setting: str) -> None:
         def _get_train_sampler(self, *_):
             return torch.utils.data.SequentialSampler(data)
 
-        def training_step(self, *positional, **named):
+        def training_step(self, *given, **named):
             now = time.monotonic()
             self.seconds.append(now - getattr(self, "before", now))
             self.before = now
-            loss = super().training_step(*positional, **named)
+            loss = super().training_step(*given, **named)
             self.losses.append(loss.item())
             return loss
 
-    options = TrainingArguments(
+    told = TrainingArguments(
         str(folder / "trainer"),
         per_device_train_batch_size=BATCH,
         num_train_epochs=1,
@@ -176,7 +179,7 @@ def plain(folder: Path, setting: str) -> None:
         disable_tqdm=True,
         dataloader_pin_memory=False,
     )
-    trainer = Ordered(Retriever(), options, train_dataset=data, data_collator=collate)
+    trainer = Ordered(Retriever(), told, train_dataset=data, data_collator=collate)
     trainer.train()
     report(seconds=float(np.median(trainer.seconds[5:])), losses=trainer.losses[:100])
 
@@ -199,12 +202,12 @@ def sentence_transformers(folder: Path, setting: str) -> None:
     from rankscale.training.training_data import load_training_data
 
     torch.set_num_threads(THREADS)
-    design, args = SETTINGS[setting], arguments(folder, setting)
+    made, args = SETTINGS[setting], arguments(folder, setting)
     data = load_training_data(folder, args.mined, "train", None, "nested", 1, args.seed)
     examples = ExampleSampler(data, 1, args.seed)
     texts = [tables.read(k, folder / f"{k}.parquet")["text"].to_pylist() for k in ("queries", "documents")]
     order = examples.epoch(0)
-    rows = [examples.batch(0, step, order[step * BATCH : (step + 1) * BATCH]) for step in range(design["steps"])]
+    rows = [examples.batch(0, step, order[step * BATCH : (step + 1) * BATCH]) for step in range(made["steps"])]
     triples = {
         "anchor": [texts[0][q] for queries, _ in rows for q in queries],
         "positive": [texts[1][d[0]] for _, documents in rows for d in documents],
@@ -218,13 +221,13 @@ def sentence_transformers(folder: Path, setting: str) -> None:
     seconds: list[float] = []
 
     class Timed(SentenceTransformerTrainer):
-        def training_step(self, *positional, **named):
+        def training_step(self, *given, **named):
             now = time.monotonic()
             seconds.append(now - getattr(self, "before", now))
             self.before = now
-            return super().training_step(*positional, **named)
+            return super().training_step(*given, **named)
 
-    options = SentenceTransformerTrainingArguments(
+    told = SentenceTransformerTrainingArguments(
         str(folder / "trainer"),
         per_device_train_batch_size=BATCH,
         num_train_epochs=1,
@@ -239,36 +242,29 @@ def sentence_transformers(folder: Path, setting: str) -> None:
         dataloader_pin_memory=False,
     )
     loss = MultipleNegativesRankingLoss(model, scale=1.0, similarity_fct=dot_score)
-    Timed(model, options, train_dataset=Dataset.from_dict(triples), loss=loss).train()
+    Timed(model, told, train_dataset=Dataset.from_dict(triples), loss=loss).train()
     report(seconds=float(np.median(seconds[5:])))
 
 
 def compare(setting: str) -> None:
     """One setting: the peer with and without the workflow's memory settings, and ours."""
     peer = "sentence_transformers" if setting == "triples" else "plain"
-    with tempfile.TemporaryDirectory() as directory:
-        folder = Path(directory)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
         generate(folder, **SETTINGS[setting])
         more = ("--negatives", "mined+in_batch", "--clip", 1) if setting == "triples" else ()
-        usage = {"as it comes": part(ME, peer, folder, setting)}
-        os.environ.update(MALLOC)
-        usage["with our memory settings"] = part(ME, peer, folder, setting)
-        usage["ours"] = part(ME, "ours", folder, setting, *more)
-        for key in MALLOC:
-            del os.environ[key]
-    names = {"plain": "transformers Trainer, plain", "sentence_transformers": "SentenceTransformerTrainer"}
-    rows = [
-        {
-            "what": "rankscale train" if name == "ours" else f"{names[peer]}, {name}",
-            "steps/s": 1 / one["seconds"],
-            "ours is faster by": one["seconds"] / usage["ours"]["seconds"],
+        name = {"plain": "transformers Trainer, plain", "sentence_transformers": "SentenceTransformerTrainer"}[peer]
+        sides = {
+            f"{name}, as it comes": lambda: part(ME, peer, folder, setting),
+            f"{name}, with our memory settings": lambda: part(ME, peer, folder, setting, env=MALLOC),
+            OURS: lambda: part(ME, "ours", folder, setting, *more, env=MALLOC),
         }
-        for name, one in usage.items()
-    ]
-    design = SETTINGS[setting]
-    table(f"L2H128, {BATCH} x (1 + {1 + design['negatives']}) texts cut at {design['cuts']}, {THREADS} threads", rows)
+        reports = in_turn(sides)
+    rows = compared(reports, OURS, "ours is faster by", 1, "steps/s")
+    made = SETTINGS[setting]
+    table(f"L2H128, {BATCH} x (1 + {1 + made['negatives']}) texts cut at {made['cuts']}, {THREADS} threads", rows)
     if peer == "plain":
-        apart = np.abs(np.array(usage["ours"]["losses"]) - np.array(usage["as it comes"]["losses"]))
+        apart = np.abs(np.array(reports[OURS][0]["losses"]) - np.array(reports[f"{name}, as it comes"][0]["losses"]))
         print(f"\nLosses of the first {len(apart)} steps differ by {apart.max():.2g} at most.", flush=True)
 
 
