@@ -12,6 +12,7 @@ from rankscale.evaluation.scoring import score_observations
 from rankscale.storage import schemas, tables
 
 CANDIDATES = 64
+ELSEWHERE = 1000  # queries that what is not trained here was trained on
 
 
 def observed(size: float, data: float, queries: int, random: np.random.Generator) -> dict[str, np.ndarray]:
@@ -84,12 +85,18 @@ def write_study(
     for (variant, better), size, data in grid:
         for seed in seeds if cells is None or (size, data) in cells else ():
             random = np.random.default_rng([int(size), int(data), seed])
+            known = better * (data or ELSEWHERE)
             row = checkpoint_of(size, data, seed, variant)
             keys = {"collection": "synthetic", **{name: row[name] for name in schemas.CHECKPOINT_KEY}}
             fixed = {"split": "test", "candidates": "hard", "n_candidates": CANDIDATES}
             observations = tables.checked(
                 "observations",
-                {**keys, **fixed, "query_id": query_ids(queries), **observed(size, better * data, queries, random)},
+                {
+                    **keys,
+                    **fixed,
+                    "query_id": query_ids(queries),
+                    **observed(size, known, queries, random),
+                },
                 "synthetic",
             )
             run = RunId(*(row[name] for name in RunId._fields))
