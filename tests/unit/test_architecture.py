@@ -143,4 +143,5 @@ def test_a_wheel_holds_every_module(tmp_path):
     run(build, tmp_path)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         packed = {name for name in wheel.namelist() if name.startswith("rankscale/")}
-    assert packed == {f"rankscale/{path.relative_to(PACKAGE)}" for path in PACKAGE.rglob("*.py")}
+    there = [path for suffix in ("py", "js", "css") for path in PACKAGE.rglob(f"*.{suffix}")]
+    assert packed == {f"rankscale/{path.relative_to(PACKAGE)}" for path in there}
