@@ -134,7 +134,7 @@ def test_help_lists_every_command(tmp_path):
     assert "did you mean fit?" in run("rankscale fitt", tmp_path, check=False).stdout
 
 
-def test_a_wheel_holds_every_module(tmp_path):
+def test_a_wheel_holds_every_file(tmp_path):
     source = tmp_path / "source"  # building leaves files beside the sources
     shutil.copytree(PACKAGE, source / "workflow/rankscale", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -143,5 +143,5 @@ def test_a_wheel_holds_every_module(tmp_path):
     run(build, tmp_path)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         packed = {name for name in wheel.namelist() if name.startswith("rankscale/")}
-    there = [path for suffix in ("py", "js", "css") for path in PACKAGE.rglob(f"*.{suffix}")]
-    assert packed == {f"rankscale/{path.relative_to(PACKAGE)}" for path in there}
+    kinds = ("*.py", "*.css", "*.js")
+    assert packed == {f"rankscale/{path.relative_to(PACKAGE)}" for kind in kinds for path in PACKAGE.rglob(kind)}

@@ -5,7 +5,7 @@ import difflib
 import importlib
 import sys
 
-from rankscale.core.commands import STAGES, TOOLS, module_of
+from rankscale.core.commands import STAGES, TOOLS, install_hint, module_of
 from rankscale.core.paths import WORKFLOW
 
 USAGE = """usage: rankscale COMMAND ...    (rankscale COMMAND --help says more)
@@ -28,7 +28,6 @@ def main() -> None:
         hint = f"did you mean {close[0]}?" if close else "rankscale --help lists all"
         sys.exit(f"rankscale: {command}: there is no such command; {hint}")
     from rankscale.core.cli import run_command
-    from rankscale.core.extras import install_hint
 
     try:
         module = importlib.import_module(module_of(command))

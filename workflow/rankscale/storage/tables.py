@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from rankscale.core.atomic_files import whole
 from rankscale.core.errors import StudyError, refuse_unreadable
 from rankscale.storage.elsewhere import schema_of
-from rankscale.storage.identity import STUDY, refuse_other_keys, refuse_unpromised
+from rankscale.storage.identity import STUDY, columns_apart, refuse_other_keys, refuse_unpromised
 from rankscale.storage.schemas import SCHEMAS
 
 # Rows whose keys are counted without pyarrow.acero and pyarrow.dataset, whose import takes a third of a second.
@@ -161,8 +161,8 @@ def _refuse_lost_rows(
     parts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     expected = metadata.num_rows if group is None else parts[group]
     if sum(parts) != metadata.num_rows or (length is not None and length != expected):
-        found = sum(parts) if length is None else length
-        raise StudyError(f"{path}: {found} of {expected} rows can be read: it is damaged; delete it and run again")
+        readable = sum(parts) if length is None else length
+        raise StudyError(f"{path}: {readable} of {expected} rows can be read: it is damaged; delete it and run again")
 
 
 def with_origin(wanted: pa.Schema, origin: Mapping[str, Any] | None) -> pa.Schema:
@@ -196,7 +196,7 @@ def writer(name: str, path: str | Path, like: pa.Schema | None = None, **how: An
 def check(table: pa.Table, wanted: pa.Schema, path: str | Path, unique: bool = True, start: int = 0) -> None:
     """Raise StudyError, naming file, column and row (counted from `start`), where `table` breaks `wanted`."""
     if table.schema.names != wanted.names:
-        raise StudyError(f"{path}: has columns {table.schema.names}, expected {wanted.names}")
+        raise StudyError(f"{path}: {columns_apart(table.schema.names, wanted.names)}")
     for field in wanted:
         column = table[field.name]
         if column.type != field.type:
@@ -208,8 +208,8 @@ def check(table: pa.Table, wanted: pa.Schema, path: str | Path, unique: bool = T
             bad = pc.invert(pc.is_finite(column))
             row = pc.index(bad, True).as_py()
             if row >= 0:
-                said = f"{column[row]} is not a finite number"
-                raise StudyError(f"{path}: column {field.name}, row {row + start}: {said}")
+                problem = f"{column[row]} is not a finite number"
+                raise StudyError(f"{path}: column {field.name}, row {row + start}: {problem}")
     key = (wanted.metadata or {}).get(b"key", b"").decode().split()
     if unique and key and len(table) and table.num_rows != _distinct(table, key):
         raise StudyError(f"{path}: {_first_duplicate(table, key)} stands twice in {' '.join(key)}")
