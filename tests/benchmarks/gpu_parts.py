@@ -199,7 +199,7 @@ def _loss(task: Task, name: str) -> dict[str, object]:
     targets = Targets(positive, None, teacher, grades, uniform)
     results = []
     for device in (torch.device("cpu"), task.device):
-        given = scores.to(device).requires_grad_()
+        given = scores.clone().to(device).requires_grad_()  # a leaf of its own on every device
         moved = Targets(*(None if value is None else value.to(device) for value in targets))
         loss = objective(given, moved)
         loss.sum().backward()

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps, colors
 
 from rankscale.core.metrics import CALIBRATED, METRICS, PARTS, metric_named
 from rankscale.laws.axes import coordinates, headline_slice
@@ -75,8 +75,8 @@ def _headline_first(values: list, headline: object) -> list:
 
 def _coloured(values: list) -> list[dict[str, Any]]:
     """Values in their order, each with a colour of a scale that is told apart without seeing hues."""
-    colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(values)))
-    return [{"name": value, "colour": mpl.colors.to_hex(colour)} for value, colour in zip(values, colours, strict=True)]
+    colours = colormaps["viridis"](np.linspace(0, 0.85, len(values)))
+    return [{"name": value, "colour": colors.to_hex(colour)} for value, colour in zip(values, colours, strict=True)]
 
 
 def _points(finals: pd.DataFrame, tests: list[dict], axes: list[str], names: list[str]) -> Iterable[dict[str, Any]]:
