@@ -19,7 +19,9 @@ PLUS = sorted(
 def rows_of(cells):
     rows = pd.DataFrame(cells, columns=["size", "train_queries"])
     columns = {"encoder_parameters": rows["size"], "head_parameters": 1, "train_tokens": rows.train_queries}
-    return rows.assign(model=[f"W{size}" for size in rows["size"]], train_flops=1.0, **columns)
+    return rows.assign(
+        model=[f"W{size}" for size in rows["size"]], train_flops=1.0, inference_flops=40 * rows["size"], **columns
+    )
 
 
 def grid_splits(cells, models, subsets, headline=True):

@@ -68,8 +68,8 @@ def drawn(folder, out, *figures):
 
 
 def test_a_figure_that_is_added_by_one_entry_is_drawn_with_the_others(analysed, tmp_path, monkeypatch):
-    monkeypatch.setitem(FIGURES, "titled", Figure(f"{__name__}:titled"))
-    monkeypatch.setitem(FIGURES, "needy", Figure(f"{__name__}:titled", needs=("plan",)))
+    monkeypatch.setitem(FIGURES, "titled", Figure(f"{__name__}:titled", "Its title"))
+    monkeypatch.setitem(FIGURES, "needy", Figure(f"{__name__}:titled", "Its title", needs=("plan",)))
     names = figures_of(set())
     assert {"titled", "model_scale"} < set(names)
     assert drawn(analysed, tmp_path / "all") == sorted(f"{n}.{s}" for n in names for s in ("svg", "pdf", "png"))

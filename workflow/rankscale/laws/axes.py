@@ -23,9 +23,9 @@ def coordinates(rows: pd.DataFrame, axis: str) -> np.ndarray:
     """Where rows of the metrics table lie on an axis, float64 [n, v].
 
     `model` is encoder parameters, `model_with_head` those and the head's, `inference` FLOPs of an answer to a query;
-    `data` is training queries, `tokens` those
-    read in training, unpadded; `compute` counted training FLOPs, `compute_proxy` encoder parameters times training
-    queries, as published; `grid` encoder parameters and training queries, both.
+    `data` is training queries, `tokens` those read in training, unpadded; `compute` counted training FLOPs,
+    `compute_proxy` encoder parameters times training queries, as published; `grid` encoder parameters and training
+    queries, both.
     """
     columns = {
         "model": lambda: rows.encoder_parameters,
