@@ -14,6 +14,8 @@ from tests.conftest import ROOT, run
 
 # Not what transformers looks for among the installed packages and then imports.
 OTHERS = ("snakemake", "psutil", "matplotlib", "tabulate", "plotly", "statsmodels", "pytest")
+BLOCK = """
+import sys
 
 class NotInstalled:
     def find_spec(self, name, path=None, target=None):
