@@ -12,6 +12,7 @@ from rankscale.evaluation.scoring import score_observations
 from rankscale.storage import schemas, tables
 
 CANDIDATES = 64
+ELSEWHERE = 1000  # queries that what is not trained here was trained on
 
 
 def observed(size: float, data: float, queries: int, random: np.random.Generator) -> dict[str, np.ndarray]:
@@ -84,24 +85,30 @@ def write_study(
     for (variant, better), size, data in grid:
         for seed in seeds if cells is None or (size, data) in cells else ():
             random = np.random.default_rng([int(size), int(data), seed])
+            known = better * (data or ELSEWHERE)
             row = checkpoint_of(size, data, seed, variant)
             keys = {"collection": "synthetic", **{name: row[name] for name in schemas.CHECKPOINT_KEY}}
             fixed = {"split": "test", "candidates": "hard", "n_candidates": CANDIDATES}
-            seen = tables.checked(
+            observations = tables.checked(
                 "observations",
-                {**keys, **fixed, "query_id": query_ids(queries), **observed(size, better * data, queries, random)},
+                {
+                    **keys,
+                    **fixed,
+                    "query_id": query_ids(queries),
+                    **observed(size, known, queries, random),
+                },
                 "synthetic",
             )
             run = RunId(*(row[name] for name in RunId._fields))
-            tables.write("observations", seen, table_path(folder, "observations", "synthetic", run, "final"))
+            tables.write("observations", observations, table_path(folder, "observations", "synthetic", run, "final"))
             retrieval = {"retrieval": "none", **dict.fromkeys(schemas.RETRIEVAL)}
             if data in searching:
-                ndcg = 1 / np.log2(2 + seen["above"].to_numpy())
+                ndcg = 1 / np.log2(2 + observations["above"].to_numpy())
                 each = dict.fromkeys(schemas.RETRIEVAL, ndcg)
                 path = table_path(folder, "per_query", "synthetic", run, "final")
                 tables.write("per_query", {**keys, "split": "test", "query_id": query_ids(queries), **each}, path)
                 retrieval = {"retrieval": "full", **dict.fromkeys(schemas.RETRIEVAL, float(ndcg.mean()))}
             study = {"study": "synthetic", "teacher_flops": 0.0, **row, "ranker": "bi_encoder"}
             study["inference_flops"] = 40.0 * size
-            rows += [{**study, **scores, **retrieval} for scores in score_observations(seen, ties, "jackknife")]
+            rows += [{**study, **scores, **retrieval} for scores in score_observations(observations, ties, "jackknife")]
     tables.write("metrics", pa.Table.from_pylist(rows, schema=schemas.SCHEMAS["metrics"]), folder / "metrics.parquet")

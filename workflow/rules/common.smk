@@ -118,6 +118,16 @@ def training_arguments(wildcards):
     return stage_arguments.train(VARIANTS[wildcards.variant], wildcards.model)
 
 
+def released_files(wildcards):
+    """What a model that is evaluated as it is is read from, if that is a local folder."""
+    return grid.released_files(MODELS[wildcards.model].get("checkpoint", ""))
+
+
+def adopting_arguments(wildcards):
+    """A model that is evaluated as it is."""
+    return stage_arguments.adopt(VARIANTS[wildcards.variant], wildcards.model)
+
+
 def refining_arguments(wildcards):
     """The recipe of one run that goes on from another."""
     return stage_arguments.refine(VARIANTS[wildcards.variant], wildcards.model)

@@ -54,6 +54,35 @@ rule train:
         f"--output {RUN.replace('{', '{wildcards.')}"
 
 
+# Models that are evaluated as they are.
+if grid.is_untrained(STUDY):
+
+    rule adopt:
+        input:
+            tokens=tokens_of,
+            local=lambda wildcards: watched_files.inputs(released_files(wildcards)),
+        output:
+            multiext(f"{RUN}/", *PUBLISHED),
+        log:
+            LAYOUT.log("adopt", WILDCARDS),
+        conda:
+            ENVIRONMENT
+        resources:
+            launcher=RANKSCALE,
+        params:
+            recipe=stage_versions.ADOPT,
+            options=adopting_arguments,
+            stamps=lambda wildcards: watched_files.stamps(released_files(wildcards)),
+        message:
+            "Taking {wildcards.model} as it is"
+        shell:
+            "{resources.launcher} adopt --variant {wildcards.variant} --model {wildcards.model} --seed {wildcards.seed} "
+            "{params.options} --log {log} --tokens $(dirname {input.tokens[0]}) "
+            f"--output {RUN.replace('{', '{wildcards.')}"
+
+    ruleorder: adopt > train
+
+
 # The same for the runs that are also looked at on the way.
 if SNAPSHOTS:
     STEPS = next(iter(SNAPSHOTS.values()))

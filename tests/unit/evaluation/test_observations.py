@@ -97,7 +97,7 @@ def test_candidates_are_drawn_without_replacement_and_a_shortage_is_named():
 
 
 @pytest.mark.parametrize(
-    ("rows", "positive", "said"),
+    ("rows", "positive", "message"),
     [
         ([[1, 2], [3]], [0, 0], r"lists of \[2, 1\] candidates"),
         ([[1, 9], [3, 2]], [0, 0], "names row"),
@@ -108,10 +108,10 @@ def test_candidates_are_drawn_without_replacement_and_a_shortage_is_named():
         ([[1, 2], [3, 0]], [0, 0], "query b, or its positive among its candidates"),
     ],
 )
-def test_a_candidates_table_that_cannot_be_is_refused(rows, positive, said):
+def test_a_candidates_table_that_cannot_be_is_refused(rows, positive, message):
     keys = {"split": "test", "candidates": "hard", "query_id": ["a", "b"]}
     table = tables.checked("candidates", {**keys, "positive": positive, "rows": rows}, "t", unique=False)
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=message):
         observations.Contrast("hard", table, pa.array([0, 1]), ArrayScorer(np.ones((2, 3), np.float32)), 5)
 
 

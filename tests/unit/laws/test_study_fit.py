@@ -42,30 +42,30 @@ def fitted(folder, out, workers, *more):
 
 
 @pytest.fixture(scope="module")
-def found(synthetic, tmp_path_factory):
+def fitted_tables(synthetic, tmp_path_factory):
     return fitted(synthetic, tmp_path_factory.mktemp("by_two"), 2, *COLUMNS)
 
 
-def test_any_number_of_processes_gives_the_same_tables(synthetic, found, tmp_path):
+def test_any_number_of_processes_gives_the_same_tables(synthetic, fitted_tables, tmp_path):
     again = fitted(synthetic, tmp_path, 1, *COLUMNS)
-    for name, table in found.items():
+    for name, table in fitted_tables.items():
         pd.testing.assert_frame_equal(table, again[name])
         assert len(table)
 
 
-def test_every_axis_and_law_is_there_with_its_curve(found):
-    fits = found["fits"]
+def test_every_axis_and_law_is_there_with_its_curve(fitted_tables):
+    fits = fitted_tables["fits"]
     one_size = {"model", "model_with_head", "inference", "data", "tokens", "compute", "compute_proxy"}
     assert set(fits.axis) == {*one_size, "grid"}
     assert set(fits.law) == set(LAWS)
     assert set(fits.metric) == set(COLUMNS[1:])
-    drawn = set(map(tuple, found["curves"][["metric", "axis", "fixed", "law"]].drop_duplicates().to_numpy()))
+    drawn = set(map(tuple, fitted_tables["curves"][["metric", "axis", "fixed", "law"]].drop_duplicates().to_numpy()))
     one = fits[(fits.axis != "grid") & fits.converged]
     assert drawn == set(map(tuple, one[["metric", "axis", "fixed", "law"]].drop_duplicates().to_numpy()))
 
 
-def test_forecasts_roll_forward_to_all_sizes_but_one(found):
-    ahead = found["forecasts"]
+def test_forecasts_roll_forward_to_all_sizes_but_one(fitted_tables):
+    ahead = fitted_tables["forecasts"]
     rows = ahead[(ahead.axis == "model") & (ahead.fixed == "train_queries=4000") & (ahead.metric == "rank_entropy")]
     assert sorted(rows[rows.law == "line"].known.unique()) == [3, 4, 5, 6]
     assert rows[(rows.law == "line") & (rows.known == 4)].model.nunique() == 3
@@ -76,8 +76,8 @@ def test_forecasts_roll_forward_to_all_sizes_but_one(found):
     assert set(both.known) == {5 * 3}
 
 
-def test_a_known_law_is_forecast_well_and_ranked_above_no_change(found):
-    ranking = found["ranking"]
+def test_a_known_law_is_forecast_well_and_ranked_above_no_change(fitted_tables):
+    ranking = fitted_tables["ranking"]
     row = ranking[(ranking.axis == "model") & (ranking.metric == "rank_entropy")].iloc[0]
     assert row.error < row.no_change
     assert row.skill == pytest.approx(1 - row.error / row.no_change)
@@ -90,25 +90,25 @@ def test_a_known_law_is_forecast_well_and_ranked_above_no_change(found):
         assert list(part.sort_values("position").skill.dropna()) == sorted(part.skill.dropna(), reverse=True)
 
 
-def test_the_claim_is_said_with_its_uncertainty(synthetic, found):
+def test_the_claim_is_said_with_its_uncertainty(synthetic, fitted_tables):
     metrics = tables.read("metrics", synthetic / "metrics.parquet").to_pandas()
-    sentences = narrative.forecast_sentences(found["ranking"], metrics)
+    sentences = narrative.forecast_sentences(fitted_tables["ranking"], metrics)
     assert len(sentences) == 3
     number = r"[\d.]+%"
     within = rf"of {number} \[{number}, {number}\], no change of {number}"
     who = r"Rank-Entropy \(\w+\) forecasts the largest models with a mean error"
     pattern = rf"{who} {within}; cross-entropy \(\w+\) {within}"
     assert re.match(pattern, sentences[0])
-    row = found["ranking"].query("axis == 'model' and metric == 'cross_entropy'").iloc[0]
+    row = fitted_tables["ranking"].query("axis == 'model' and metric == 'cross_entropy'").iloc[0]
     assert f"that is {'' if row.significant else 'not '}significant" in sentences[0]
-    table = text_tables.ranking_table(found["ranking"], metrics)
+    table = text_tables.ranking_table(fitted_tables["ranking"], metrics)
     assert list(table.columns[:3]) == ["axis", "metric", "law"]
     assert len(table) == 9
 
 
-def test_without_a_point_the_law_is_that_of_the_others(synthetic, found):
+def test_without_a_point_the_law_is_that_of_the_others(synthetic, fitted_tables):
     """Leave-one-out influence against a fit that never saw the point."""
-    rows = found["influence"]
+    rows = fitted_tables["influence"]
     rows = rows[(rows.axis == "model") & (rows.law == "line") & (rows.metric == "rank_entropy")]
     assert len(rows) == 7
     for row in rows.itertuples():

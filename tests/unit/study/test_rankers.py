@@ -51,7 +51,7 @@ def test_a_variant_is_another_kind_as_a_whole():
     both = study(ways=[{"name": "base"}, {"name": "first", "ranker": {"pooling": "cls"}}])
     assert told(both) == told(study())
     assert told(both, "first") == told(study({"pooling": "cls"}))
-    assert variants.study_of(both, "first")["ranker"] == {"kind": "bi_encoder", "pooling": "cls"}
+    assert variants.study_of(both, "first")["ranker"] == {"kind": "bi_encoder", "pooling": "cls", "normalize": False}
     assert check_config(both) == both
 
 
@@ -164,3 +164,50 @@ def test_dynamic_negatives_are_those_of_bi_encoders_with_one_ranker():
         study(ways=[{"name": "first", **late}, dynamic])
     with pytest.raises(StudyError, match="start_from: first has another ranker than dynamic"):
         study(ways=[{"name": "first", "ranker": {"pooling": "cls"}}, dynamic])
+
+
+def as_they_are(**more):
+    config = yaml.safe_load(SMALL)
+    del config["plan"]
+    return check_config({**config, "training": False, **more})
+
+
+def test_models_as_they_are_are_runs_on_no_queries():
+    config = as_they_are()
+    assert {(run.subset, run.seed) for run in grid.runs(config)} == {("0", 42)}
+    assert not grid.trains_on_mined(config)
+    words = stage_arguments.adopt(config, "L1H16")
+    assert "--query-length 64 --passage-length 256" in words
+    assert "--output-dim 0" in words
+    assert check_config(config) == config
+    work = cost_estimates.job_work(config, SIZE)
+    assert {job.stage for job in work} == {"mine", "retrieve"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"training": {"train_queries": [0, 256], "learning_rate": 1.0}}, "0 is for models as they are"),
+        ({"training": {"train_queries": [0], "snapshots": {"models": ["L1H8"], "steps": [1]}}}, "take no steps"),
+        ({"plan": {"budget": 1, "prices": {"device_hour": 1}}}, "plan: needs models that are trained"),
+        (
+            {"models": [{"name": "m", "checkpoint": "a/b"}], "ranker": {"kind": "cross_encoder"}},
+            "as a bi_encoder, not",
+        ),
+    ],
+)
+def test_what_models_as_they_are_cannot_have(change, said):
+    with pytest.raises(StudyError, match=said):
+        as_they_are(**change)
+
+
+def test_a_checkpoint_s_first_layers_are_asked_for():
+    config = as_they_are(models=[{"name": "m", "checkpoint": "a/b", "layers": 2}], training={"train_queries": [0]})
+    assert "--layers 2 --checkpoint a/b" in stage_arguments.adopt(config, "m")
+    with pytest.raises(StudyError, match="models"):
+        as_they_are(models=[{"name": "m", "checkpoint": "a/b", "hidden": 2}])
+
+
+def test_vectors_of_length_one_are_asked_for_by_name():
+    assert """--ranker-parameters '{"normalize": true, "pooling": "mean"}'""" in told(study({"normalize": True}))
+    assert told(study({"normalize": False})) == told(study())

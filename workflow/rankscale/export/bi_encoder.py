@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors.torch import save_file
 from torch import nn
 
+from rankscale.core.errors import StudyError
 from rankscale.models.base import Ranker
 from rankscale.models.bert import Bert
 from rankscale.models.encoder import Encoder
@@ -29,8 +30,11 @@ scores = model.similarity(queries, passages)"""
 def write_bi_encoder(model: Ranker, facts: dict[str, Any], tokenizer: "PreTrainedTokenizerFast", folder: Path) -> None:
     """Write what `sentence_transformers.SentenceTransformer(folder)` reads; its similarity is the inner product.
 
-    Queries are cut to `facts["query_length"]` tokens by `encode_query`, all else to `facts["passage_length"]`.
+    Queries are cut to `facts["query_length"]` tokens by `encode_query`, all else to `facts["passage_length"]`. Raises
+    StudyError for a model with prefixes or vectors of length 1.
     """
+    if model.settings:
+        raise StudyError(f"vectors with {' and '.join(sorted(model.settings))} cannot be written in this form yet")
     from transformers.utils import logging
 
     logging.disable_progress_bar()

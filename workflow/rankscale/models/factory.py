@@ -33,7 +33,7 @@ def build_model(options: ModelOptions, vocabulary: int, tokens: Path) -> Ranker:
     torch.manual_seed(int(generator(options.seed, "weights").integers(2**62)))
     encoder: Encoder
     if options.checkpoint:
-        encoder = load_pretrained(options.checkpoint)
+        encoder = load_pretrained(options.checkpoint, options.layers)
         _refuse_misfit(options, encoder, vocabulary)
     elif options.layers and options.hidden and options.heads:
         longest = kind.longest_text(options.query_length, options.passage_length)
@@ -43,7 +43,7 @@ def build_model(options: ModelOptions, vocabulary: int, tokens: Path) -> Ranker:
     if options.gradient_checkpointing:
         encoder.checkpoint()
     try:
-        return kind(encoder, options.output_dim, **settings)
+        return kind(encoder, options.output_dim or None, **settings)
     except TypeError as error:
         raise StudyError(f"--ranker-parameters: {options.ranker} has others ({error})") from error
 

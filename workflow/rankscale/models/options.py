@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from rankscale.core.cli import count, within
+from rankscale.core.cli import at_least, count, within
 from rankscale.core.layout import BASE
 from rankscale.core.options import option
 
@@ -16,7 +16,9 @@ class ModelOptions:
     model: str = option(help="its name in tables")
     ranker: str = option("bi_encoder", help="its kind, of models.registry")
     ranker_parameters: dict | None = option(None, read=json.loads, help="the kind's own parameters, a JSON object")
-    layers: int | None = option(None, read=count, help="from scratch: layers, hidden size, heads")
+    layers: int | None = option(
+        None, read=count, help="from scratch: layers, hidden size, heads; of a checkpoint: its first so many layers"
+    )
     hidden: int | None = option(None, read=count)
     heads: int | None = option(None, read=count)
     # The weights that it begins with are part of the fingerprint themselves; their name may change.
@@ -24,5 +26,5 @@ class ModelOptions:
     seed: int = option(42, read=within(0, 2**62, int))
     query_length: int = option(24, read=count, help="tokens, special ones included")
     passage_length: int = option(128, read=count, help="tokens, special ones included")
-    output_dim: int = option(128, read=count)
+    output_dim: int = option(128, read=at_least(0), help="0: no head, the pooled states are the vectors")
     gradient_checkpointing: bool = option(False, help="less memory for a third more time")

@@ -98,8 +98,11 @@ class Pretrained(Encoder):
         return texts.types if (getattr(self.config, "type_vocab_size", None) or 0) > 1 else None
 
 
-def load_pretrained(name: str) -> Encoder:
-    """The encoder of a hub id or local folder, dropout switched off. Raises StudyError if it cannot be had."""
+def load_pretrained(name: str, layers: int | None = None) -> Encoder:
+    """The encoder of a hub id or local folder, or its first `layers`; dropout switched off.
+
+    Raises StudyError if it cannot be had, or has not so many layers.
+    """
     from transformers import AutoConfig, AutoModel
     from transformers.utils import logging
 
@@ -115,9 +118,14 @@ def load_pretrained(name: str) -> Encoder:
             if "drop" in key and isinstance(getattr(config, key), float):
                 setattr(config, key, 0.0)
         config.return_dict = True  # how its makers liked to call it
+        there = getattr(config, "num_hidden_layers", 0)
+        if layers is not None:
+            config.num_hidden_layers = min(layers, there)
         model, report = AutoModel.from_pretrained(source, config=config, dtype=torch.float32, output_loading_info=True)
     except Exception as error:  # transformers, safetensors and the hub each raise what they like
         raise StudyError(describe_load_failure(f"checkpoint {name}", name, error)) from error
+    if layers is not None and layers > there:
+        raise StudyError(f"checkpoint {name}: has {there} layers; {layers} are more")
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing or report["mismatched_keys"]:
         weight = missing[0] if missing else sorted(map(str, report["mismatched_keys"]))[0]

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ from rankscale.core.errors import StudyError
 # What transformers reads of a model: its configuration, tokenizer and weights.
 READ = (".json", ".txt", ".model")
 WEIGHTS = (".safetensors", ".bin")
+STEP = re.compile(r"\d+_\w+/config\.json")  # of sentence-transformers' pooling, say
 
 
 def wanted(files: list[str]) -> list[str]:
-    """Of a repository's files those that are read: at its top, and its weights in one format only."""
+    """Of a repository's files those that are read: at its top, what modules.json names, its weights in one format."""
     top = [name for name in files if "/" not in name]
     weights = next(([n for n in top if n.endswith(kind)] for kind in WEIGHTS if any(n.endswith(kind) for n in top)), [])
-    return sorted([*(name for name in top if name.endswith(READ)), *weights])
+    steps = [name for name in files if STEP.fullmatch(name)]
+    return sorted([*(name for name in top if name.endswith(READ)), *steps, *weights])
 
 
 def fetch(model: str) -> dict[str, Any]:

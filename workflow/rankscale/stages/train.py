@@ -24,8 +24,8 @@ def main(args: argparse.Namespace) -> None:
 def refuse_unfit(options: TrainOptions) -> None:
     """Raise StudyError for options that do not go together, and for folders that cannot be written."""
     shape = {name: getattr(options, name) for name in ("layers", "hidden", "heads")}
-    if options.checkpoint and any(shape.values()):
-        raise StudyError("--checkpoint: has a shape of its own; leave out --layers, --hidden and --heads")
+    if options.checkpoint and (options.hidden or options.heads):
+        raise StudyError("--checkpoint: has a shape of its own; leave out --hidden and --heads")
     if not options.checkpoint and not all(shape.values()):
         raise StudyError(f"--{next(k for k, v in shape.items() if not v)}: is missing; or give a --checkpoint")
     if options.hidden and options.heads and options.hidden % options.heads:

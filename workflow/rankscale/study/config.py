@@ -19,7 +19,7 @@ from rankscale.study import variants
 from rankscale.study.checks.cells import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
 from rankscale.study.checks.inputs import refuse_miner, refuse_models, refuse_source, shortened
 from rankscale.study.checks.names import refuse_equal_names, refuse_equal_records
-from rankscale.study.checks.rankers import refuse_ranker
+from rankscale.study.checks.rankers import refuse_ranker, refuse_untrained
 from rankscale.study.checks.training import (
     refuse_dynamic,
     refuse_objective,
@@ -29,6 +29,15 @@ from rankscale.study.checks.training import (
 )
 
 MOST_CHECKPOINTS = 100_000
+# Models as they are: what has no default in a training, and what texts are cut to, as the miner's are.
+UNTRAINED = {
+    "train_queries": [0],
+    "learning_rate": 1.0,
+    "negatives": "random",
+    "query_length": 64,
+    "passage_length": 256,
+    "output_dim": None,
+}
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 
 
@@ -56,6 +65,7 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
 def _checked(config: dict[str, Any]) -> dict[str, Any]:
     """The same, but for what only all variants together tell."""
     _refuse_odd(config, "")
+    config = _written_out(config)
     error = best_match(Draft202012Validator(schema()).iter_errors(config))
     if error:
         raise StudyError(_explain(error))
@@ -66,6 +76,14 @@ def _checked(config: dict[str, Any]) -> dict[str, Any]:
         study, (refuse_models, refuse_source, refuse_equal_names, refuse_miner, _refuse_training, _refuse_evaluation)
     )
     return study | {"variants": variants.checked(study, _checked)}
+
+
+def _written_out(config: dict[str, Any]) -> dict[str, Any]:
+    """The config with what `training: false`, or no training queries, stand for."""
+    training = {"train_queries": [0]} if config.get("training") is False else config.get("training")
+    if isinstance(training, dict) and training.get("train_queries") == [0]:
+        return {**config, "training": {**UNTRAINED, **training}}
+    return config
 
 
 def _refuse(study: dict[str, Any], checks: Iterable[Callable[[dict[str, Any]], None]]) -> None:
@@ -112,6 +130,7 @@ def _refuse_training(study: dict[str, Any]) -> None:
     refuse_teacher(study, needs, {key: about["default"] for key, about in known.items()})
     refuse_weights(study)
     refuse_ranker(study)
+    refuse_untrained(study)
     if training["micro_batch"] and training["micro_batch"] > training["batch_size"]:
         raise StudyError(
             f"training.micro_batch: {training['micro_batch']} is more than a batch of {training['batch_size']}"

@@ -94,7 +94,7 @@ def job_work(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
         if variants.is_dynamic(of_variant[run.variant]):
             flops = ranker_work.refining_flops(of_variant[run.variant], known, queries, size)
             jobs.append(JobWork("refine", parameters, flops, target))
-        else:
+        elif not grid.is_untrained(study):
             flops = ranker_work.training_flops(of_variant[run.variant], known, queries, size)
             jobs.append(JobWork("train", parameters, flops, target))
         passages = _evaluated_passages(study, size, run in searching)
@@ -150,7 +150,7 @@ def weights(study: dict[str, Any], model: dict[str, Any]) -> float:
     known = shape(model)
     if known is None:
         return 0.0
-    words = study["tokenizer"]["vocabulary"] if "layers" in model else WORDS
+    words = study["tokenizer"]["vocabulary"] if "hidden" in model else WORDS
     return BYTES * (bert_layer_parameters(*known) + known[1] * (ranker_work.dimension(study) + words))
 
 

@@ -65,6 +65,11 @@ def finished(study: dict[str, Any], layout: Layout) -> list[RunId]:
     ]
 
 
+def is_untrained(study: dict[str, Any]) -> bool:
+    """Whether models are evaluated as they are: trained on no query."""
+    return study["training"]["train_queries"] == [0]
+
+
 def subset_name(size: int | None) -> str:
     """How a subset is called in paths."""
     return "all" if size is None else str(size)
@@ -157,6 +162,12 @@ def local_files(source: str) -> list[str]:
         return []
     kinds = (".json", ".txt", ".safetensors", ".bin", ".model")
     return sorted(str(file) for file in Path(source).expanduser().iterdir() if file.suffix in kinds)
+
+
+def released_files(place: str) -> list[str]:
+    """The same, and the settings of the steps that modules.json names, which lie in folders of their own."""
+    files = local_files(place)
+    return sorted([*files, *map(str, Path(place).expanduser().glob("*_*/config.json"))]) if files else []
 
 
 def own_files(study: dict[str, Any]) -> list[str]:

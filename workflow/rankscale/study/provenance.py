@@ -71,10 +71,12 @@ def _logs(config: dict, layout: Layout, to_come: set[tuple]) -> Iterator[str]:
         yield from (layout.mined_log(stage, shard) for stage in ("encode", "mine"))
     yield from (layout.mined_log("teach", name) for name in teachers(config))
     yield layout.log("sample", layout.collection)
-    starts = variants.starts(config)
+    if grid.reranking(config):
+        yield layout.log("shortlist", layout.collection)
+    starts, trained = variants.starts(config), "adopt" if grid.is_untrained(config) else "train"
     for run, names in grid.checkpoints(config).items():
         if tuple(run) not in to_come:
-            yield layout.log("refine" if run.variant in starts else "train", run)
+            yield layout.log("refine" if run.variant in starts else trained, run)
             yield from (layout.evaluation_log(stage, run, name) for name in names for stage in ("retrieve", "score"))
     yield from map(layout.together_log, ("gather", "subsample", "fit", *(("plan",) if config["plan"] else ())))
 

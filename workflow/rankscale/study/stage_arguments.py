@@ -26,6 +26,7 @@ from rankscale.study import grid, sharing, teachers, variants
 from rankscale.text.options import TokenizeOptions
 from rankscale.training.options import TrainOptions
 from rankscale.training.refining.options import RefineOptions
+from rankscale.training.untrained.options import AdoptOptions
 
 # The keys of the config's `training` that span the grid of runs and choose what is kept of it. The rule says them run
 # by run (train_queries, cells, seeds, snapshots, teacher, start_from) or uses them itself (keep).
@@ -102,6 +103,14 @@ def train(study: Study, model_name: str) -> str:
     return command_line(TrainOptions, values, given=RUN_OPTIONS | RUN_PATHS | RUN_MACHINE)
 
 
+def adopt(study: Study, model_name: str) -> str:
+    """A model that is evaluated as it is, of a study of one variant, but for what the rule says of it."""
+    model = next(model for model in study["models"] if model["name"] == model_name)
+    values = {**_fitting(study["training"], AdoptOptions), **_fitting(model, AdoptOptions), **_ranker(study)}
+    values["output_dim"] = study["training"]["output_dim"] or 0
+    return command_line(AdoptOptions, values, given={"variant", "model", "seed", "tokens", "output"})
+
+
 def refine(study: Study, model_name: str) -> str:
     """The recipe of a run that goes on from another variant's, but for what the rule says of it."""
     given = RUN_OPTIONS | RUN_PATHS | RUN_MACHINE | REFINED_PATHS
@@ -112,6 +121,8 @@ def _ranker(study: Study) -> dict[str, Any]:
     """The kind of ranker and its own parameters."""
     parameters = dict(study["ranker"])
     kind = parameters.pop("kind")
+    if not parameters.get("normalize", True):
+        del parameters["normalize"]  # as they were before they could be
     if kind == BI_ENCODER and parameters == {"pooling": "mean"}:  # what rankers were before there were kinds
         return {}
     return {"ranker": kind, "ranker_parameters": json.dumps(parameters, sort_keys=True) if parameters else None}
@@ -124,6 +135,7 @@ def _recipe(study: Study, model_name: str) -> dict[str, Any]:
     name = objective.pop("name")
     values = {
         **training,
+        "output_dim": training["output_dim"] or 0,
         "epochs": None if training["steps"] else training["epochs"],  # what is not counted must not tell runs apart
         "learning_rate": rate[model_name] if isinstance(rate, dict) else rate,
         "objective": name,

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,7 +56,7 @@ class TokenStore:
     def __init__(
         self, ids: pa.Array, flat: np.ndarray, offsets: np.ndarray, special: SpecialTokens, longest: int
     ) -> None:
-        self.ids, self.flat, self.special, self.longest = ids, flat, special, longest
+        self.ids, self.flat, self.offsets, self.special, self.longest = ids, flat, offsets, special, longest
         self.fill, self.fill_is_hidden = 0, False
         room = longest - len(special.before) - len(special.after)
         if room < 1:
@@ -64,6 +64,13 @@ class TokenStore:
         self.starts = offsets[:-1]
         self.content_lengths = np.minimum(np.diff(offsets), room)
         self.lengths = self.content_lengths + len(special.before) + len(special.after)
+
+    def prefixed(self, tokens: Sequence[int]) -> "TokenStore":
+        """The same texts, each with `tokens` before it, and cut to the same length with them."""
+        if not tokens:
+            return self
+        special = self.special._replace(before=[*self.special.before, *tokens])
+        return TokenStore(self.ids, self.flat, self.offsets, special, self.longest)
 
     def filled(self, token: int, hidden: bool) -> "TokenStore":
         """The same texts, each with `token` behind it up to the longest that is read.

@@ -14,10 +14,13 @@ from rankscale.storage import tables
 
 
 class Reading(NamedTuple):
-    """How a variant's rankers read: their kind, the numbers of a vector, the cuts, whether queries are filled."""
+    """How a variant's rankers read: their kind, the numbers of a vector, the cuts, whether queries are filled.
+
+    `dimension` is None where a vector is as wide as the encoder.
+    """
 
     kind: str
-    dimension: int
+    dimension: int | None
     query_length: int
     passage_length: int
     fills: bool
@@ -101,5 +104,5 @@ class InferenceCosts:
             own = next(one for one in self.candidates if (one.split, one.kind) == key[2:])
             self.loads[key] = self.counts[folder].load(reading, own)
         shape = (row["layers"] or 0, row["hidden"] or 0)
-        size = Size(row["encoder_parameters"], row["head_parameters"], *shape, reading.dimension)
+        size = Size(row["encoder_parameters"], row["head_parameters"], *shape, reading.dimension or shape[1])
         return answer_flops(reading.kind, self.loads[key], size)

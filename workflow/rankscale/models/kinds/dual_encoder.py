@@ -1,6 +1,7 @@
 """The bi-encoder whose passages have weights of their own: queries were trained on, passages were not."""
 
 from copy import deepcopy
+from typing import Any
 
 from rankscale.models.base import Ranker
 from rankscale.models.bi_encoder import BiEncoder
@@ -17,15 +18,20 @@ class DualEncoder(BiEncoder):
     is_built = False  # it is what a training leaves that goes on with the queries alone
 
     def __init__(
-        self, encoder: Encoder, dimension: int | None, pooling: str = "mean", passages: BiEncoder | None = None
+        self,
+        encoder: Encoder,
+        dimension: int | None,
+        pooling: str = "mean",
+        passages: BiEncoder | None = None,
+        **settings: Any,
     ) -> None:
-        super().__init__(encoder, dimension, pooling)
-        self.passages = passages or BiEncoder(deepcopy(encoder), dimension, pooling)
+        super().__init__(encoder, dimension, pooling, **settings)
+        self.passages = passages or BiEncoder(deepcopy(encoder), dimension, pooling, **settings)
 
     @classmethod
     def of(cls, queries: Ranker, passages: BiEncoder) -> "DualEncoder":
         """That of two bi-encoders of one shape, whose weights it shares."""
-        dual = cls(queries.encoder, None, queries.pooling, passages)
+        dual = cls(queries.encoder, None, queries.pooling, passages, **queries.settings)
         dual.head = queries.head
         return dual
 

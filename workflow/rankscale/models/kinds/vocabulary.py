@@ -52,6 +52,22 @@ def pair_frame(folder: Path) -> dict[str, Any]:
     }
 
 
+def prefix_tokens(folder: Path, prefix: str) -> list[int]:
+    """The ids of the tokens that stand for `prefix` before a text. Raises StudyError where they depend on the text."""
+    if not prefix:
+        return []
+    tokenizer = read_tokenizer(folder)
+    found = []
+    for text in ("a", "the first", "7 or 8"):
+        own, whole = (tokenizer.encode(one, add_special_tokens=False).ids for one in (text, prefix + text))
+        if whole[len(whole) - len(own) :] != own:
+            raise StudyError(f"the prefix {prefix!r} and the text behind it share a token, which cannot be read")
+        found.append(whole[: len(whole) - len(own)])
+    if any(tokens != found[0] for tokens in found):
+        raise StudyError(f"the tokens of the prefix {prefix!r} depend on the text behind it, which cannot be read")
+    return found[0]
+
+
 def punctuation(folder: Path) -> list[int]:
     """The ids of the tokens that are one ASCII punctuation mark, ascending."""
     tokenizer = read_tokenizer(folder)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rankscale.core.metrics import metric_named
+from rankscale.laws.axes import coordinates
 from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
 from rankscale.laws.query_covariance import values_of
 from rankscale.report.labels import in_figure, name_of
@@ -129,7 +130,8 @@ def empty_panel(ax: plt.Axes, why: str) -> None:
 def format_axis(ax: plt.Axes, rows: pd.DataFrame, metric: str, axis: str) -> None:
     """Scales, ticks, title and labels of a panel that shows `metric` of `rows` over one axis."""
     ax.margins(y=0.12)  # room for what is written at the foot of a panel
-    ax.set_xscale("log")
+    if (coordinates(rows, axis) > 0).any():  # models as they are have neither data nor compute here
+        ax.set_xscale("log")
     ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
     if axis == "data":
         subsets = sorted(rows.train_queries.unique())

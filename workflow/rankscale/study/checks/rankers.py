@@ -8,7 +8,25 @@ from typing import Any
 from rankscale.core.errors import StudyError
 from rankscale.core.ranker_flops import BI_ENCODER, CROSS_ENCODER
 from rankscale.study.checks.training import IN_BATCH
+from rankscale.study.grid import is_untrained
 from rankscale.study.variants import DYNAMIC
+
+
+def refuse_untrained(study: dict[str, Any]) -> None:
+    """Raise StudyError for models as they are where anything would be trained, or a checkpoint has no such scores."""
+    training = study["training"]
+    if not is_untrained(study):
+        if 0 in training["train_queries"]:
+            raise StudyError("training.train_queries: 0 is for models as they are and stands alone; make two studies")
+        return
+    if training["snapshots"]["steps"] or training["teacher"] or training["negatives"] == DYNAMIC:
+        raise StudyError("training: models as they are take no steps; leave out snapshots, teacher, dynamic negatives")
+    if study["plan"]:
+        raise StudyError("plan: needs models that are trained on several subsets, and these are as they are")
+    kind = study["ranker"]["kind"]
+    model = next((model for model in study["models"] if "checkpoint" in model), None)
+    if model and kind != BI_ENCODER:
+        raise StudyError(f"models: {model['name']}: as it is, a checkpoint scores as a bi_encoder, not as a {kind}")
 
 
 def refuse_ranker(study: dict[str, Any]) -> None:

@@ -13,11 +13,11 @@ Shape = tuple[int, int]  # layers and hidden size
 
 def shape(model: dict[str, Any]) -> Shape | None:
     """Layers and hidden size of a model; None where they cannot be told without fetching it."""
-    if "layers" in model:
+    if "hidden" in model:
         return model["layers"], model["hidden"]
     known = _shape_from_config(model["checkpoint"])
     if known:
-        return known
+        return model.get("layers", known[0]), known[1]
     for text in (model["checkpoint"], model.get("name", "")):
         named = re.search(r"L-?(\d+)[_-]?H-?(\d+)", text)
         if named:
