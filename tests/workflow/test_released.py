@@ -8,7 +8,7 @@ from transformers import BertConfig, BertModel
 
 from rankscale.storage import tables
 from rankscale.text.tokenizers import train_wordpiece
-from tests.conftest import clone, run
+from tests.conftest import ROOT, clone, run
 
 AS_THEY_ARE = """
 study: released
@@ -32,10 +32,8 @@ TRAINED = AS_THEY_ARE.replace("study: released", "study: tuned").replace(
 def folder(tmp_path_factory):
     """A clone beside a small BERT in sentence-transformers' form."""
     folder = clone(tmp_path_factory.mktemp("released"), AS_THEY_ARE)
-    run("snakemake collection --cores 2", folder)
-    texts = tables.read("documents", folder / "results/shared/docstrings/documents.parquet")["text"].to_pylist()
     bert = folder / "bert"
-    train_wordpiece(texts[:300], 1000, bert)
+    train_wordpiece((ROOT / "docs/method.md").read_text().splitlines(), 1000, bert)
     torch.manual_seed(0)
     shape = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
     BertModel(BertConfig(vocab_size=1000, **shape)).save_pretrained(bert)
