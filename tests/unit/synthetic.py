@@ -57,7 +57,16 @@ def checkpoint_of(size, data, seed, variant="base"):
 
 
 def write_study(
-    folder, sizes, subsets, queries=300, seeds=(42,), ties="expected", cells=None, searching=(), variants=None
+    folder,
+    sizes,
+    subsets,
+    queries=300,
+    seeds=(42,),
+    ties="expected",
+    cells=None,
+    searching=(),
+    variants=None,
+    collection="synthetic",
 ):
     """metrics.parquet and observations of every size on every subset, in `folder`; or of the `cells` (size, subset).
 
@@ -70,7 +79,7 @@ def write_study(
         for seed in seeds if cells is None or (size, data) in cells else ():
             random = np.random.default_rng([int(size), int(data), seed])
             row = checkpoint_of(size, data, seed, variant)
-            keys = {"collection": "synthetic", **{name: row[name] for name in schemas.CHECKPOINT_KEY}}
+            keys = {"collection": collection, **{name: row[name] for name in schemas.CHECKPOINT_KEY}}
             fixed = {"split": "test", "candidates": "hard", "n_candidates": CANDIDATES}
             seen = tables.checked(
                 "observations",
@@ -78,12 +87,12 @@ def write_study(
                 "synthetic",
             )
             run = RunId(*(row[name] for name in RunId._fields))
-            tables.write("observations", seen, table_path(folder, "observations", "synthetic", run, "final"))
+            tables.write("observations", seen, table_path(folder, "observations", collection, run, "final"))
             retrieval = {"retrieval": "none", **dict.fromkeys(schemas.RETRIEVAL)}
             if data in searching:
                 ndcg = 1 / np.log2(2 + seen["above"].to_numpy())
                 each = dict.fromkeys(schemas.RETRIEVAL, ndcg)
-                path = table_path(folder, "per_query", "synthetic", run, "final")
+                path = table_path(folder, "per_query", collection, run, "final")
                 tables.write("per_query", {**keys, "split": "test", "query_id": query_ids(queries), **each}, path)
                 retrieval = {"retrieval": "full", **dict.fromkeys(schemas.RETRIEVAL, float(ndcg.mean()))}
             study = {"study": "synthetic", "teacher_flops": 0.0, **row}

@@ -1,7 +1,20 @@
 """Every command of `rankscale`: the stages in the order of the workflow, and the tools."""
 
 STAGES = (
-    *("fetch", "collect", "tokenize", "encode", "mine", "teach", "train", "refine", "sample", "retrieve", "score"),
+    *(
+        "fetch",
+        "collect",
+        "tokenize",
+        "encode",
+        "mine",
+        "teach",
+        "train",
+        "refine",
+        "sample",
+        "refer",
+        "retrieve",
+        "score",
+    ),
     *("gather", "subsample", "fit", "plan", "plot", "summarize"),
 )
 TOOLS = ("decompose", "fit-table", "compare", "quote", "trec", "headline", "unlock")

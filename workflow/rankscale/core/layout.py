@@ -135,6 +135,10 @@ class Layout(NamedTuple):
         """The rows of a collection that a pooled retrieval searches."""
         return f"{self.own}/pool/{collection or self.collection}.parquet"
 
+    def reference(self, name: str, collection: str | None = None) -> str:
+        """How a ranking that nothing was trained for does on a collection."""
+        return f"{self.own}/references/{collection or self.collection}/{name}.parquet"
+
     def job_of(self, file: str) -> str:
         """What tells the jobs of a checkpoint's evaluation apart by a table that one makes."""
         return file.removeprefix(f"{self.own}/").partition("/")[2]

@@ -55,6 +55,8 @@ def main(args: argparse.Namespace) -> None:
     for name, content, path in (("metrics", rows, args.output), ("left_out", left_out, args.left_out)):
         table = pa.Table.from_pylist(content, schema=schemas.SCHEMAS[name])
         tables.write(name, table, path, study=options.study_name)
+    if args.references_table:
+        gather_references(args.references, args.references_table, options.study_name)
     if left_out:
         log.warning("%s", missing)
     log.info(
@@ -64,6 +66,13 @@ def main(args: argparse.Namespace) -> None:
         sum(row["below_chance"] for row in rows),
         sum(row["too_few_queries"] for row in rows),
     )
+
+
+def gather_references(paths: list[Path], output: Path, study: str) -> None:
+    """Write the tables of all references as one."""
+    read = [tables.read("references", path) for path in paths]
+    whole = pa.concat_tables(read) if read else schemas.SCHEMAS["references"].empty_table()
+    tables.write("references", whole.replace_schema_metadata(None), output, study=study)
 
 
 def refuse_other_recipes(paths: list[Path], runs: list[pa.Table]) -> None:
@@ -126,5 +135,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--study", type=Path, required=True, help="the study's folder, with the scores")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--left-out", type=Path, required=True, help="output: the runs that are in no other table")
+    parser.add_argument("--references", type=Path, nargs="*", default=[], help="how each reference does")
+    parser.add_argument("--references-table", type=Path, nargs="?", help="output: all of them")
     add_options(parser, GatherOptions)
     return parser

@@ -32,7 +32,7 @@ from rankscale.storage.schemas import UNFINISHED
 
 TABLES = ("metrics", "fits", "forecasts", "curves", "subsamples", "influence", "verdicts")
 PLAN = ("plan", "plan_grid")
-OPTIONAL = (*PLAN, *OF_VARIANTS)
+OPTIONAL = (*PLAN, "references", *OF_VARIANTS)
 
 
 def main(args: argparse.Namespace) -> None:

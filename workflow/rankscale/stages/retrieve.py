@@ -91,8 +91,12 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--collection", required=True, help="its name, as tables name it")
     parser.add_argument("--tokens", type=Path, required=True, help="folder of token ids")
     parser.add_argument("--candidates", type=Path, required=True)
-    parser.add_argument("--own-documents", type=Path, help="with --run: queries that are documents themselves")
-    parser.add_argument("--pool", type=Path, help="rows that the run searches; without it the whole collection")
+    parser.add_argument(
+        "--own-documents", type=Path, nargs="?", help="with --run: queries that are documents themselves"
+    )
+    parser.add_argument(
+        "--pool", type=Path, nargs="?", help="rows that the run searches; without it the whole collection"
+    )
     add_options(parser, RetrieveOptions)
     parser.add_argument("--observations", type=Path, required=True, help="output")
     parser.add_argument("--run", type=Path, nargs="?", help="output: the full-collection run; without a value none")

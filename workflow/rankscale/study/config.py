@@ -26,6 +26,8 @@ from rankscale.study.checks.training import (
     refuse_teacher,
     refuse_weights,
 )
+from rankscale.study.test_sets.collections import refuse_collections
+from rankscale.study.test_sets.references import refuse_references
 
 MOST_CHECKPOINTS = 100_000
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
@@ -60,9 +62,8 @@ def _checked(config: dict[str, Any]) -> dict[str, Any]:
         raise StudyError(_explain(error))
     study = _filled(config, schema())
     study["training"]["objective"] = _checked_objective(study["training"]["objective"])
-    _refuse(
-        study, (refuse_models, refuse_source, refuse_equal_names, refuse_miner, _refuse_training, _refuse_evaluation)
-    )
+    checks = (refuse_models, refuse_source, refuse_equal_names, refuse_miner, _refuse_training, _refuse_evaluation)
+    _refuse(study, (*checks, refuse_collections, refuse_references))
     return study | {"variants": variants.checked(study, _checked)}
 
 

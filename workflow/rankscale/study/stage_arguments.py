@@ -17,11 +17,14 @@ from rankscale.collection.registry import source_kind
 from rankscale.core.layout import Layout, RunId
 from rankscale.core.options import command_line
 from rankscale.evaluation.options import RetrieveOptions, SampleOptions
+from rankscale.evaluation.references.options import BM25, RUN, UNTRAINED, ReferOptions
 from rankscale.evaluation.score_options import GatherOptions, ScoreOptions, SubsampleOptions
 from rankscale.laws.options import FitOptions, PlanOptions, Resampling
+from rankscale.models.options import ModelOptions
 from rankscale.report.options import SummarizeOptions
 from rankscale.search.options import EncodeOptions, MineOptions, TeachOptions
 from rankscale.study import grid, sharing, teachers, variants
+from rankscale.study.test_sets import references
 from rankscale.text.options import TokenizeOptions
 from rankscale.training.options import TrainOptions
 from rankscale.training.refining.options import RefineOptions
@@ -45,7 +48,8 @@ def collect(study: Study) -> str:
     names = {"source", "titles", "positive_grade", "max_missing", *kind.option_names}
     values = {key: collection[key] for key in names}
     if "splits" in values:
-        values["splits"] = [collection["splits"]["train"], *collection["splits"]["test"]]
+        splits = (collection["splits"]["train"], *collection["splits"]["test"])
+        values["splits"] = [split for split in splits if split is not None]
     values["positive_grade"] = json.dumps(values["positive_grade"])
     values |= {"files" if isinstance(path, dict) else "path": path}
     return f"{command_line(CollectOptions, values)} {settings(study, sharing.collected)}"
@@ -68,6 +72,15 @@ def tokenize(study: Study, tokenizer: str, source: str | None) -> str:
     vocabulary = {"vocabulary": study["tokenizer"]["vocabulary"], "split": study["collection"]["splits"]["train"]}
     kept = settings(study, lambda layout: sharing.tokenized(layout, tokenizer))
     return f"{command_line(TokenizeOptions, vocabulary)} {kept}"
+
+
+def borrow_vocabulary(study: Study, collection: str) -> str:
+    """The study's own vocabulary, which texts of another collection are read by, and what its manifest keeps there."""
+    layout = Layout.of(study)
+    folder = grid.borrowed_vocabulary(study)
+    kept = sharing.shared_settings(study, layout)[sharing.tokenized(layout._replace(collection=collection), folder)]
+    own = layout.tokens(study["tokenizer"]["name"])
+    return f"{command_line(TokenizeOptions, {'tokenizer': own})} {_settings(kept)}"
 
 
 def encode(study: Study) -> str:
@@ -140,6 +153,29 @@ def sample(study: Study) -> str:
     return command_line(SampleOptions, values)
 
 
+def refer(study: Study, reference: str) -> str:
+    """What ranks, and how it is measured, on a study's collection."""
+    evaluation, retrieval = study["evaluation"], study["evaluation"]["full_retrieval"] or {}
+    kind = references.references(study, study["collection"]["name"])[reference]
+    values = {**_fitting(evaluation, ReferOptions), **_threads(study), "kind": kind, "top_k": retrieval.get("top_k")}
+    values |= {"retrieval": "full" if grid.pool_sample(study) is None else "pooled"}
+    if kind == BM25:
+        values |= evaluation["references"]["bm25"]
+    if kind == RUN:
+        values |= {"split": references.external_run(study, reference)["split"]}
+    words = command_line(ReferOptions, values)
+    if kind == UNTRAINED:
+        words += " " + shlex.join(["--model-options", json.dumps(_untrained(study), sort_keys=True)])
+    return words
+
+
+def _untrained(study: Study) -> dict[str, Any]:
+    """What the last model of the ladder is built from, as training begins with the first seed."""
+    known = _fitting(study["models"][-1], ModelOptions) | _fitting(study["training"], ModelOptions)
+    known |= {"model": study["models"][-1]["name"], "seed": study["training"]["seeds"][0]}
+    return {key: value for key, value in known.items() if value is not None}
+
+
 def retrieve(study: Study) -> str:
     """How deep the run is, and how exactly the encoder computes."""
     retrieval = study["evaluation"]["full_retrieval"] or {}
@@ -155,7 +191,7 @@ def score(study: Study) -> str:
 
 def gather(study: Study, unfinished: list[RunId]) -> str:
     """Which study it is, what it is evaluated on, which of its runs are still to come, and who taught them."""
-    values = {"study_name": study["study"], "collections": [study["collection"]["name"]]}
+    values = {"study_name": study["study"], "collections": grid.collections(study)}
     layout, starts = Layout.of(study), variants.starts(study)
     taught = [
         f"{name}={sharing.taught(layout, table)}"
