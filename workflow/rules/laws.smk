@@ -109,6 +109,37 @@ rule subsample:
         "--observations {input.observations} --output {output}"
 
 
+SLICED = ("slices",) if STUDY["evaluation"]["slices"] else ()
+SLICES = f"--slices {LAYOUT.together}/slices.parquet" if SLICED else ""
+
+if SLICED:
+
+    rule slice:
+        input:
+            observations=[LAYOUT.table("observations", *final, name) for final in FINALS for name in EVALUATED],
+            collected=expand(rules.collect.output, collection=EVALUATED),
+            candidates=[LAYOUT.candidates(name) for name in EVALUATED],
+        output:
+            f"{LAYOUT.together}/slices.parquet",
+        log:
+            LAYOUT.together_log("slice"),
+        conda:
+            ENVIRONMENT
+        resources:
+            launcher=RANKSCALE,
+        params:
+            code=code_of("stages.slice"),
+            options=fixed(stage_arguments.slices(STUDY)),
+            places=" ".join(place.shared for place in collections.layouts(STUDY, LAYOUT).values()),
+        message:
+            "Measuring slices of the queries"
+        shell:
+            "{resources.launcher} slice {params.options} --log {log} "
+            f"--study-name {NAME} "
+            "--observations {input.observations} --collections {params.places} --candidates {input.candidates} "
+            "--output {output}"
+
+
 rule plot:
     input:
         **({"plan": rules.plan.output.plan, "grid": rules.plan.output.grid} if PLAN else {}),
@@ -164,6 +195,7 @@ TABLES = (
     "ranking",
     *(("plan",) if PLAN else ()),
     *LINES,
+    *SLICED,
     *BETWEEN,
     *ELSEWHERE,
 )
@@ -174,6 +206,7 @@ rule summarize:
         **({"plan": rules.plan.output.plan} if PLAN else {}),
         **{name: rules.fit.output[name] for name in (*BETWEEN, *ELSEWHERE)},
         **LINES,
+        **({"slices": rules.slice.output} if SLICED else {}),
         metrics=rules.gather.output.metrics,
         left_out=rules.gather.output.left_out,
         fits=rules.fit.output.fits,
@@ -207,11 +240,12 @@ rule summarize:
         of_variants=COMPARISONS,
         beside=BESIDE,
         of_test_sets=TRANSFERS,
+        slices=SLICES,
     message:
         "Saying what the study shows, and what it was made with"
     shell:
         "{resources.launcher} summarize --log {log} {params.options} --metrics {input.metrics} --left-out {input.left_out} "
         "--fits {input.fits} --forecasts {input.forecasts} --ranking {input.ranking} "
-        "--verdicts {input.verdicts} --contrasts {input.contrasts} {params.plan} {params.of_variants} {params.beside} {params.of_test_sets} --manifest {input.manifest} "
+        "--verdicts {input.verdicts} --contrasts {input.contrasts} {params.plan} {params.of_variants} {params.beside} {params.of_test_sets} {params.slices} --manifest {input.manifest} "
         f"--tables {LAYOUT.together}/tables "
         "--summary {output.summary} --provenance {output.provenance}"

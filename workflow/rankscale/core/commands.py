@@ -15,7 +15,7 @@ STAGES = (
         "retrieve",
         "score",
     ),
-    *("gather", "subsample", "fit", "plan", "plot", "summarize"),
+    *("gather", "subsample", "slice", "fit", "plan", "plot", "summarize"),
 )
 TOOLS = ("decompose", "fit-table", "compare", "quote", "trec", "headline", "unlock")
 

@@ -54,7 +54,9 @@ def transfer_sentences(transfers: pd.DataFrame, metrics: pd.DataFrame) -> list[s
         else:
             parts = [_exponent_words(row) for _, row in entropy[entropy.parameter.isin(OVER)].iterrows()]
             if parts:
-                sentences.append(f"{where}, Rank-Entropy against {own.home_collection.iloc[0]}: {'; '.join(parts)}.")
+                beware = f" Beware: {entropy.note.iloc[0]}." if entropy.note.iloc[0] else ""
+                home = f"{own.home_collection.iloc[0]} ({own.home_split.iloc[0]})"
+                sentences.append(f"{where}, Rank-Entropy beside {home}: {'; '.join(parts)}.{beware}")
         for metric in dict.fromkeys(own.metric):
             drops = own[(own.metric == metric) & own.parameter.isin(DROPS)].set_index("parameter")
             if len(drops):

@@ -12,6 +12,7 @@ from rankscale.report.elsewhere import elsewhere_section, others_evaluated
 from rankscale.report.missing_runs import describe_missing_runs, progress_phrase
 from rankscale.report.narrative import forecast_sentences, plan_sentence, scale_sentence
 from rankscale.report.references import reference_sentences
+from rankscale.report.slices import slices_section
 from rankscale.report.text_tables import (
     contrast_table,
     headline_table,
@@ -104,11 +105,13 @@ def summary(
     exponents: pd.DataFrame | None = None,
     references: pd.DataFrame | None = None,
     transfers: pd.DataFrame | None = None,
+    slices: pd.DataFrame | None = None,
 ) -> str:
     """The study's findings as Markdown; `multipliers` and `exponents` where it has several variants."""
     findings = scaling_findings(metrics, fits, forecasts, verdicts)
     beside = "".join(f"\n- {sentence}" for sentence in reference_sentences(references, metrics))
     beside = f"\nNothing was trained for these:\n{beside}\n" if beside else ""
+    sliced = slices_section(slices, metrics)
     elsewhere = elsewhere_section(metrics, verdicts, transfers)
     verdicts, contrasts = headline_of(verdicts, metrics), headline_of(contrasts, metrics)
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
@@ -188,7 +191,7 @@ best cells, so it falls by construction: it is not judged, and no claim rests on
 
 {scaling_table(findings).to_markdown(index=False, disable_numparse=True)}
 
-{elsewhere}## Which metric is forecast best
+{elsewhere}{sliced}## Which metric is forecast best
 
 {tested}
 

@@ -14,7 +14,7 @@ from rankscale.report.summary import summary
 from rankscale.storage import tables
 from rankscale.study.provenance import provenance
 
-OPTIONAL = ("plan", "references", *OF_VARIANTS, *OF_TEST_SETS)
+OPTIONAL = ("plan", "references", "slices", *OF_VARIANTS, *OF_TEST_SETS)
 TABLES = ("metrics", "fits", "forecasts", "ranking", "verdicts", "contrasts", *OPTIONAL)
 
 

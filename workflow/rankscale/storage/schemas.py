@@ -149,6 +149,13 @@ SCHEMAS = {
         retrieval=text,
         **dict.fromkeys(RETRIEVAL, f64),
     ),
+    "slices": schema(
+        " ".join((*EVALUATED_KEY, "split", "candidates", "slicing", "slice")),
+        **evaluated,
+        **dict.fromkeys(("split", "candidates", "slicing", "slice"), text),
+        n_queries=i64,
+        **dict.fromkeys((*SCALE_FREE, "worst_tenth", "spread"), f64),
+    ),
     "left_out": schema("variant model subset seed", "train_queries step", **checkpoint, subset=text, status=text),
     "subsamples": schema(
         " ".join((*EVALUATED_KEY, "split", "candidates", "n_queries", "correction", "part")),

@@ -189,6 +189,6 @@ def disk(study: dict[str, Any], size: dict[str, float], at_once: int) -> tuple[d
 
 
 def submissions(study: dict[str, Any]) -> int:
-    """How many times SLURM is asked to evaluate checkpoints: once for up to TOGETHER of a run on a collection."""
-    each = sum(math.ceil(len(names) / TOGETHER) for names in grid.checkpoints(study).values())
-    return each * len(grid.collections(study))
+    """How many times SLURM is asked to evaluate checkpoints: once for up to TOGETHER of a run, on any collections."""
+    collections = len(grid.collections(study))
+    return sum(math.ceil(len(names) * collections / TOGETHER) for names in grid.checkpoints(study).values())

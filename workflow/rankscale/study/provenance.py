@@ -97,7 +97,16 @@ def _logs(config: dict, layout: Layout, to_come: set[tuple]) -> Iterator[str]:
             for collection in grid.collections(config):
                 jobs = ((stage, name) for name in names for stage in ("retrieve", "score"))
                 yield from (layout.evaluation_log(stage, run, name, collection) for stage, name in jobs)
-    yield from map(layout.together_log, ("gather", "subsample", "fit", *(("plan",) if config["plan"] else ())))
+    yield from map(
+        layout.together_log,
+        (
+            "gather",
+            "subsample",
+            *(("slice",) if config["evaluation"]["slices"] else ()),
+            "fit",
+            *(("plan",) if config["plan"] else ()),
+        ),
+    )
 
 
 def unfinished(run: dict) -> bool:

@@ -19,6 +19,7 @@ from rankscale.core.options import command_line
 from rankscale.evaluation.options import RetrieveOptions, SampleOptions
 from rankscale.evaluation.references.options import BM25, RUN, UNTRAINED, ReferOptions
 from rankscale.evaluation.score_options import GatherOptions, ScoreOptions, SubsampleOptions
+from rankscale.evaluation.slices.options import SliceOptions
 from rankscale.laws.options import FitOptions, PlanOptions, Resampling
 from rankscale.models.options import ModelOptions
 from rankscale.report.options import SummarizeOptions
@@ -200,6 +201,12 @@ def gather(study: Study, unfinished: list[RunId]) -> str:
         for table in (teachers.tables_of(teacher) if teacher else ())
     ]
     return command_line(GatherOptions, values | {"unfinished": list(map(str, unfinished)), "taught": taught})
+
+
+def slices(study: Study) -> str:
+    """Which training queries others are novel beside, and how a slice is measured."""
+    values = {"train_split": study["collection"]["splits"]["train"]}
+    return command_line(SliceOptions, values | _fitting(study["evaluation"], SliceOptions))
 
 
 def subsample(study: Study) -> str:

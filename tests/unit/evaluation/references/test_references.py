@@ -151,10 +151,9 @@ def test_bm25_s_ndcg_is_that_of_bm25s_called_by_hand(collection):
     index = bm25s.BM25()
     index.index(bm25s.tokenize(texts, show_progress=False), show_progress=False)
     found, scores = index.retrieve(bm25s.tokenize(queries, show_progress=False), k=100, show_progress=False)
-    run = {
-        f"q{n}": {f"d{row}": float(score) - 1e-6 * row for row, score in zip(found[n], scores[n], strict=True)}
-        for n in range(40)
-    }
+    # Equal scores in the collection's order, which trec_eval would order by id.
+    ordered = [[row for _, row in sorted(zip(-scores[n], found[n], strict=True))] for n in range(40)]
+    run = {f"q{n}": {f"d{row}": -float(rank) for rank, row in enumerate(rows)} for n, rows in enumerate(ordered)}
     judged = {f"q{n}": {f"d{n}": 1} for n in range(40)}
     values = pytrec_eval.RelevanceEvaluator(judged, {"ndcg_cut_10"}).evaluate(run)
     assert row["ndcg_10"] == pytest.approx(np.mean([value["ndcg_cut_10"] for value in values.values()]), abs=1e-9)
