@@ -88,9 +88,9 @@ def test_every_checkpoint_is_evaluated_on_every_collection(finished):
     assert metrics.collection.iloc[0] == "home"
 
 
-def test_laws_forecasts_verdicts_and_rankings_are_each_collection_s_own(finished):
+def test_laws_and_verdicts_are_each_collection_s_own(finished):
     study = finished / "results/wide"
-    for name in ("fits", "forecasts", "verdicts", "ranking", "contrasts"):
+    for name in ("fits", "verdicts", "contrasts"):
         rows = tables.read(name, study / f"{name}.parquet").to_pandas()
         assert set(rows.collection) == {"home", "mine", "drawn"}, name
     text = (study / "summary.md").read_text()

@@ -55,6 +55,15 @@ def compared(tmp_path_factory):
     return metrics, pd.DataFrame(rows)
 
 
+def test_every_table_has_each_test_set_s_own_rows(tmp_path):
+    metrics = study_on(tmp_path, hard=0.1)
+    options = FitOptions(bootstrap=100, columns=["rank_entropy"], hold_out_models=1)
+    rows = study_fit.fit_all(metrics, tmp_path, options)
+    for name in ("fits", "forecasts", "curves", "influence", "ranking", "verdicts"):
+        assert {row["collection"] for row in rows[name]} == {"home", "hard"}, name
+    assert {row["collection"] for row in rows["transfers"]} == {"hard"}
+
+
 def test_a_twin_of_the_test_set_has_the_same_laws_and_no_drop(compared):
     _, rows = compared
     twin = rows[rows.collection == "twin"]

@@ -15,8 +15,9 @@ WORDS, QUERY, POSITIVE = "words", "query_similarity", "positive_similarity"
 
 
 def query_features(collection: Path, trained: Path, train_split: str, candidates: pa.Table) -> pd.DataFrame:
-    """By query id of a candidates table: its words, and its and its positive's largest TF-IDF cosine to those of training.
+    """By query id of a candidates table: its words, and how like it and its positive are to those of training.
 
+    Likeness is the largest TF-IDF cosine to any.
     `collection` is the folder of its texts, `trained` that of the collection that is trained on.
     """
     first = candidates.group_by("query_id", use_threads=False).aggregate([("positive", "first")])
