@@ -27,6 +27,12 @@ include: "workflow/rules/laws.smk"
 report: "workflow/report/study.rst"
 
 
+onstart:
+    # With a limit of jobs a second (100 unless told), each job that ends starts one more timer that has all waiting jobs
+    # weighed anew each second: after some hundred jobs that takes half a core. What can run at once is limited already.
+    workflow.scheduler.job_rate_limiter = None
+
+
 onerror:
     # Each cluster job parses this too; only the one that was called says what failed.
     if workflow.is_main_process:

@@ -119,7 +119,9 @@ def plain(folder: Path, setting: str) -> None:
                 folder / "model", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
             )
             self.head = torch.nn.Linear(SHAPE["hidden_size"], DIMENSION)
-            self.head.load_state_dict(factory.build_model(parsed(TrainOptions, args), 8000).head.state_dict())
+            self.head.load_state_dict(
+                factory.build_model(parsed(TrainOptions, args), 8000, args.tokens).head.state_dict()
+            )
 
         def encode(self, read):
             states = self.encoder(**read).last_hidden_state

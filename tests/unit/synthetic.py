@@ -1,5 +1,6 @@
 """A study that was never run: metrics and observations whose laws are known."""
 
+import json
 from itertools import product
 
 import numpy as np
@@ -56,6 +57,20 @@ def checkpoint_of(size, data, seed, variant="base"):
     }
 
 
+def texts_of(folder, models, queries=300):
+    """The words that tell the stage gather of texts that it reads: all of four tokens, written below `folder`."""
+    for unit, ids in (("queries", query_ids(queries)), ("documents", [f"d{i}" for i in range(CANDIDATES + 1)])):
+        tables.write("tokens", {"id": ids, "ids": [[5, 6]] * len(ids)}, folder / f"tokens/{unit}.parquet")
+    (folder / "tokens/special.json").write_text('{"before": [2], "after": [3], "pad": 0, "vocabulary": 9}')
+    rows = [list(range(1, CANDIDATES + 1))] * queries
+    columns = {"split": "test", "candidates": "hard", "query_id": query_ids(queries), "positive": 0, "rows": rows}
+    tables.write("candidates", columns, folder / "candidates.parquet")
+    reading = {"kind": "bi_encoder", "dimension": 8, "query_length": 16, "passage_length": 16, "fills": False}
+    folders = [f"synthetic={model}={folder / 'tokens'}" for model in models]
+    readings = json.dumps({"base": reading})
+    return ["--readings", readings, "--candidates", folder / "candidates.parquet", "--tokens", *folders]
+
+
 def write_study(
     folder,
     sizes,
@@ -95,6 +110,7 @@ def write_study(
                 path = table_path(folder, "per_query", collection, run, "final")
                 tables.write("per_query", {**keys, "split": "test", "query_id": query_ids(queries), **each}, path)
                 retrieval = {"retrieval": "full", **dict.fromkeys(schemas.RETRIEVAL, float(ndcg.mean()))}
-            study = {"study": "synthetic", "teacher_flops": 0.0, **row}
+            study = {"study": "synthetic", "teacher_flops": 0.0, **row, "ranker": "bi_encoder"}
+            study["inference_flops"] = 40.0 * size
             rows += [{**study, **scores, **retrieval} for scores in score_observations(seen, ties, "jackknife")]
     tables.write("metrics", pa.Table.from_pylist(rows, schema=schemas.SCHEMAS["metrics"]), folder / "metrics.parquet")

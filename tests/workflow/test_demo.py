@@ -1,6 +1,8 @@
 """The small study, begun by `make demo`, killed with -9 and finished by the same command."""
 
 import json
+import re
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -28,6 +30,30 @@ def test_the_second_run_says_what_it_cleared_and_goes_on(project):
     again = said.count("train: done")
     assert len(trained) >= 1
     assert again <= 9 - len(trained) + 2  # the jobs that the kill interrupted may be made twice
+
+
+@pytest.mark.parametrize("printed", ["first.txt", "killed.txt"])
+def test_the_longest_trainings_begin_first(project, printed):
+    """Jobs that begin together are printed in any order."""
+    begun = []
+    for together in re.split(r"^Execute \d+ jobs", (project / printed).read_text(), flags=re.MULTILINE):
+        sizes = re.findall(r": Training L1H(\d+) on (\d+) queries", together)
+        begun.append([(12 * int(hidden) ** 2 + 13 * int(hidden)) * int(queries) for hidden, queries in sizes])
+    begun = [work for work in begun if work]
+    assert begun
+    for earlier, later in pairwise(begun):
+        assert min(earlier) >= max(later)
+
+
+def test_evaluations_go_ahead_of_trainings_that_wait(project):
+    printed = (project / "first.txt").read_text() + (project / "killed.txt").read_text()
+    together = re.split(r"^Execute \d+ jobs", printed, flags=re.MULTILINE)
+
+    def beginning(message):
+        return [i for i, jobs in enumerate(together) if f": {message} " in jobs]
+
+    assert beginning("Fixing the candidates")[0] <= beginning("Training")[0]
+    assert beginning("Evaluating")[0] < beginning("Training")[-1]
 
 
 def test_nothing_is_left_to_do(project):

@@ -14,6 +14,7 @@ from rankscale.study import sharing, stage_arguments, teachers, variants, watche
 from rankscale.study.code_digest import code_digest
 from rankscale.study.config import check_config
 from rankscale.study.config_file import load_config_file
+from rankscale.study.costs.training_order import training_priorities
 from rankscale.study.test_sets import collections, references
 
 # A DAG of 20,000 jobs is millions of objects that stay: looking for garbage among them takes an eighth of the time.
@@ -60,6 +61,7 @@ TEACHERS = teachers.teachers(STUDY)
 TOKENIZERS = dict(grid.tokenizer_of(STUDY, model) for model in STUDY["models"])
 EVERY_CHECKPOINT = grid.checkpoints(STUDY)
 FINISHED = set(RUNS)
+PRIORITIES = training_priorities(STUDY)
 CHECKPOINTS = [(run, name) for run in RUNS for name in EVERY_CHECKPOINT[run]]
 # The device and, in manifests, the study's name are resources, not params: Snakemake does not compare them, so that
 # another device retrains nothing and a second study over the same collection reuses it.
@@ -166,6 +168,12 @@ def refining_arguments(wildcards):
     return stage_arguments.refine(VARIANTS[wildcards.variant], wildcards.model)
 
 
+def training_priority(wildcards):
+    """The longest trainings go first."""
+    run = RunId(wildcards.variant, wildcards.model, wildcards.train_queries, int(wildcards.seed))
+    return PRIORITIES.get(run, 0)  # a run that was asked for by its file need not be of the grid
+
+
 def started_from(wildcards):
     """What the run published that another one goes on from."""
     run = RunId(STARTS[wildcards.variant], wildcards.model, wildcards.train_queries, wildcards.seed)
@@ -224,6 +232,17 @@ def miner_scores(wildcards):
     """The miner's scores of the positives too, if a run goes by them."""
     training = VARIANTS[wildcards.variant]["training"]
     return [LAYOUT.teacher(teachers.MINER)] if teachers.needs_miner_scores(training) else []
+
+
+def score_arguments(wildcards):
+    """How a checkpoint's observations and run are measured, as its variant's ranker and the collection have it."""
+    return stage_arguments.score(variants.study_of(EVALUATED[wildcards.collection], wildcards.variant))
+
+
+def shortlists_of(wildcards):
+    """What a run's ranker reranks, if it cannot search."""
+    reranks = wildcards.variant in RERANKING[wildcards.collection]
+    return LAYOUT.shortlists(wildcards.collection) if reranks else []
 
 
 def checkpoints(wildcards):

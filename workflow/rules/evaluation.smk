@@ -21,6 +21,7 @@ rule sample:
         candidates=LAYOUT.candidates("{collection}"),
     log:
         LAYOUT.log("sample", "{collection}"),
+    priority: 1  # evaluations wait for it
     conda:
         ENVIRONMENT
     resources:
@@ -78,9 +79,42 @@ rule refer:
         "--candidates {input.candidates} --pool {input.pool} --output {output}"
 
 
+# What rankers rerank that cannot search: by collection, of which variants.
+RERANKING = {name: grid.reranking(one) for name, one in EVALUATED.items()}
+if any(RERANKING.values()):
+
+    rule shortlist:
+        input:
+            collected=rules.collect.output,
+            documents=expand(rules.encode.output.documents, shard=SHARDS, allow_missing=True),
+            queries=expand(rules.encode.output.queries, shard=SHARDS, allow_missing=True),
+        output:
+            LAYOUT.shortlists("{collection}"),
+        log:
+            LAYOUT.log("shortlist", "{collection}"),
+        conda:
+            ENVIRONMENT
+        threads: THREADS
+        resources:
+            launcher=RANKSCALE,
+            gpu=GPU,
+            device=DEVICE,
+        params:
+            recipe=stage_versions.SHORTLIST,
+            options=on_collection(stage_arguments.shortlist),
+        message:
+            "Fixing the run of {wildcards.collection} that rankers rerank which cannot search"
+        shell:
+            "{resources.launcher} shortlist {params.options} --log {log} "
+            "--device {resources.device} "
+            f"--collection {PLACE.shared} "
+            "--documents {input.documents} --queries {input.queries} --output {output}"
+
+
 # Ahead of trainings that wait, so that a study can be looked at on its way.
 rule retrieve:
     input:
+        **({"shortlists": shortlists_of} if any(RERANKING.values()) else {}),
         checkpoint=LAYOUT.checkpoint(WILDCARDS, "{checkpoint}"),
         tokens=tokens_of,
         candidates=rules.sample.output.candidates,
@@ -112,6 +146,7 @@ rule retrieve:
         "--observations {output.observations}"
         + (" --run {output.run} --own-documents {input.own_documents}" if SEARCHED else "")
         + (" --pool {input.pool}" if POOLED else "")
+        + (" --shortlists {input.shortlists}" if any(RERANKING.values()) else "")
 
 
 # The same for the runs, and on the collections, that are measured over the candidates alone.
@@ -156,7 +191,7 @@ rule score:
         launcher=RANKSCALE,
     params:
         code=code_of("stages.score"),
-        options=on_collection(stage_arguments.score),
+        options=score_arguments,
     message:
         "Scoring {wildcards.model} on {wildcards.train_queries} queries, seed {wildcards.seed}, "
         "step {wildcards.checkpoint}"
@@ -199,10 +234,20 @@ if SEARCHED and UNSEARCHED:
     ruleorder: score_candidates > score
 
 
+# The folder of token ids that each model reads on each collection.
+READ_BY = {
+    (collection, name): place.tokens(collections.vocabulary_on(STUDY, collection, grid.tokenizer_of(STUDY, model)[0]))
+    for collection, place in collections.layouts(STUDY, LAYOUT).items()
+    for name, model in MODELS.items()
+}
+
+
 rule gather:
     input:
         runs=[f"{LAYOUT.run(run)}/checkpoints.parquet" for run in RUNS],
         scores=[LAYOUT.table("scores", *checkpoint, name) for checkpoint in CHECKPOINTS for name in EVALUATED],
+        candidates=[LAYOUT.candidates(name) for name in EVALUATED],
+        tokens=[f"{folder}/documents.parquet" for folder in dict.fromkeys(READ_BY.values())],
         taught=[sharing.taught(LAYOUT, name) for name in TEACHERS],
         references=[LAYOUT.reference(name, collection) for collection, some in REFERENCES.items() for name in some],
     output:
@@ -218,10 +263,11 @@ rule gather:
     params:
         code=code_of("stages.gather"),
         options=fixed(stage_arguments.gather(STUDY, [run for run in PLANNED if run not in FINISHED])),
+        tokens=fixed(" ".join(f"{collection}={name}={folder}" for (collection, name), folder in READ_BY.items())),
     message:
         f"Gathering the scores of {len(CHECKPOINTS)} checkpoints"
     shell:
-        "{resources.launcher} gather {params.options} --log {log} "
+        "{resources.launcher} gather {params.options} --log {log} --candidates {input.candidates} --tokens {params.tokens} "
         f"--study {LAYOUT.own} "
         "--runs {input.runs} --output {output.metrics} --left-out {output.left_out} "
         "--references {input.references} --references-table {output.references}"

@@ -26,6 +26,7 @@ rule train:
         LAYOUT.log("train", WILDCARDS),
     wildcard_constraints:
         variant=TRAINED,
+    priority: training_priority
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -94,6 +95,7 @@ if STARTS:
             LAYOUT.log("refine", WILDCARDS),
         wildcard_constraints:
             variant="|".join(map(re.escape, STARTS)),
+        priority: training_priority
         conda:
             ENVIRONMENT
         threads: THREADS

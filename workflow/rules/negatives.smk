@@ -76,6 +76,7 @@ rule teach:
         manifest=sharing.taught(LAYOUT, "{teacher}"),
     log:
         LAYOUT.mined_log("teach", "{teacher}"),
+    priority: 1  # the trainings of its pupils wait for it
     conda:
         ENVIRONMENT
     threads: THREADS

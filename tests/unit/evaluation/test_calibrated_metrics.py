@@ -16,6 +16,7 @@ from rankscale.evaluation.decomposition import decompose
 from rankscale.evaluation.observations import Evaluation
 from rankscale.evaluation.scoring import score_observations
 from rankscale.storage import schemas, tables
+from tests.unit.evaluation.array_scorer import ArrayScorer
 
 KEYS = {"collection": "c", "variant": "base", "model": "m", "train_queries": 1, "seed": 1, "step": 1}
 QUERIES, CANDIDATES, DOCUMENTS = 120, 7, 400
@@ -48,7 +49,7 @@ def observed(queries, documents, rows, inverse_temperature=1.0, splits=SPLITS):
     ]
     columns = {name: column.tolist() for name, column in pd.concat(parts).items()}
     candidates = tables.checked("candidates", columns, "t", unique=False)
-    evaluation = Evaluation(candidates, pa.array(IDS), queries, DOCUMENTS)
+    evaluation = Evaluation(candidates, pa.array(IDS), ArrayScorer(queries), DOCUMENTS)
     evaluation.add([(evaluation.needed, documents[evaluation.needed])])
     return tables.checked("observations", {**KEYS, **evaluation.observations(inverse_temperature)}, "t")
 

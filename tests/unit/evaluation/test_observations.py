@@ -13,6 +13,7 @@ from rankscale.evaluation.query_values import CheckpointQueries, ScoreScale
 from rankscale.search.exact_search import PairScores
 from rankscale.storage import schemas, tables
 from tests.conftest import write_copies
+from tests.unit.evaluation.array_scorer import ArrayScorer
 
 
 def contrast(queries, documents, positive, candidates):
@@ -111,7 +112,7 @@ def test_a_candidates_table_that_cannot_be_is_refused(rows, positive, said):
     keys = {"split": "test", "candidates": "hard", "query_id": ["a", "b"]}
     table = tables.checked("candidates", {**keys, "positive": positive, "rows": rows}, "t", unique=False)
     with pytest.raises(StudyError, match=said):
-        observations.Contrast("hard", table, pa.array([0, 1]), np.ones((2, 3), np.float32), 5)
+        observations.Contrast("hard", table, pa.array([0, 1]), ArrayScorer(np.ones((2, 3), np.float32)), 5)
 
 
 def collection_of(folder, documents=60, queries=6):
@@ -193,7 +194,7 @@ def test_an_evaluation_needs_each_document_once_whatever_the_parts(parts):
     table = tables.checked("candidates", {**keys, "positive": [0, 0, 4, 4], "rows": rows}, "t")
     ids, query_rows = observations.evaluated_queries(table, pa.array(["x", "c", "a"]), "tokens")
     assert (ids.to_pylist(), query_rows.tolist()) == (["a", "c"], [2, 1])
-    evaluation = observations.Evaluation(table, ids, queries, 30, pool, depth=5)
+    evaluation = observations.Evaluation(table, ids, ArrayScorer(queries), 30, pool, depth=5)
     assert set(evaluation.needed) == {0, 1, 2, 3, 4, *pool}
     evaluation.add((part, documents[part]) for part in np.array_split(evaluation.needed, parts))
     columns = {name: column.to_pylist() for name, column in evaluation.observations(1.0).items()}
@@ -214,7 +215,7 @@ def test_a_query_is_no_result_of_its_own_and_the_run_is_as_deep_as_before():
     ids, ranking = pa.array(["a", "b", "c"]), np.argsort(-(queries @ documents.T), axis=1)
     own = np.array([ranking[0, 1], -1, ranking[2, 11]])
     for depth, lengths in ((4, [4, 4, 4]), (12, [11, 12, 11]), (50, [11, 12, 11])):
-        evaluation = observations.Evaluation(table, ids, queries, 12, np.arange(12), depth=depth, own=own)
+        evaluation = observations.Evaluation(table, ids, ArrayScorer(queries), 12, np.arange(12), depth=depth, own=own)
         evaluation.add([(np.arange(12), documents)])
         run = evaluation.run(pa.array([str(row) for row in range(12)]))
         expected = [r for q, n in enumerate(lengths) for r in [r for r in ranking[q] if r != own[q]][:n]]

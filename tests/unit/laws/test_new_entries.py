@@ -41,7 +41,7 @@ if __name__ == "__main__":
     from rankscale.stages import fit, gather, score
     from rankscale.storage import tables
     from tests.unit.laws.test_new_entries import SIZES, SUBSETS
-    from tests.unit.synthetic import checkpoint_of, write_study
+    from tests.unit.synthetic import checkpoint_of, texts_of, write_study
 
     folder = Path(sys.argv[1])
 
@@ -58,6 +58,7 @@ if __name__ == "__main__":
             tables.write("checkpoints", checkpoint_of(size, data, 42), runs[-1])
     told = ("--study", folder, "--study-name", "s", "--collections", "synthetic")
     outputs = ("--output", folder / "metrics.parquet", "--left-out", folder / "left_out.parquet")
+    told += tuple(texts_of(folder, [f"N{int(size)}" for size in SIZES]))
     call(gather, *told, "--runs", *runs, *outputs)
     fitted = ("fits", "forecasts", "curves", "influence", "ranking", "verdicts", "contrasts")
     outputs = [word for name in fitted for word in (f"--{name}", folder / f"{name}.parquet")]

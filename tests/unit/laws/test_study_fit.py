@@ -55,7 +55,8 @@ def test_any_number_of_processes_gives_the_same_tables(synthetic, found, tmp_pat
 
 def test_every_axis_and_law_is_there_with_its_curve(found):
     fits = found["fits"]
-    assert set(fits.axis) == {"model", "model_with_head", "data", "tokens", "compute", "compute_proxy", "grid"}
+    one_size = {"model", "model_with_head", "inference", "data", "tokens", "compute", "compute_proxy"}
+    assert set(fits.axis) == {*one_size, "grid"}
     assert set(fits.law) == set(LAWS)
     assert set(fits.metric) == set(COLUMNS[1:])
     drawn = set(map(tuple, found["curves"][["metric", "axis", "fixed", "law"]].drop_duplicates().to_numpy()))

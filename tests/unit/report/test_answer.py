@@ -17,7 +17,7 @@ def verdict(metric="rank_entropy", verdict=KEEPS, **columns):
     row = dict.fromkeys(SCHEMAS["verdicts"].names)
     row |= {"metric": metric, "axis": "model", "fixed": "train_queries=4000", "law": "line", "verdict": verdict}
     row |= {"forecast": "confirmed", "as_forecast": verdict == KEEPS, "provisional": False, "reason": "", "seeds": 2}
-    row |= {"cells_known": 5, "cells_held_out": 2, "predicted_gain": 0.2, "realised_gain": 0.1, "smallest_gain": 0.15}
+    row |= {"cells_known": 5, "cells_held_out": 2, "predicted_gain": 0.2, "realised_gain": 0.1, "smallest_gain": 0.25}
     row |= {"gain_low": 0.0, "gain_high": 0.2, "share": 0.5, "share_low": 0.0, "p_improving": 0.04, "misfit": 0.01}
     row |= {"lack_of_fit_p": 0.3, "same": 0.94, "seeds_agreeing": 1, "cells_left_out": 7, "cells_left_out_agreeing": 6}
     return row | {"turned_by": "L2H96", "seeds_needed": 5} | columns
@@ -60,7 +60,7 @@ def test_verdicts_in_words(columns, words):
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"forecast": "unbounded"}, "a gain of 0.15 would have been seen in 80% of such studies, 0.2 is forecast; 5"),
+        ({"forecast": "unbounded"}, "a gain of 0.25 would have been seen in 80% of such studies, 0.2 is forecast; 5"),
         ({"seeds_needed": None}, "more cells are needed"),
         ({}, "5 seeds in all would show the forecast gain in 80% of such studies"),
         ({"cells_needed": 12}, "5 seeds or 12 sizes in all would each show the forecast gain"),
@@ -69,6 +69,7 @@ def test_verdicts_in_words(columns, words):
         ({"axis": "data", "seeds_needed": 2, "cells_needed": 9}, "9 subsets in all would show"),  # two seeds were run
         ({"seeds": 1, "seeds_needed": None, "cells_needed": 12}, "how far runs differ; 12 sizes in all would show"),
         ({"seeds": 1, "reason": "one seed"}, "one seed; a second seed would tell"),
+        ({"smallest_gain": 0.15, "queries_needed": 500}, "would have been seen in 80% of such studies: less was"),
         ({"predicted_gain": None, "reason": "nothing was held out"}, "nothing was held out"),
     ],
 )  # fmt: skip
@@ -147,3 +148,4 @@ def test_tables_leave_open_what_is_not_told():
     assert (second["share realised"], second["gain realised"], second["p"]) == ("-", "-", "-")
     rows = contrast_table(pd.DataFrame([contrast("cross_entropy"), contrast("1-mrr", bounded=False)]))
     assert rows.difference.tolist() == ["+0.30 [-0.10, +0.70]", "-"]
+    assert rows.why[1] == "the realised share of Rank-Entropy has no bound"

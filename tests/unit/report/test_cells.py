@@ -51,7 +51,7 @@ def test_all_cells_are_fitted_and_the_corner_is_forecast_from_the_others(read):
 
 def test_a_measure_of_retrieval_is_fitted_where_it_was_measured(read):
     of = {metric: set(part.axis) for metric, part in read["fits"].groupby("metric")}
-    assert of["1-ndcg_10"] == {"model", "model_with_head"}
+    assert of["1-ndcg_10"] == {"model", "model_with_head", "inference"}
     assert of["1-mrr"] > {"model", "data", "grid", "compute"}
     fitted = read["fits"][read["fits"].metric == "1-ndcg_10"]
     assert set(fitted.fixed) == {"train_queries=4000"}

@@ -14,7 +14,7 @@ from rankscale.report.study_comparison import read_study
 from rankscale.stages import fit, gather, plan, plot, score, subsample, summarize
 from rankscale.storage import schemas, tables
 from rankscale.tools import headline
-from tests.unit.synthetic import checkpoint_of, write_study
+from tests.unit.synthetic import checkpoint_of, texts_of, write_study
 
 SIZES, SUBSETS = np.geomspace(1e4, 1e6, 4), (500, 1000, 2000)
 LAYOUT = Layout("one", "quora", "lsa")
@@ -136,7 +136,7 @@ def test_runs_of_another_study_are_not_gathered(synthetic, tmp_path):
     tables.write("checkpoints", {name: [value] for name, value in row.items()}, path)
     outputs = ("--output", tmp_path / "m.parquet", "--left-out", tmp_path / "l.parquet")
     with pytest.raises(StudyError, match="is of study other, where synthetic is asked for"):
-        named = ("--study-name", "synthetic", "--collections", "synthetic")
+        named = ("--study-name", "synthetic", "--collections", "synthetic", *texts_of(tmp_path, [row["model"]]))
         call(gather, "--runs", path, "--study", synthetic, *named, *outputs)
 
 

@@ -10,7 +10,7 @@ from rankscale.core.errors import StudyError
 from rankscale.study import code_digest
 
 RECORD = Path(__file__).with_name("stage_versions.json")
-STAGES = ("collect", "tokenize", "encode", "mine", "teach", "train", "refine", "retrieve")
+STAGES = ("collect", "tokenize", "encode", "mine", "teach", "train", "refine", "shortlist", "retrieve")
 ADVICE = """code of `{stage}` changed (recipe {number}). If its results change, raise {name} in core.stage_versions:
 its jobs then run again. If they do not, leave the number. Then record the code as it is:
 python -m tests.unit.study.test_code_digest"""

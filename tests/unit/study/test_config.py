@@ -279,6 +279,7 @@ def test_a_folder_that_is_there_is_none_of_the_hub_s(tmp_path, monkeypatch):
     assert grid.local_files("") == grid.local_files("lsa") == []
     models = [{"name": "a", "checkpoint": "mine/bert"}, {"name": "b", "checkpoint": "google/bert"}]
     asked = {"miner": {"encoder": "lsa"}, "models": models, "tokenizer": {"name": "w"}, "variants": []}
+    asked["ranker"] = {"kind": "bi_encoder"}
     asked["training"] = dict.fromkeys(("teacher", "consistency_filter", "curriculum", "propensity"))
     assert grid.hub_ids(asked) == {"google--bert": "google/bert"}
     assert grid.tokenizer_of(asked, models[0])[0].startswith("bert-")

@@ -1,21 +1,8 @@
 """Every command of `rankscale`: the stages in the order of the workflow, and the tools."""
 
 STAGES = (
-    *(
-        "fetch",
-        "collect",
-        "tokenize",
-        "encode",
-        "mine",
-        "teach",
-        "train",
-        "refine",
-        "sample",
-        "refer",
-        "retrieve",
-        "score",
-    ),
-    *("gather", "subsample", "slice", "fit", "plan", "plot", "summarize"),
+    *("fetch", "collect", "tokenize", "encode", "mine", "teach", "train", "refine", "sample", "refer"),
+    *("shortlist", "retrieve", "score", "gather", "subsample", "slice", "fit", "plan", "plot", "summarize"),
 )
 TOOLS = ("decompose", "fit-table", "compare", "quote", "trec", "headline", "unlock")
 

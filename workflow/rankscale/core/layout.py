@@ -139,6 +139,10 @@ class Layout(NamedTuple):
         """How a ranking that nothing was trained for does on a collection."""
         return f"{self.own}/references/{collection or self.collection}/{name}.parquet"
 
+    def shortlists(self, collection: str | None = None) -> str:
+        """The miner's run of a collection's evaluated queries, which rankers rerank that cannot search."""
+        return f"{self.own}/shortlists/{collection or self.collection}.parquet"
+
     def job_of(self, file: str) -> str:
         """What tells the jobs of a checkpoint's evaluation apart by a table that one makes."""
         return file.removeprefix(f"{self.own}/").partition("/")[2]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,9 @@ import pyarrow.compute as pc
 from rankscale.core.errors import StudyError
 from rankscale.evaluation.calibration import calibrate
 from rankscale.evaluation.rank_statistics import auc_global_values
-from rankscale.search.exact_search import PairScores, TopK
+
+if TYPE_CHECKING:
+    from rankscale.search.scorers.base import Ranked, Scorer
 
 CALIBRATION_COLUMNS = (
     *("calibrated_loss", "inverse_temperature", "auc_global"),
@@ -73,11 +76,11 @@ def calibration_columns(
 class Contrast:
     """One kind of candidates: the scores of each query's positive and candidates, gathered as documents come by.
 
-    `part`: the rows of the candidates table of one `kind`; `query_index` [n]: which of `queries` float32 [q, d] each
-    row is about; `documents`: how many there are. Raises StudyError for a table that cannot be.
+    `part`: the rows of the candidates table of one `kind`; `query_index` [n]: which of the scorer's queries each row is
+    about; `documents`: how many there are. Raises StudyError for a table that cannot be.
     """
 
-    def __init__(self, kind: str, part: pa.Table, query_index: pa.Array, queries: np.ndarray, documents: int) -> None:
+    def __init__(self, kind: str, part: pa.Table, query_index: pa.Array, scorer: "Scorer", documents: int) -> None:
         self.kind, self.part = kind, part
         rows = part["rows"].combine_chunks()
         self.width = _width(rows, part, documents)
@@ -91,7 +94,7 @@ class Contrast:
                 "delete it and run again"
             )
         which = np.repeat(query_index.to_numpy(), 1 + self.width)
-        self.pairs = PairScores(queries, which, self.rows.reshape(-1))
+        self.pairs = scorer.pairs(which, self.rows.reshape(-1))
 
     def columns(self, inverse_temperature: float) -> dict[str, object]:
         """The columns of the observations table beside the run's keys."""
@@ -112,23 +115,22 @@ class Contrast:
 
 
 class Evaluation:
-    """What one checkpoint is evaluated on, gathered as its documents' vectors come by: all contrasts, and the run.
+    """What one checkpoint is evaluated on, gathered as its documents come by: all contrasts, and the run.
 
-    `ids` string [q] are the evaluated queries, `queries` float32 [q, d] their vectors; `documents`: how many there are.
-    `searched` int64, ascending: the documents that the run searches, `depth` deep, on `device`; without it there is no
-    run. `own` int64 [q] are the rows of the documents that queries are themselves (-1: none), which are no result of
-    theirs. Raises StudyError for a table of candidates that cannot be.
+    `ids` string [q] are the evaluated queries, in the order of those of the `scorer`; `documents`: how many there are.
+    `searched` int64, ascending: the documents that the run searches, `depth` deep; without it there is no run. `own`
+    int64 [q] are the rows of the documents that queries are themselves (-1: none), which are no result of theirs.
+    Raises StudyError for a table of candidates that cannot be.
     """
 
     def __init__(
         self,
         candidates: pa.Table,
         ids: pa.Array,
-        queries: np.ndarray,
+        scorer: "Scorer",
         documents: int,
         searched: np.ndarray | None = None,
         depth: int = 0,
-        device: str = "cpu",
         own: np.ndarray | None = None,
     ) -> None:
         self.candidates, self.ids, self.searched = candidates, ids, searched
@@ -136,24 +138,24 @@ class Evaluation:
         for kind in pc.unique(candidates["candidates"]).to_pylist():
             part = candidates.filter(pc.equal(candidates["candidates"], kind))
             query_index = pc.index_in(part["query_id"].combine_chunks(), ids)
-            self.contrasts.append(Contrast(kind, part, query_index, queries, documents))
-        # Rows int64, ascending, of the documents whose vectors are needed.
+            self.contrasts.append(Contrast(kind, part, query_index, scorer, documents))
+        # Rows int64, ascending, of the documents that are needed.
         self.needed = np.unique(np.concatenate([contrast.rows.reshape(-1) for contrast in self.contrasts]))
         if searched is not None:
             self.needed = np.union1d(self.needed, searched)
             self.own, self.depth = np.full(len(ids), -1) if own is None else own, depth
             one_more = int((self.own >= 0).any())  # what a query is itself must not shorten its results
-            self.best = TopK(queries, min(depth + one_more, len(searched)), device)
+            self.best = scorer.best(min(depth + one_more, len(searched)))
 
-    def add(self, parts: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
-        """Take in all that is `needed`: parts of rows int64 [n], ascending, and their vectors float32 [n, d]."""
-        for rows, vectors in parts:
+    def add(self, parts: Iterable[tuple[np.ndarray, Any]]) -> None:
+        """Take in all that is `needed`, in parts as the scorer makes them: rows int64 [n], ascending, and documents."""
+        for rows, documents in parts:
             for contrast in self.contrasts:
-                contrast.pairs.add(rows, vectors)
+                contrast.pairs.add(rows, documents)
             if self.searched is not None:
                 every = len(self.searched) == len(self.needed)
                 inside = slice(None) if every else np.isin(rows, self.searched)
-                self.best.add(rows[inside], vectors[inside])
+                self.best.add(rows[inside], documents[inside])
 
     def observations(self, inverse_temperature: float) -> dict[str, pa.ChunkedArray]:
         """The columns of the observations table beside the run's keys, one contrast after the other."""
@@ -193,7 +195,7 @@ def _width(rows: pa.ListArray, part: pa.Table, documents: int) -> int:
 
 
 def run_columns(
-    best: TopK, candidates: pa.Table, ids: pa.Array, documents: pa.Array, own: np.ndarray, depth: int
+    best: "Ranked", candidates: pa.Table, ids: pa.Array, documents: pa.Array, own: np.ndarray, depth: int
 ) -> dict[str, object]:
     """The columns of the run: each split's queries and their `depth` best documents but `own`, ties by their order."""
     evaluated = candidates.group_by(["split", "query_id"], use_threads=False).aggregate([]).combine_chunks()

@@ -1,10 +1,22 @@
 """What the stages that score and gather are told; imported by the workflow, so nothing heavy here."""
 
+import json
+from argparse import ArgumentTypeError
 from dataclasses import dataclass
 
 from rankscale.core.cli import at_least
 from rankscale.core.metrics import CORRECTIONS, TIES
 from rankscale.core.options import option
+
+RERANKED = "reranked-"  # and the depth of the first-stage run
+
+
+def searched(text: str) -> str:
+    """What a run searched: full, pooled, or reranked-N."""
+    depth = text.removeprefix(RERANKED)
+    if text not in ("full", "pooled") and not (depth != text and depth.isdecimal()):
+        raise ArgumentTypeError(f"{text} is neither full, pooled nor {RERANKED}N")
+    return text
 
 
 @dataclass(frozen=True)
@@ -13,7 +25,7 @@ class ScoreOptions:
 
     ties: str = option("expected", choices=TIES, help="how queries whose positive ties with candidates count")
     correction: str = option("jackknife", choices=CORRECTIONS, help="of the parts' sampling bias")
-    retrieval: str = option("full", choices=["full", "pooled"], help="what the run searched")
+    retrieval: str = option("full", read=searched, help="what the run searched: full, pooled or reranked-N")
 
 
 @dataclass(frozen=True)
@@ -22,6 +34,7 @@ class GatherOptions:
 
     study_name: str = option(help="as tables name it")
     collections: list[str] = option(help="the names of those that its checkpoints are evaluated on")
+    readings: dict = option(read=json.loads, help="by variant, how its rankers read: a JSON object")
     unfinished: list[str] = option([], help="runs to come, as variant/model/subset/seed")
     taught: list[str] = option([], help="manifests of teachers' scores, as variant=path, one a table")
 

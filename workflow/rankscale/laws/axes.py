@@ -22,13 +22,15 @@ class PointSet(NamedTuple):
 def coordinates(rows: pd.DataFrame, axis: str) -> np.ndarray:
     """Where rows of the metrics table lie on an axis, float64 [n, v].
 
-    `model` is encoder parameters, `model_with_head` those and the head's; `data` is training queries, `tokens` those
+    `model` is encoder parameters, `model_with_head` those and the head's, `inference` FLOPs of an answer to a query;
+    `data` is training queries, `tokens` those
     read in training, unpadded; `compute` counted training FLOPs, `compute_proxy` encoder parameters times training
     queries, as published; `grid` encoder parameters and training queries, both.
     """
     columns = {
         "model": lambda: rows.encoder_parameters,
         "model_with_head": lambda: rows.encoder_parameters + rows.head_parameters,
+        "inference": lambda: rows.inference_flops,
         "data": lambda: rows.train_queries,
         "tokens": lambda: rows.train_tokens,
         "compute": lambda: rows.train_flops,
@@ -43,7 +45,7 @@ def headline_slice(axis: str, finals: pd.DataFrame) -> str:
 
     Over model size the subset with the most sizes, over data the model with the most subsets.
     """
-    if axis in ("model", "model_with_head"):
+    if axis in ("model", "model_with_head", "inference"):
         return f"train_queries={headline_subset(finals)}"
     if axis in ("data", "tokens"):
         models = finals.groupby("model", sort=False)
@@ -79,7 +81,8 @@ def point_sets(rows: pd.DataFrame) -> Iterator[PointSet]:
         if of_subset.encoder_parameters.nunique() >= least["model"]:
             yield PointSet("model", fixed, of_subset, coordinates(of_subset, "model"), fixed == top["model"])
     largest = rows[rows.train_queries == headline_subset(rows)]
-    yield PointSet("model_with_head", top["model"], largest, coordinates(largest, "model_with_head"))
+    for axis in ("model_with_head", "inference"):
+        yield PointSet(axis, top["model"], largest, coordinates(largest, axis))
     for _, of_size in rows.groupby("encoder_parameters"):
         for model, of_model in of_size.groupby("model"):
             fixed = f"model={model}"

@@ -26,7 +26,8 @@ def attend(
     so many tokens, its own included.
     """
     grouped = key.shape[1] < query.shape[1]
-    if query.is_cuda and query.dtype != torch.float32 and query.shape[2] % 8 == 0:
+    fast = query.is_cuda and query.dtype != torch.float32 and query.shape[2] % 8 == 0
+    if fast and texts.hidden is None:
         from torch.nn.attention.varlen import varlen_attn
 
         longest = int(texts.lengths[0])

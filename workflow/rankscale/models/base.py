@@ -1,8 +1,11 @@
 """What every kind of ranker is and does."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from functools import cached_property
-from typing import ClassVar
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -10,23 +13,44 @@ from torch import nn
 
 from rankscale.models import model_size
 from rankscale.models.encoder import Encoder
-from rankscale.models.packing import Packed
+from rankscale.models.kinds.pairs import Joined
+from rankscale.models.packing import Apart, Packed
+from rankscale.text.token_store import TokenStore
 
 
 class Ranker(nn.Module, ABC):
     """An encoder and what makes scores of its states.
 
-    Made as `RANKERS[kind](encoder, dimension, pooling)`, a `dimension` of None leaving out the head.
+    Made as `RANKERS[kind](encoder, dimension, pooling, **settings)`, a `dimension` of None leaving out the head.
     """
 
     kind: ClassVar[str]
+    settings: Mapping[str, Any] = MappingProxyType({})  # what beside that it was made with; JSON holds it
+    reads: Apart | Joined = Apart()  # a query and its passages
     is_built: ClassVar[bool] = True  # whether a training can begin with one, before its first step
 
     def __init__(self, encoder: Encoder, dimension: int | None, pooling: str = "mean") -> None:
         super().__init__()
         self.encoder = encoder
         self.pooling = pooling
-        self.head = nn.Linear(encoder.config.hidden_size, dimension) if dimension else nn.Identity()
+        self.head: nn.Module = nn.Linear(encoder.config.hidden_size, dimension) if dimension else nn.Identity()
+
+    @classmethod
+    def settings_of(cls, parameters: dict[str, Any], tokens: Path) -> dict[str, Any]:
+        """What beside encoder and dimension one is made with, by the kind's own `parameters`, `pooling` among them.
+
+        `tokens` is the folder of token ids, with their tokenizer. Raises StudyError for what that lacks.
+        """
+        return parameters
+
+    @classmethod
+    def longest_text(cls, query_length: int, passage_length: int) -> int:
+        """Tokens of the longest text that it reads."""
+        return max(query_length, passage_length)
+
+    def as_read(self, queries: TokenStore, documents: TokenStore) -> tuple[TokenStore, TokenStore]:
+        """Queries and documents with the special tokens that it reads with them."""
+        return queries, documents
 
     @abstractmethod
     def forward(self, texts: Packed) -> torch.Tensor:

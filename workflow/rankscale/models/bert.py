@@ -43,10 +43,11 @@ class Embeddings(nn.Module):
         self.token_type_embeddings = nn.Embedding(shape.type_vocab_size, shape.hidden_size)
         self.LayerNorm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
 
-    def forward(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """States [tokens, hidden] of token ids and positions [tokens]; all of the first type."""
-        summed = self.word_embeddings(ids) + self.position_embeddings(positions) + self.token_type_embeddings.weight[0]
-        return self.LayerNorm(summed)
+    def forward(self, ids: torch.Tensor, positions: torch.Tensor, types: torch.Tensor | None) -> torch.Tensor:
+        """States [tokens, hidden] of token ids, positions and types [tokens]; without types all of the first."""
+        of_types = self.token_type_embeddings
+        of_type = of_types.weight[0] if types is None else of_types(types.clamp(max=of_types.num_embeddings - 1))
+        return self.LayerNorm(self.word_embeddings(ids) + self.position_embeddings(positions) + of_type)
 
 
 class Output(nn.Module):
@@ -129,7 +130,7 @@ class Bert(Encoder):
 
     def forward(self, texts: Packed) -> torch.Tensor:
         """States float [tokens, hidden]."""
-        states = self.embeddings(texts.ids, texts.positions)
+        states = self.embeddings(texts.ids, texts.positions, texts.types)
         for layer in self.encoder.layer:
             if self.checkpointing:
                 states = checkpoint(layer, states, texts, use_reentrant=False)
@@ -139,7 +140,7 @@ class Bert(Encoder):
 
     def first(self, texts: Packed) -> torch.Tensor:
         """States float [n, hidden] of the first tokens: the last layer computes no others."""
-        states = self.embeddings(texts.ids, texts.positions)
+        states = self.embeddings(texts.ids, texts.positions, texts.types)
         *lower, last = self.encoder.layer
         for layer in lower:
             states = layer(states, texts)

@@ -3,7 +3,7 @@
 import torch
 
 from rankscale.models.base import Ranker
-from rankscale.models.bert import Bert
+from rankscale.models.kinds.pooling import pooled_states
 from rankscale.models.packing import Packed
 
 
@@ -14,13 +14,7 @@ class BiEncoder(Ranker):
 
     def forward(self, texts: Packed) -> torch.Tensor:
         """Vectors float [n, dimension] of the texts, in the order in which they were asked for."""
-        if self.pooling == "mean":
-            pooled = texts.mean(self.encoder(texts))
-        elif isinstance(self.encoder, Bert):
-            pooled = self.encoder.first(texts)
-        else:
-            pooled = self.encoder(texts)[texts.starts]
-        return self.head(pooled.index_select(0, texts.back))
+        return self.head(pooled_states(self.encoder, texts, self.pooling))
 
     def score(self, queries: torch.Tensor, passages: torch.Tensor, in_batch: bool) -> torch.Tensor:
         """Inner products of queries [b, d] and passages [b, k, d]."""

@@ -29,10 +29,12 @@ def encoder_config(model: Ranker) -> dict[str, Any]:
 def save_checkpoint(model: Ranker, path: Path, facts: dict[str, object]) -> None:
     """Write weights and what is needed to use them as one safetensors file.
 
-    That is the kind of ranker, its encoder's config, how that encoder attends, and `facts`, `output_dim` and `pooling`
-    among them; and a digest of it all. Raises StudyError if it cannot be written.
+    That is the kind of ranker and its settings, its encoder's config, how that encoder attends, and `facts`,
+    `output_dim` and `pooling` among them; and a digest of it all. Raises StudyError if it cannot be written.
     """
     kept = {"ranker": model.kind, "encoder": encoder_config(model), "facts": facts}
+    if model.settings:
+        kept["settings"] = dict(model.settings)
     if isinstance(model.encoder, Pretrained):
         kept["attention"] = model.encoder.attention._asdict()
     kept = json.loads(json.dumps(kept, default=str))  # as it is read again: JSON's keys are text, and sorted as text
@@ -68,7 +70,10 @@ def load_checkpoint(path: Path) -> tuple[Ranker, dict]:
         except Exception as error:  # another version of transformers may know it no more, and fail in any way
             first = next(iter(str(error).splitlines()), type(error).__name__)
             raise StudyError(f"{path}: this version of transformers cannot build its encoder ({first})") from error
-    model = RANKERS[kind](encoder, dimension, pooling)
+    try:
+        model = RANKERS[kind](encoder, dimension, pooling, **kept.get("settings", {}))
+    except TypeError as error:
+        raise StudyError(f"{path}: this version makes a {kind} otherwise ({error})") from error
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

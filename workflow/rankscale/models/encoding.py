@@ -71,7 +71,7 @@ def encode_in_chunks(
     """
     model.eval()
     chunks = Chunks(tokens, rows)
-    for batch in progress(tokens.length_sorted(chunks.distinct, _tokens_a_batch(model, device)), doing, "batch"):
+    for batch in progress(tokens.length_sorted(chunks.distinct, tokens_a_batch(model, device)), doing, "batch"):
         with torch.inference_mode(), precision():
             vectors = model(pack((tokens, batch)).to(device)).float().cpu().numpy()
         infinite = np.flatnonzero(~np.isfinite(vectors).all(1))
@@ -84,7 +84,7 @@ def encode_in_chunks(
         yield chunks.finished_chunk()
 
 
-def _tokens_a_batch(model: Ranker, device: torch.device) -> int:
+def tokens_a_batch(model: Ranker, device: torch.device) -> int:
     """Tokens of a batch: many for a GPU; on a processor as many as its cache holds the states of, at most 4,096."""
     return 1 << 15 if device.type == "cuda" else min(1 << 12, (3 << 20) // (4 * model.shape[1]))
 

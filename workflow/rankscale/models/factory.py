@@ -1,5 +1,7 @@
 """The model of a run before its first step."""
 
+from pathlib import Path
+
 import torch
 
 from rankscale.core.errors import StudyError
@@ -17,27 +19,33 @@ def from_scratch(layers: int, hidden: int, heads: int, vocabulary: int, longest:
     return Bert(BertShape(vocabulary, hidden, layers, heads, 4 * hidden, longest))
 
 
-def build_model(options: ModelOptions, vocabulary: int) -> Ranker:
+def build_model(options: ModelOptions, vocabulary: int, tokens: Path) -> Ranker:
     """The model before its first step; from scratch, its weights are a function of the seed alone.
 
-    Raises StudyError for a kind that there is not, and for a checkpoint that cannot be had or does not fit.
+    It reads the token ids in the folder `tokens`, of so large a `vocabulary`. Raises StudyError for a kind that there
+    is not or is not made so, and for a checkpoint that cannot be had or does not fit.
     """
     kinds = [name for name, ranker in RANKERS.items() if ranker.is_built]
     if options.ranker not in kinds:
         raise StudyError(f"--ranker: there is no kind {options.ranker}; there are {', '.join(kinds)}")
+    kind = RANKERS[options.ranker]
+    settings = kind.settings_of(dict(options.ranker_parameters or {}), tokens)
     torch.manual_seed(int(generator(options.seed, "weights").integers(2**62)))
     encoder: Encoder
     if options.checkpoint:
         encoder = load_pretrained(options.checkpoint)
         _refuse_misfit(options, encoder, vocabulary)
     elif options.layers and options.hidden and options.heads:
-        longest = max(options.query_length, options.passage_length)
+        longest = kind.longest_text(options.query_length, options.passage_length)
         encoder = from_scratch(options.layers, options.hidden, options.heads, vocabulary, longest)
     else:
         raise StudyError("--layers, --hidden, --heads: one is missing; or give a --checkpoint")
     if options.gradient_checkpointing:
         encoder.checkpoint()
-    return RANKERS[options.ranker](encoder, options.output_dim)
+    try:
+        return kind(encoder, options.output_dim, **settings)
+    except TypeError as error:
+        raise StudyError(f"--ranker-parameters: {options.ranker} has others ({error})") from error
 
 
 def _refuse_misfit(options: ModelOptions, encoder: Encoder, vocabulary: int) -> None:
@@ -47,6 +55,12 @@ def _refuse_misfit(options: ModelOptions, encoder: Encoder, vocabulary: int) -> 
         length = getattr(options, key)
         if longest and length > longest:
             raise StudyError(f"training.{key}: {length} is more than the {longest} tokens {options.model} reads")
+    together = RANKERS[options.ranker].longest_text(options.query_length, options.passage_length)
+    if longest and together > longest:
+        raise StudyError(
+            f"training.query_length, training.passage_length: {together} together are more than the {longest} tokens "
+            f"{options.model} reads, and a {options.ranker} reads both as one text"
+        )
     if vocabulary > encoder.config.vocab_size:
         raise StudyError(
             f"model {options.model}: its vocabulary has {encoder.config.vocab_size} entries, its tokenizer "

@@ -1,5 +1,6 @@
 """What a model is built from, as options of the stages that build one."""
 
+import json
 from dataclasses import dataclass
 
 from rankscale.core.cli import count, within
@@ -14,6 +15,7 @@ class ModelOptions:
     variant: str = option(BASE, help="the way in which it is trained, as tables name it")
     model: str = option(help="its name in tables")
     ranker: str = option("bi_encoder", help="its kind, of models.registry")
+    ranker_parameters: dict | None = option(None, read=json.loads, help="the kind's own parameters, a JSON object")
     layers: int | None = option(None, read=count, help="from scratch: layers, hidden size, heads")
     hidden: int | None = option(None, read=count)
     heads: int | None = option(None, read=count)

@@ -77,11 +77,25 @@ class Pretrained(Encoder):
         if self.packed:
             return self._side_by_side(texts)
         ids, inside = texts.padded()
-        return self.model(input_ids=ids, attention_mask=inside.long()).last_hidden_state[inside]
+        seen = inside
+        if texts.hidden is not None:
+            seen = inside.clone()
+            seen[inside] = ~texts.hidden
+        more = {}
+        if (types := self._types(texts)) is not None:
+            more["token_type_ids"] = torch.zeros_like(ids)
+            more["token_type_ids"][inside] = types
+        return self.model(input_ids=ids, attention_mask=seen.long(), **more).last_hidden_state[inside]
 
     def _side_by_side(self, texts: Packed) -> torch.Tensor:
-        output = self.model(input_ids=texts.ids[None], position_ids=texts.positions[None], texts=texts)
+        types = self._types(texts)
+        more = {} if types is None else {"token_type_ids": types[None]}
+        output = self.model(input_ids=texts.ids[None], position_ids=texts.positions[None], texts=texts, **more)
         return output.last_hidden_state[0]
+
+    def _types(self, texts: Packed) -> torch.Tensor | None:
+        """The tokens' types, if they have several and the encoder can tell them apart."""
+        return texts.types if (getattr(self.config, "type_vocab_size", None) or 0) > 1 else None
 
 
 def load_pretrained(name: str) -> Encoder:

@@ -7,7 +7,7 @@ from rankscale.laws.metric_ranking import REFERENCE
 from rankscale.laws.verdicts.rule import KEEPS_IMPROVING, UNDECIDED
 from rankscale.laws.verdicts.study_contrasts import BETTER
 from rankscale.report.labels import name_of
-from rankscale.report.verdicts import JUDGED, PROVISIONAL, slice_words, verdict_words, what_would_decide
+from rankscale.report.verdicts import JUDGED, PROVISIONAL, slice_words, verdict_words, what_would_decide, why_undecided
 
 OVER = {"model": "model size", "data": "training queries"}
 RIVALS = (PARTS[0], CALIBRATED)  # whom the claim is tested against
@@ -103,7 +103,7 @@ def _rivals_words(rows: list[pd.Series]) -> str:
 def _contrast_words(row: pd.Series) -> str:
     other = name_of(row.second)
     if not row.bounded:
-        why = row.reason.rpartition("; ")[2].replace(row.second, other).replace(REFERENCE, name_of(REFERENCE))
+        why = why_undecided(row).rpartition("; ")[2]
         return f"cannot be compared with {other} ({why})"
     numbers = f"{row.difference:+.2f} [{row.low:+.2f}, {row.high:+.2f}], adjusted p {row.p_holm:.2g}"
     if row.answer == UNDECIDED:

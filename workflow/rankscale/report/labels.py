@@ -3,9 +3,14 @@
 import pandas as pd
 
 from rankscale.core.metrics import metric_named
+from rankscale.evaluation.score_options import RERANKED
 
-# What the run of a checkpoint searched, in words.
-SEARCHED = {"full": "all documents", "pooled": "pooled documents"}
+
+def searched_words(retrieval: str) -> str:
+    """What the run of a checkpoint searched, in words."""
+    if retrieval.startswith(RERANKED):
+        return f"the miner's first {retrieval.removeprefix(RERANKED)} reranked"
+    return {"full": "all documents", "pooled": "pooled documents"}[retrieval]
 
 
 def name_of(metric: str) -> str:

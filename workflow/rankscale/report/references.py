@@ -3,7 +3,7 @@
 import pandas as pd
 
 from rankscale.core.metrics import SCALE_FREE
-from rankscale.report.labels import SEARCHED, name_of
+from rankscale.report.labels import name_of, searched_words
 from rankscale.report.verdicts import on_headline_test
 
 NAMES = {"bm25": "BM25", "miner": "the miner", "untrained": "untrained", "random": "random"}
@@ -23,7 +23,7 @@ def headline_rows(references: pd.DataFrame | None, metrics: pd.DataFrame) -> lis
         cells = {"model": label_of(row["reference"]), "N": "-", "seed": "-"}
         cells |= {name_of(name): f"{row[name]:.3f}" for name in SCALE_FREE if pd.notna(row[name])}
         if pd.notna(row["ndcg_10"]):
-            cells[f"nDCG@10, {SEARCHED[row['retrieval']]}"] = f"{row['ndcg_10']:.3f}"
+            cells[f"nDCG@10, {searched_words(row['retrieval'])}"] = f"{row['ndcg_10']:.3f}"
         rows.append(cells)
     return rows
 

@@ -4,6 +4,7 @@ import pandas as pd
 
 from rankscale.evaluation.calibration import SURE
 from rankscale.evaluation.decomposition import MOST_THIN, THIN
+from rankscale.evaluation.score_options import RERANKED
 from rankscale.laws.axes import headline_subset, is_product
 from rankscale.laws.verdicts.rule import CONFIRMED, NO_LONGER
 from rankscale.report.answer import answer_sentences, confidence_sentences
@@ -83,6 +84,12 @@ def warnings(metrics: pd.DataFrame, fits: pd.DataFrame, forecasts: pd.DataFrame,
         cautions.append(
             "Retrieval is pooled: runs search the judged and mined documents and a sample, not the whole collection. "
             "Its metrics come out higher than over all documents, and compare checkpoints of this study only."
+        )
+    reranked = sorted(set(metrics.variant[metrics.retrieval.str.startswith(RERANKED)]))
+    if reranked:
+        cautions.append(
+            f"Retrieval of {', '.join(reranked)} reranks the miner's run: what that lacks is never found. "
+            "Its metrics are no full retrieval's; those of rankers that search are not to be compared with them."
         )
     if metrics.seed.nunique() == 1:
         cautions.append(

@@ -5,9 +5,9 @@ import pandas as pd
 from rankscale.core.metrics import CALIBRATED, PARTS, metric_named
 from rankscale.laws.axes import ENVELOPE, headline_slice, headline_subset
 from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
-from rankscale.report.labels import SEARCHED, error_text, name_of, share
+from rankscale.report.labels import error_text, name_of, searched_words, share
 from rankscale.report.references import headline_rows
-from rankscale.report.verdicts import AXES, ScalingFinding, headline_of, verdict_words, what_would_decide
+from rankscale.report.verdicts import AXES, ScalingFinding, headline_of, verdict_words, what_would_decide, why_undecided
 
 
 def _interval(
@@ -45,7 +45,7 @@ def headline_table(metrics: pd.DataFrame, references: pd.DataFrame | None = None
         for name in ("mean_log_rank", "auc_global"):
             cells[name_of(name)] = f"{row[name]:.3f}"
         if pd.notna(row["ndcg_10"]):
-            cells[f"nDCG@10, {SEARCHED[row['retrieval']]}"] = f"{row['ndcg_10']:.3f}"
+            cells[f"nDCG@10, {searched_words(row['retrieval'])}"] = f"{row['ndcg_10']:.3f}"
         rows.append(cells)
     return pd.DataFrame([*rows, *_known(headline_rows(references, metrics), rows)]).fillna("-")
 
@@ -137,7 +137,7 @@ def contrast_table(contrasts: pd.DataFrame) -> pd.DataFrame:
                 "difference": difference,
                 "adjusted p": "-" if pd.isna(row.p_holm) else f"{row.p_holm:.2g}",
                 "answer": row.answer + (" (provisional: one seed)" if row.provisional else ""),
-                "why": row.reason or "-",
+                "why": why_undecided(row) or "-",
             }
         )
     return pd.DataFrame(rows)

@@ -11,6 +11,7 @@ from rankscale.laws.forms.base import Law
 from rankscale.laws.forms.registry import NO_CHANGE, forecasting_laws
 from rankscale.laws.selection import by_aicc
 from rankscale.laws.verdicts.rule import KEEPS_IMPROVING, POWER, UNDECIDED
+from rankscale.report.labels import name_of
 
 AXES = ("model", "data", "compute")
 PROVISIONAL = " (provisional: one seed)"
@@ -178,6 +179,10 @@ def what_would_decide(row: pd.Series) -> str:
     """Why a row of the table of verdicts is undecided, the gain that would have been seen, and what would show more."""
     parts = [row.reason] if row.reason else []
     if pd.notna(row.predicted_gain) and row.predicted_gain > 0 and row.verdict != KEEPS_IMPROVING:
+        # What is missing is the gain, not more of a study.
+        if pd.notna(row.smallest_gain) and row.smallest_gain <= row.predicted_gain:
+            parts.append(f"the gain forecast would have been seen in {POWER:.0%} of such studies: less was realised")
+            return "; ".join(parts)
         if row.forecast == "unbounded":
             parts.append(
                 f"a gain of {row.smallest_gain:.3g} would have been seen in {POWER:.0%} of such studies, "
@@ -189,6 +194,11 @@ def what_would_decide(row: pd.Series) -> str:
             parts.append("cells are further off the law than any number of seeds would mend: more cells are needed")
         parts += [words for words in [_enough_to_show(row)] if words]
     return "; ".join(parts)
+
+
+def why_undecided(row: pd.Series) -> str:
+    """Why a row of the table of contrasts has no answer, with metrics by the names that people read."""
+    return row.reason.replace(row.second, name_of(row.second)).replace(row["first"], name_of(row["first"]))
 
 
 def _enough_to_show(row: pd.Series) -> str:

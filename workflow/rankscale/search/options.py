@@ -43,6 +43,16 @@ class MineOptions:
 
 
 @dataclass(frozen=True)
+class ShortlistOptions:
+    """How deep the miner's run of the evaluated queries is."""
+
+    depth: int = option(100, help="documents a query")
+    splits: list[str] = option(["test"], help="of the queries to evaluate")
+    threads: int = option(1, help="of the search")
+    device: str = option("auto", help="auto, cpu or cuda", in_result=False)
+
+
+@dataclass(frozen=True)
 class TeachOptions(EncodeOptions):
     """Who scores the training queries, and which part of them; how a model that others trained reads texts."""
 

@@ -1,6 +1,7 @@
 """A teacher's scores: of each training query with its positives and mined negatives, or what a file has."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -13,10 +14,11 @@ import torch
 from rankscale.collection.qrels import positives_of
 from rankscale.collection.readers import lines
 from rankscale.core.errors import StudyError
-from rankscale.models import encoding
 from rankscale.models.base import Ranker
 from rankscale.search import vector_shards
 from rankscale.search.exact_search import PairScores
+from rankscale.search.scorers.base import Texts
+from rankscale.search.scorers.registry import make_scorer
 from rankscale.storage import manifests, tables
 from rankscale.text.token_store import TokenStore
 
@@ -117,20 +119,13 @@ def by_model(
     documents: TokenStore,
     device: torch.device,
 ) -> tuple[np.ndarray, float]:
-    """A model's scores float32 [m], inner products of its vectors, and the FLOPs of encoding each text once.
-
-    Raises StudyError for a model whose scores are not inner products of vectors, or whose tokens are others.
-    """
-    vectors = encoding.encode(model.query_side, queries, pairs.query_rows, device, "encode queries")
-    if vectors.ndim != 2:
-        raise StudyError("training.teacher: a checkpoint that teaches gives one vector a text; this one does not")
-    scorer, needed = PairScores(vectors, pairs.queries, pairs.rows), np.unique(pairs.rows)
-    for rows, part in encoding.encode_in_chunks(
-        model.passage_side, documents, needed, device, "encode passages", size=vector_shards.PART
-    ):
-        scorer.add(rows, part)
-    lengths = np.concatenate([queries.lengths[pairs.query_rows], documents.lengths[needed]])
-    return scorer.scores, model.training_flops(lengths) / 3  # forward alone
+    """A model's scores float32 [m], whatever kind of ranker it is, and the FLOPs that they took."""
+    texts = Texts(model, *model.as_read(queries, documents), device, nullcontext)
+    scorer = make_scorer(texts, pairs.query_rows)
+    scored = scorer.pairs(pairs.queries, pairs.rows)
+    for rows, part in scorer.parts(np.unique(pairs.rows)):
+        scored.add(rows, part)
+    return scored.scores, scorer.flops(pairs.queries, pairs.rows)
 
 
 def from_file(path: Path, collection: Path, split: str) -> Pairs:

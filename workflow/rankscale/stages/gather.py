@@ -12,6 +12,7 @@ from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.layout import RunId, table_path
 from rankscale.core.options import add_options, parsed
+from rankscale.evaluation.costs.inference import InferenceCosts, Reading, read_candidates
 from rankscale.evaluation.score_options import GatherOptions
 from rankscale.report.missing_runs import describe_missing_runs
 from rankscale.storage import origins, schemas, tables
@@ -29,6 +30,14 @@ def main(args: argparse.Namespace) -> None:
     runs = [table.to_pylist() for table in found]
     refuse_other_recipes(args.runs, found)
     refuse_equal_subsets([checkpoint for checkpoints in runs for checkpoint in checkpoints])
+    tokens: dict[str, dict[str, Path]] = {collection: {} for collection in options.collections}
+    for collection, model, folder in (each.split("=", 2) for each in args.tokens):
+        tokens[collection][model] = Path(folder)
+    readings = {variant: Reading(**reading) for variant, reading in options.readings.items()}
+    costs = {
+        collection: InferenceCosts(readings, tokens[collection], read_candidates(path))
+        for collection, path in zip(options.collections, args.candidates, strict=True)
+    }
     spent = teacher_costs(options.taught)
     rows: list[dict] = []
     evaluated: dict[str, Origins] = {collection: [] for collection in options.collections}
@@ -43,7 +52,9 @@ def main(args: argparse.Namespace) -> None:
             if checkpoint["status"] == "finished":
                 for collection in options.collections:
                     scores = scores_of(checkpoint, args.study, collection, evaluated)
-                    rows += [{"study": options.study_name, **checkpoint, **row} for row in scores]
+                    together = [{"study": options.study_name, **checkpoint, **row} for row in scores]
+                    kind = readings[checkpoint["variant"]].kind
+                    rows += [{**row, "ranker": kind, "inference_flops": costs[collection].of(row)} for row in together]
             else:
                 key = {k: checkpoint[k] for k in CHECKPOINT_KEY}
                 left_out.append({**key, "subset": checkpoint["subset"], "status": checkpoint["status"]})
@@ -133,6 +144,10 @@ def arguments() -> argparse.ArgumentParser:
     parser = cli.command_parser("gather", __doc__)
     parser.add_argument("--runs", type=Path, nargs="+", required=True, help="checkpoints.parquet of each run")
     parser.add_argument("--study", type=Path, required=True, help="the study's folder, with the scores")
+    parser.add_argument("--tokens", nargs="+", required=True, help="folders of token ids, as collection=model=folder")
+    parser.add_argument(
+        "--candidates", type=Path, nargs="+", required=True, help="what checkpoints are scored against, by collection"
+    )
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--left-out", type=Path, required=True, help="output: the runs that are in no other table")
     parser.add_argument("--references", type=Path, nargs="*", default=[], help="how each reference does")

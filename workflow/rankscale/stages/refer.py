@@ -101,7 +101,7 @@ def by_untrained(args: argparse.Namespace, options: ReferOptions, task: Referenc
     queries = TokenStore.read(args.tokens, "queries", built.query_length)
     documents = TokenStore.read(args.tokens, "documents", built.passage_length)
     manifests.refuse_other_sources(args.tokens / manifests.MANIFEST, args.collection)
-    model = factory.build_model(built, documents.special.vocabulary).to(device)
+    model = factory.build_model(built, documents.special.vocabulary, args.tokens).to(device)
     encode = partial(encoding.encode_in_chunks, device=device, doing="encode", size=vector_shards.PART)
     rows = index_of(task.ids, queries.ids, args.tokens)
     vectors = encoding.encode(model.query_side, queries, rows, device, "encode queries")

@@ -9,10 +9,10 @@ import numpy as np
 from rankscale.collection.copies import own_rows
 from rankscale.core import cli
 from rankscale.core.cli import log
+from rankscale.core.errors import StudyError
 from rankscale.core.options import add_options, parsed
 from rankscale.evaluation.observations import Evaluation, evaluated_queries
 from rankscale.evaluation.options import RetrieveOptions
-from rankscale.search.vector_shards import PART
 from rankscale.storage import manifests, origins, tables
 from rankscale.storage.digests import file_hash
 from rankscale.storage.schemas import CHECKPOINT_KEY, SCHEMAS
@@ -20,7 +20,10 @@ from rankscale.storage.schemas import CHECKPOINT_KEY, SCHEMAS
 
 def main(args: argparse.Namespace) -> None:
     """Write the observations of one checkpoint and, where asked for, its run."""
-    from rankscale.models import checkpoints, devices, encoding
+    from rankscale.models import checkpoints, devices
+    from rankscale.search.scorers.base import Texts
+    from rankscale.search.scorers.registry import make_scorer, searches
+    from rankscale.search.shortlists import read_shortlists
     from rankscale.text import token_store
     from rankscale.text.token_store import TokenStore
 
@@ -41,23 +44,27 @@ def main(args: argparse.Namespace) -> None:
     origins.refuse_other_texts(args.candidates, origin, args.tokens)
     origin[origins.CANDIDATES] = file_hash(args.candidates)
     ids, rows = evaluated_queries(candidates, queries.ids, args.tokens)
-    model = model.to(device)
     precision = partial(devices.autocast_to, options.precision, device)
-    vectors = encoding.encode(model.query_side, queries, rows, device, "encode queries", precision)
+    if args.run and not searches(model.kind) and not args.shortlists:
+        raise StudyError(f"--shortlists: a {model.kind} cannot search; give it what to rerank, or leave out --run")
+    scorer = make_scorer(Texts(model.to(device), *model.as_read(queries, documents), device, precision), rows)
     searched = searched_rows(args.pool, len(documents), args.tokens) if args.run else None
+    if args.run and not scorer.searches:
+        origins.refuse_other_texts(args.shortlists, origins.read_origin(args.shortlists), args.tokens)
+        scorer.first_stage = read_shortlists(args.shortlists, ids)
+        searched = np.unique(scorer.first_stage[scorer.first_stage >= 0])
     own = None
     if args.run:
         own = own_rows(args.own_documents, ids)
         manifests.refuse_other_sources(args.tokens / manifests.MANIFEST, args.own_documents.parent)
-    evaluation = Evaluation(candidates, ids, vectors, len(documents), searched, options.top_k, device.type, own)
+    evaluation = Evaluation(candidates, ids, scorer, len(documents), searched, options.top_k, own)
     needed = evaluation.needed
     log.info(
-        "%s/%s/%s/%s step %s: encoding %d queries and %d passages, each once",
+        "%s/%s/%s/%s step %s: reading %d queries and %d passages",
         *(keys[key] for key in CHECKPOINT_KEY),
         *(len(ids), len(needed)),
     )
-    passages = model.passage_side
-    evaluation.add(encoding.encode_in_chunks(passages, documents, needed, device, "encode passages", precision, PART))
+    evaluation.add(scorer.parts(needed))
     observations = evaluation.observations(facts["inverse_temperature"])
     tables.write("observations", {**keys, **observations}, args.observations, origin=origin)
     if args.run:
@@ -96,6 +103,9 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--pool", type=Path, nargs="?", help="rows that the run searches; without it the whole collection"
+    )
+    parser.add_argument(
+        "--shortlists", type=Path, nargs="?", help="with --run: what a ranker reranks that cannot search"
     )
     add_options(parser, RetrieveOptions)
     parser.add_argument("--observations", type=Path, required=True, help="output")

@@ -79,14 +79,10 @@ SCHEMAS = {
     "tokens": schema("id", id=text, ids=pa.list_(pa.field("item", i32, nullable=False))),
     "negatives": schema("query_id", query_id=text, rows=pa.list_(i32), scores=pa.list_(f32), mined=i32),
     "teacher": schema("query_id", query_id=text, rows=pa.list_(i32), scores=pa.list_(f32)),
+    "shortlists": schema("query_id", query_id=text, rows=pa.list_(i32), scores=pa.list_(f32)),
     "pool": schema("row", row=i32),
     "candidates": schema(
-        "split candidates query_id",
-        split=text,
-        candidates=text,
-        query_id=text,
-        positive=i32,
-        rows=pa.list_(i32),
+        "split candidates query_id", split=text, candidates=text, query_id=text, positive=i32, rows=pa.list_(i32)
     ),
     "checkpoints": schema(" ".join(CHECKPOINT_KEY), ARCHITECTURE, **checkpoint, **trained),
     "training": schema(
@@ -135,7 +131,8 @@ SCHEMAS = {
         split=text,
         candidates=text,
         **trained,
-        teacher_flops=f64,
+        ranker=text,
+        **dict.fromkeys(("teacher_flops", "inference_flops"), f64),  # the last a query's, over these candidates
         **measured,
     ),
     # Rankings that nothing was trained for; what is no ranking of the candidates has no metrics over them.

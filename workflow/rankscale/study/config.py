@@ -19,6 +19,7 @@ from rankscale.study import variants
 from rankscale.study.checks.cells import refuse_cells, refuse_snapshots, refuse_unmeasured_plan
 from rankscale.study.checks.inputs import refuse_miner, refuse_models, refuse_source, shortened
 from rankscale.study.checks.names import refuse_equal_names, refuse_equal_records
+from rankscale.study.checks.rankers import refuse_ranker
 from rankscale.study.checks.training import (
     refuse_dynamic,
     refuse_objective,
@@ -62,6 +63,7 @@ def _checked(config: dict[str, Any]) -> dict[str, Any]:
         raise StudyError(_explain(error))
     study = _filled(config, schema())
     study["training"]["objective"] = _checked_objective(study["training"]["objective"])
+    study["ranker"] = _checked_ranker(study["ranker"])
     checks = (refuse_models, refuse_source, refuse_equal_names, refuse_miner, _refuse_training, _refuse_evaluation)
     _refuse(study, (*checks, refuse_collections, refuse_references))
     return study | {"variants": variants.checked(study, _checked)}
@@ -80,11 +82,25 @@ def _checked_objective(objective: dict[str, Any]) -> dict[str, Any]:
     name, parameters = objective["name"], {key: value for key, value in objective.items() if key != "name"}
     if name not in objectives():
         raise StudyError(f"training.objective.name: there is no loss {name}; there are {', '.join(objectives())}")
-    rule = schema()["$defs"]["losses"].get(name, {})
+    return {"name": name, **_checked_parameters("training.objective", parameters, "losses", name)}
+
+
+def _checked_ranker(ranker: dict[str, Any]) -> dict[str, Any]:
+    """The kind of ranker with the defaults of its own parameters. Raises StudyError for what there is not."""
+    kind, parameters = ranker["kind"], {key: value for key, value in ranker.items() if key != "kind"}
+    kinds = schema()["$defs"]["rankers"]
+    if kind not in kinds:
+        raise StudyError(f"ranker.kind: there is no kind {kind}; there are {', '.join(kinds)}")
+    return {"kind": kind, **_checked_parameters("ranker", parameters, "rankers", kind)}
+
+
+def _checked_parameters(key: str, parameters: dict[str, Any], group: str, name: str) -> dict[str, Any]:
+    """Own parameters of what the schema lists by name in a group of $defs, with defaults; `key` is the config's."""
+    rule = schema()["$defs"][group].get(name, {})
     error = best_match(Draft202012Validator(rule).iter_errors(parameters))
     if error:
-        raise StudyError(f"training.objective.{_explain(error)}")
-    return {"name": name, **_filled(parameters, rule)}
+        raise StudyError(f"{key}.{_explain(error)}")
+    return _filled(parameters, rule)
 
 
 def _refuse_training(study: dict[str, Any]) -> None:
@@ -96,6 +112,7 @@ def _refuse_training(study: dict[str, Any]) -> None:
     known = schema()["properties"]["training"]["properties"]["teacher"]["properties"]
     refuse_teacher(study, needs, {key: about["default"] for key, about in known.items()})
     refuse_weights(study)
+    refuse_ranker(study)
     if training["micro_batch"] and training["micro_batch"] > training["batch_size"]:
         raise StudyError(
             f"training.micro_batch: {training['micro_batch']} is more than a batch of {training['batch_size']}"

@@ -10,6 +10,7 @@ from rankscale.core.errors import StudyError
 from rankscale.core.layout import PUBLISHED, Layout
 from rankscale.storage import tables
 from rankscale.study import grid, variants
+from rankscale.study.costs import ranker_work
 from rankscale.study.costs.model_shapes import bert_layer_parameters, forward_flops, shape
 from rankscale.study.costs.teacher_costs import teacher_work
 
@@ -77,8 +78,8 @@ def job_work(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
     layout = Layout.of(study)
     models = {model["name"]: model for model in study["models"]}
     jobs = mining(study, size) if grid.needs_miner(study) else []
-    for teacher, flops, target in teacher_work(study, size):
-        jobs.append(JobWork("teach", bert_layer_parameters(*teacher), flops, target))
+    for of_teacher, flops, target in teacher_work(study, size):
+        jobs.append(JobWork("teach", bert_layer_parameters(*of_teacher), flops, target))
     searching = set(grid.searching(study))
     of_variant = {name: variants.study_of(study, name) for name in variants.names(study)}
     cut = {name: _cut(one, study, size, layout) for name, one in of_variant.items()}
@@ -91,16 +92,13 @@ def job_work(study: dict[str, Any], size: dict[str, float]) -> list[JobWork]:
         queries = training["steps"] * training["batch_size"] if training["steps"] else subset * training["epochs"]
         target = f"{layout.run(run)}/{PUBLISHED[-1]}"
         if variants.is_dynamic(of_variant[run.variant]):
-            searched = 2 * queries * size["documents"] * (training["output_dim"] or known[1])
-            flops = 3 * forward_flops(known, {"query": queries}, size) + searched
-            flops += forward_flops(known, {"passage": size["documents"]}, size)
+            flops = ranker_work.refining_flops(of_variant[run.variant], known, queries, size)
             jobs.append(JobWork("refine", parameters, flops, target))
         else:
-            texts = {"query": queries, "passage": queries * (1 + training["negatives_per_query"])}
-            jobs.append(JobWork("train", parameters, 3 * forward_flops(known, texts, size), target))
-        encoded = {"passage": _evaluated_passages(study, size, run in searching), "query": size["test"]}
-        scored = 2 * size["test"] * encoded["passage"] * (training["output_dim"] or known[1])
-        flops = forward_flops(known, encoded, size) + scored
+            flops = ranker_work.training_flops(of_variant[run.variant], known, queries, size)
+            jobs.append(JobWork("train", parameters, flops, target))
+        passages = _evaluated_passages(study, size, run in searching)
+        flops = ranker_work.evaluation_flops(of_variant[run.variant], known, passages, run in searching, size)
         jobs += [JobWork("retrieve", parameters, flops, layout.table("observations", run, c)) for c in checkpoints]
     return jobs
 
@@ -153,7 +151,7 @@ def weights(study: dict[str, Any], model: dict[str, Any]) -> float:
     if known is None:
         return 0.0
     words = study["tokenizer"]["vocabulary"] if "layers" in model else WORDS
-    return BYTES * (bert_layer_parameters(*known) + known[1] * ((study["training"]["output_dim"] or 0) + words))
+    return BYTES * (bert_layer_parameters(*known) + known[1] * (ranker_work.dimension(study) + words))
 
 
 def disk(study: dict[str, Any], size: dict[str, float], at_once: int) -> tuple[dict[str, float], dict[str, float]]:

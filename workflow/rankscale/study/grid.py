@@ -12,8 +12,10 @@ from typing import Any
 from rankscale.collection.archives import split_member
 from rankscale.collection.registry import source_kind
 from rankscale.core.layout import FINAL, Layout, RunId
+from rankscale.core.ranker_flops import CROSS_ENCODER
 from rankscale.study import teachers, variants
 
+RERANK_DEPTH = 100  # where the config says none, as the schema has it
 EVERYTHING = {"models": "every", "train_queries": "every"}  # a block of cells: all models on all subsets
 
 
@@ -108,9 +110,24 @@ def is_folder(place: str) -> bool:
 def needs_miner(study: dict[str, Any]) -> bool:
     """Whether anything asks for the miner's lists: training, teachers, hard candidates, or a pool."""
     candidates = study["evaluation"]["candidates"]
-    if "hard" in candidates or pool_sample(study) is not None:
+    if "hard" in candidates or pool_sample(study) is not None or reranking(study):
         return True
     return any(trains_on_mined(one) for one in variants.each(study)) or bool(teachers.teachers(study))
+
+
+def reranks(study: dict[str, Any]) -> bool:
+    """Whether the ranker, of a study of one variant, cannot search, and its full retrieval is a reranking."""
+    return bool(study["evaluation"]["full_retrieval"]) and study["ranker"]["kind"] == CROSS_ENCODER
+
+
+def rerank_depth(study: dict[str, Any]) -> int:
+    """How many documents a ranker reranks that cannot search."""
+    return int((study["evaluation"]["full_retrieval"] or {}).get("rerank", RERANK_DEPTH))
+
+
+def reranking(study: dict[str, Any]) -> list[str]:
+    """The variants whose full retrieval is a reranking of the miner's run."""
+    return [name for name in variants.names(study) if reranks(variants.study_of(study, name))]
 
 
 def trains_on_mined(study: dict[str, Any]) -> bool:

@@ -16,14 +16,15 @@ from rankscale.collection.options import CollectOptions
 from rankscale.collection.registry import source_kind
 from rankscale.core.layout import Layout, RunId
 from rankscale.core.options import command_line
+from rankscale.core.ranker_flops import BI_ENCODER, LATE_INTERACTION
 from rankscale.evaluation.options import RetrieveOptions, SampleOptions
 from rankscale.evaluation.references.options import BM25, RUN, UNTRAINED, ReferOptions
-from rankscale.evaluation.score_options import GatherOptions, ScoreOptions, SubsampleOptions
+from rankscale.evaluation.score_options import RERANKED, GatherOptions, ScoreOptions, SubsampleOptions
 from rankscale.evaluation.slices.options import SliceOptions
 from rankscale.laws.options import FitOptions, PlanOptions, Resampling
 from rankscale.models.options import ModelOptions
 from rankscale.report.options import SummarizeOptions
-from rankscale.search.options import EncodeOptions, MineOptions, TeachOptions
+from rankscale.search.options import EncodeOptions, MineOptions, ShortlistOptions, TeachOptions
 from rankscale.study import grid, sharing, teachers, variants
 from rankscale.study.test_sets import references
 from rankscale.text.options import TokenizeOptions
@@ -111,7 +112,7 @@ def teach(study: Study, teacher: str) -> str:
 def train(study: Study, model_name: str) -> str:
     """The model and the recipe of a run of a study of one variant, but for what the rule says of it."""
     model = next(model for model in study["models"] if model["name"] == model_name)
-    values = {**_fitting(model, TrainOptions), **_recipe(study, model_name)}
+    values = {**_fitting(model, TrainOptions), **_ranker(study), **_recipe(study, model_name)}
     return command_line(TrainOptions, values, given=RUN_OPTIONS | RUN_PATHS | RUN_MACHINE)
 
 
@@ -119,6 +120,15 @@ def refine(study: Study, model_name: str) -> str:
     """The recipe of a run that goes on from another variant's, but for what the rule says of it."""
     given = RUN_OPTIONS | RUN_PATHS | RUN_MACHINE | REFINED_PATHS
     return command_line(RefineOptions, _recipe(study, model_name), given=given)
+
+
+def _ranker(study: Study) -> dict[str, Any]:
+    """The kind of ranker and its own parameters."""
+    parameters = dict(study["ranker"])
+    kind = parameters.pop("kind")
+    if kind == BI_ENCODER and parameters == {"pooling": "mean"}:  # what rankers were before there were kinds
+        return {}
+    return {"ranker": kind, "ranker_parameters": json.dumps(parameters, sort_keys=True) if parameters else None}
 
 
 def _recipe(study: Study, model_name: str) -> dict[str, Any]:
@@ -177,6 +187,12 @@ def _untrained(study: Study) -> dict[str, Any]:
     return {key: value for key, value in known.items() if value is not None}
 
 
+def shortlist(study: Study) -> str:
+    """How deep the miner's run is, and of which queries."""
+    values = {"depth": grid.rerank_depth(study), "splits": study["collection"]["splits"]["test"]}
+    return command_line(ShortlistOptions, values | _threads(study))
+
+
 def retrieve(study: Study) -> str:
     """How deep the run is, and how exactly the encoder computes."""
     retrieval = study["evaluation"]["full_retrieval"] or {}
@@ -185,18 +201,21 @@ def retrieve(study: Study) -> str:
 
 
 def score(study: Study) -> str:
-    """How observations and runs are measured."""
+    """How observations and runs, of a study of one variant, are measured."""
     retrieval = "full" if grid.pool_sample(study) is None else "pooled"
+    if grid.reranks(study):
+        retrieval = f"{RERANKED}{grid.rerank_depth(study)}"
     return command_line(ScoreOptions, _fitting(study["evaluation"], ScoreOptions) | {"retrieval": retrieval})
 
 
 def gather(study: Study, unfinished: list[RunId]) -> str:
     """Which study it is, what it is evaluated on, which of its runs are still to come, and who taught them."""
     values = {"study_name": study["study"], "collections": grid.collections(study)}
-    layout, starts = Layout.of(study), variants.starts(study)
+    layout, names, starts = Layout.of(study), variants.names(study), variants.starts(study)
+    values["readings"] = {name: reading(variants.study_of(study, name)) for name in names}
     taught = [
         f"{name}={sharing.taught(layout, table)}"
-        for name in variants.names(study)
+        for name in names
         for teacher in [variants.study_of(study, starts.get(name, name))["training"]["teacher"]]
         for table in (teachers.tables_of(teacher) if teacher else ())
     ]
@@ -207,6 +226,19 @@ def slices(study: Study) -> str:
     """Which training queries others are novel beside, and how a slice is measured."""
     values = {"train_split": study["collection"]["splits"]["train"]}
     return command_line(SliceOptions, values | _fitting(study["evaluation"], SliceOptions))
+
+
+def reading(study: Study) -> dict[str, Any]:
+    """How the rankers of a study of one variant read: fields of evaluation.costs.inference.Reading by name."""
+    training, ranker = study["training"], study["ranker"]
+    late = ranker["kind"] == LATE_INTERACTION
+    return {
+        "kind": ranker["kind"],
+        "dimension": ranker["token_dim"] if late else training["output_dim"],
+        "query_length": training["query_length"],
+        "passage_length": training["passage_length"],
+        "fills": late and ranker["query_fill"],
+    }
 
 
 def subsample(study: Study) -> str:

@@ -25,11 +25,11 @@ def names(study: Study) -> list[str]:
 
 def study_of(study: Study, name: str) -> Study:
     """The study of one variant alone: what it overrides put in place, key by key of a section."""
-    training = study["training"]
+    training, ranker = study["training"], study["ranker"]
     for variant in study["variants"]:
         if variant["name"] == name:
-            training = {**training, **variant.get("training", {})}
-    return {**study, "variants": [], "training": training}
+            training, ranker = {**training, **variant.get("training", {})}, variant.get("ranker", ranker)
+    return {**study, "variants": [], "training": training, "ranker": ranker}
 
 
 def each(study: Study) -> list[Study]:
@@ -60,7 +60,10 @@ def refuse_starts(study: Study) -> None:
         key = f"variants: {name}: training.start_from"
         if start not in names(study):
             raise StudyError(f"{key}: {start} is none of variants; they are {', '.join(names(study))}")
-        other, own = study_of(study, start)["training"], study_of(study, name)["training"]
+        other, own = study_of(study, start), study_of(study, name)
+        if other["ranker"] != own["ranker"]:
+            raise StudyError(f"{key}: {start} has another ranker than {name}; give both the same, a bi_encoder")
+        other, own = other["training"], own["training"]
         if other["negatives"] == DYNAMIC:
             raise StudyError(f"{key}: {start} has dynamic negatives itself; name one that is trained as a whole")
         for shape in SHAPE:
@@ -87,14 +90,16 @@ def checked(study: Study, check: Callable[[Study], Study]) -> list[dict[str, Any
             if key in COMMON:
                 raise StudyError(f"variants: {name}: training.{key} is common to all variants; set it in training")
         try:
-            training = check({**study_of(study, name), "plan": None})["training"]
+            alone = check({**study_of(study, name), "plan": None})
         except StudyError as error:
             raise StudyError(f"variants: {name}: {error}") from None
-        recipes[name] = _recipe(study, training)
+        training = alone["training"]
+        recipes[name] = {**_recipe(study, training), "ranker": alone["ranker"]}
         twin = next(other for other, recipe in recipes.items() if recipe == recipes[name])
         if twin != name:
             raise StudyError(f"variants: {twin} and {name} train in the same way; take one of them out")
-        variants.append({**variant, "training": {key: training[key] for key in overrides}})
+        own = {"ranker": alone["ranker"]} if "ranker" in variant else {}
+        variants.append({**variant, **own, "training": {key: training[key] for key in overrides}})
     return variants
 
 

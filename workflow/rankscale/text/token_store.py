@@ -1,5 +1,6 @@
 """Token ids of a collection's texts, ready for a model: read once, cut and given their special tokens on the fly."""
 
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,13 +56,24 @@ class TokenStore:
     def __init__(
         self, ids: pa.Array, flat: np.ndarray, offsets: np.ndarray, special: SpecialTokens, longest: int
     ) -> None:
-        self.ids, self.flat, self.special = ids, flat, special
+        self.ids, self.flat, self.special, self.longest = ids, flat, special, longest
+        self.fill, self.fill_is_hidden = 0, False
         room = longest - len(special.before) - len(special.after)
         if room < 1:
             raise StudyError(f"a length of {longest} tokens leaves no room between the special tokens")
         self.starts = offsets[:-1]
         self.content_lengths = np.minimum(np.diff(offsets), room)
         self.lengths = self.content_lengths + len(special.before) + len(special.after)
+
+    def filled(self, token: int, hidden: bool) -> "TokenStore":
+        """The same texts, each with `token` behind it up to the longest that is read.
+
+        `hidden`: no token of a text attends to what it is filled with.
+        """
+        store = copy.copy(self)
+        store.fill, store.fill_is_hidden = token, hidden
+        store.lengths = np.full_like(self.lengths, self.longest)
+        return store
 
     @classmethod
     def of(cls, ids: pa.Array, lists: pa.ListArray, special: SpecialTokens, longest: int) -> "TokenStore":
@@ -102,7 +114,7 @@ class TokenStore:
         """Ids int64 [tokens] of the texts `rows`, special tokens included, one after the other; lengths int64 [n]."""
         lengths, content = self.lengths[rows], self.content_lengths[rows]
         first = np.cumsum(lengths) - lengths
-        ids = np.empty(int(lengths.sum()), np.int64)
+        ids = np.full(int(lengths.sum()), self.fill, np.int64)
         for i, token in enumerate(self.special.before):
             ids[first + i] = token
         position = np.arange(int(content.sum())) - np.repeat(np.cumsum(content) - content, content)  # in its text
@@ -111,6 +123,15 @@ class TokenStore:
         for i, token in enumerate(self.special.after):
             ids[first + len(self.special.before) + content + i] = token
         return ids, lengths
+
+    def hidden(self, rows: np.ndarray) -> np.ndarray:
+        """Which tokens bool [tokens] of the texts `rows`, as `with_special_tokens` has them, none attends to."""
+        lengths = self.lengths[rows]
+        if not self.fill_is_hidden:
+            return np.zeros(int(lengths.sum()), bool)
+        own = self.content_lengths[rows] + len(self.special.before) + len(self.special.after)
+        position = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return position >= np.repeat(own, lengths)
 
     def unique(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of `rows`, one per distinct text as the model sees it, and for each row which of those it is.

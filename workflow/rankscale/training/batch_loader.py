@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from rankscale.core.errors import StudyError
-from rankscale.models.packing import Packed, pack
+from rankscale.models.kinds.pairs import Joined
+from rankscale.models.packing import Apart, Packed
 from rankscale.text.token_store import TokenStore
 from rankscale.training.distributed import ProcessGroup
 from rankscale.training.negatives.dynamic import Wanted
@@ -22,7 +23,8 @@ AHEAD = 3  # batches made ready for a GPU
 
 
 class Batch(NamedTuple):
-    """One step's texts in parts that are computed one after the other: the queries of a part, then their passages.
+    """One step's texts in parts that are computed one after the other: the queries of a part, then their passages; or
+    its pairs.
 
     `shape` is the queries and the passages a query of the whole step, over all processes; `targets` are those of all
     its queries; `lengths` int64 are those of all its texts, in tokens. Where passages are not encoded (`shape` counts
@@ -40,8 +42,9 @@ class BatchLoader:
     """The batches of a run, from any step on; each is a function of (seed, pass, position) alone.
 
     Every process of several takes its share of a step's queries, and a share is computed in parts of at most
-    `micro_batch` queries (0: in one). With `in_batch` each query's columns are the passages of the whole batch. Raises
-    StudyError if batch and processes do not go together.
+    `micro_batch` queries (0: in one). With `in_batch` each query's columns are the passages of the whole batch. `reads`
+    says how the model reads queries and passages (None: apart). Raises StudyError if batch and processes do not go
+    together.
     """
 
     def __init__(
@@ -55,12 +58,13 @@ class BatchLoader:
         device: torch.device,
         processes: ProcessGroup,
         labels: Labels | None = None,
+        reads: Apart | Joined | None = None,
     ) -> None:
         if size % processes.count:
             raise StudyError(f"training.batch_size: {size} queries do not divide among {processes.count} processes")
         self.sampler, self.queries, self.documents, self.in_batch = sampler, queries, documents, in_batch
         self.size, self.micro_batch, self.device, self.processes = size, micro_batch or size, device, processes
-        self.labels = labels or Labels()
+        self.labels, self.reads = labels or Labels(), reads or Apart()
         self.per_epoch = len(sampler) // size  # the last incomplete batch is dropped
         self.epoch, self.order = -1, np.empty(0, np.int64)
 
@@ -72,10 +76,10 @@ class BatchLoader:
         examples = order[position * self.size : (position + 1) * self.size]
         queries, documents = self.sampler.batch(epoch, position, examples, progress)
         parts = [
-            pack((self.queries, queries[a:b]), (self.documents, documents[a:b].reshape(-1))).to(self.device)
+            self.reads.pack(self.queries, queries[a:b], self.documents, documents[a:b]).to(self.device)
             for a, b in self._bounds()
         ]
-        lengths = np.concatenate([self.queries.lengths[queries], self.documents.lengths[documents].reshape(-1)])
+        lengths = self.reads.lengths(self.queries, queries, self.documents, documents)
         targets = self._targets(queries, documents)
         columns = documents.size if self.in_batch else documents.shape[1]
         labels = self.labels.batch(examples, documents, columns, epoch, position)

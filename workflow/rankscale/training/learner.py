@@ -89,6 +89,10 @@ class Learner:
         """FLOPs of a step on a batch."""
         return self.model.training_flops(batch.lengths)
 
+    def queries_of(self, part: Packed, k: int) -> int:
+        """How many queries a part has, with k passages each."""
+        return len(part.lengths) // (1 + k)
+
     def _accumulate(self, batch: Batch) -> torch.Tensor:
         """Add the gradient of the loss of this process's share of a batch; that loss, or the whole one if shared."""
         if self.shares_scores:
@@ -97,7 +101,7 @@ class Learner:
         b, k = batch.shape
         first = self.processes.rank * (b // self.processes.count)
         for part in batch.parts:
-            last = first + len(part.lengths) // (1 + k)
+            last = first + self.queries_of(part, k)
             loss += self._backward([part], batch.targets.rows(first, last), batch.shape)
             first = last
         return loss
@@ -107,7 +111,7 @@ class Learner:
         # Of several parts the vectors alone are kept, and each part is computed a second time for its gradient.
         with torch.set_grad_enabled(len(parts) == 1):
             vectors = [self._encode(part) for part in parts]
-        loss, gradients = self._loss_on_vectors(vectors, targets, shape)
+        loss, gradients = self._loss_of_parts(parts, vectors, targets, shape)
         for part, encoded, gradient in zip(parts, vectors, gradients, strict=True):
             self._propagate(part, encoded, gradient)
         return loss
@@ -116,6 +120,12 @@ class Learner:
         """Vectors float32 [n + n k, d] of a part's n queries, then of their n k passages."""
         with devices.autocast_to(self.precision, self.device):
             return self.model(part).float()  # scores and loss are worth all their digits
+
+    def _loss_of_parts(
+        self, parts: list[Packed], vectors: list[torch.Tensor], targets: Targets, shape: tuple[int, int]
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The loss of what some parts were encoded to, and its gradient for each; see `_loss_on_vectors`."""
+        return self._loss_on_vectors(vectors, targets, shape)
 
     def _loss_on_vectors(
         self, vectors: list[torch.Tensor], targets: Targets, shape: tuple[int, int]
@@ -143,7 +153,10 @@ class Learner:
 
     def _mean_loss(self, queries: torch.Tensor, passages: torch.Tensor, targets: Targets) -> torch.Tensor:
         """The mean loss of encoded queries [q, d], of each with its passages [q, k, d] or with everyone's."""
-        scores = self.model.score(queries, passages, self.objective.in_batch)  # [q, k] or [b, b k]
+        return self._mean_of(self.model.score(queries, passages, self.objective.in_batch), targets)
+
+    def _mean_of(self, scores: torch.Tensor, targets: Targets) -> torch.Tensor:
+        """The mean loss of scores [q, k], or [b, b k] of everyone's passages, before any temperature."""
         scores = scores.float() * self.inverse_temperature()  # before -inf, which would leave it no gradient
         if targets.ignore is not None:
             scores = scores.masked_fill(targets.ignore, -torch.inf)
@@ -164,7 +177,7 @@ class Learner:
         (vectors * gradient).sum().backward()
 
     def _out_of_memory(self, batch: Batch) -> str:
-        n = max(len(part.lengths) for part in batch.parts) // (1 + batch.shape[1])
+        n = max(self.queries_of(part, batch.shape[1]) for part in batch.parts)
         if n > 1:
             advice = f"set training.micro_batch to {n // 2} (a part is {n} queries now; the loss stays the same)"
         elif self.precision == "fp32":

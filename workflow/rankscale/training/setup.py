@@ -10,13 +10,17 @@ from rankscale.core.errors import StudyError
 from rankscale.models import devices
 from rankscale.models.base import Ranker
 from rankscale.models.bi_encoder import BiEncoder
-from rankscale.models.dual_encoder import DualEncoder
 from rankscale.models.factory import build_model
+from rankscale.models.kinds.cross_encoder import CrossEncoder
+from rankscale.models.kinds.dual_encoder import DualEncoder
+from rankscale.models.kinds.late_interaction import LateInteraction
+from rankscale.models.kinds.pairs import Joined
 from rankscale.storage.manifests import MANIFEST, refuse_other_sources
 from rankscale.text.token_store import TokenStore
 from rankscale.training.batch_loader import BatchLoader
 from rankscale.training.distributed import ProcessGroup
 from rankscale.training.fingerprint import run_fingerprint
+from rankscale.training.kinds.registry import learner_of
 from rankscale.training.learner import Learner
 from rankscale.training.objectives.registry import make_objective
 from rankscale.training.options import TrainOptions
@@ -79,18 +83,30 @@ def set_up(options: TrainOptions, processes: ProcessGroup) -> TrainingRun:
     annealing = (options.annealing_start, options.annealing_end) if options.source == "annealed" else None
     sampler = ExampleSampler(data, options.negatives_per_query, options.seed, annealing)
     device = processes.init(devices.set_up_device(options.device, options.threads))
-    queries, documents = stores = read_stores(options)
+    queries, documents = read_stores(options)
+    model = build_model(options, documents.special.vocabulary, options.tokens)
+    _refuse_negatives(options, model)
+    queries, documents = stores = model.as_read(queries, documents)
     sizes = options.batch_size, options.micro_batch or 0
-    loader = BatchLoader(sampler, queries, documents, objective.in_batch, *sizes, device, processes, labels)
+    how = labels, model.reads
+    loader = BatchLoader(sampler, queries, documents, objective.in_batch, *sizes, device, processes, *how)
     steps = number_of_steps(options, loader)
-    model = build_model(options, documents.special.vocabulary)
     record = TrainingLog(progress.progress_bar(steps, f"train {options.model}", "step") if processes.is_main else None)
     fingerprint = run_fingerprint(options, model, sampler, stores, device, processes.count, *labels.contents())
     states = SavedStates(options.scratch, fingerprint, options.save_seconds, options.save_steps)
     optimisation = options.precision, options.weight_decay, options.clip
     temperature = options.inverse_temperature, options.learned_temperature
-    learner = Learner(model, objective, device, processes, *optimisation, *temperature, options.loss_reweighting)
+    settings = *optimisation, *temperature, options.loss_reweighting
+    learner = learner_of(model)(model, objective, device, processes, *settings)
     return TrainingRun(options, processes, device, sampler, loader, steps, learner, record, states)
+
+
+def _refuse_negatives(options: TrainOptions, model: Ranker) -> None:
+    """Raise StudyError for negatives that the kind of ranker cannot have."""
+    if options.in_batch and isinstance(model.reads, Joined):
+        raise StudyError(f"training.negatives: {options.negatives}: a {model.kind} cannot afford those of the batch")
+    if options.mixtures and isinstance(model, LateInteraction | CrossEncoder):
+        raise StudyError(f"training.negatives: {options.negatives} lie between vectors, which no {model.kind} has")
 
 
 def read_stores(options: TrainOptions) -> tuple[TokenStore, TokenStore]:

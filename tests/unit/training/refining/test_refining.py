@@ -11,7 +11,7 @@ from rankscale.core.interrupts import Stop
 from rankscale.core.options import parsed
 from rankscale.models import encoding
 from rankscale.models.checkpoints import load_checkpoint
-from rankscale.models.dual_encoder import DualEncoder
+from rankscale.models.kinds.dual_encoder import DualEncoder
 from rankscale.stages import refine, teach
 from rankscale.storage import tables
 from rankscale.text.token_store import TokenStore

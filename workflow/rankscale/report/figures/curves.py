@@ -17,7 +17,7 @@ from rankscale.report.figures.style import (
     subplots,
     subtitle,
 )
-from rankscale.report.labels import SEARCHED, in_figure, name_of
+from rankscale.report.labels import in_figure, name_of, searched_words
 from rankscale.report.verdicts import at_home
 
 MRR = "MRR over the candidates"
@@ -30,7 +30,7 @@ def metric_vs_mrr(study: StudyTables) -> plt.Figure:
     measures = {"mrr": MRR}
     retrieved = finals[finals.ndcg_10.notna()]
     if len(retrieved):
-        measures["ndcg_10"] = f"nDCG@10, {SEARCHED[retrieved.retrieval.iloc[0]]}"
+        measures["ndcg_10"] = f"nDCG@10, {searched_words(retrieved.retrieval.iloc[0])}"
     shown = (PARTS[0], CALIBRATED, *PARTS[1:])
     figure, axes = subplots(len(shown), len(measures), 13.5, 2.9 * len(measures))
     models = finals.sort_values("encoder_parameters").model.unique()

@@ -37,6 +37,7 @@ FIGURES = {
     "queries": Figure(f"{HERE}.query_count:queries"),
     "variants_rank_entropy": Figure(f"{HERE}.variants:variants_rank_entropy", needs=BETWEEN),
     "variants_calibrated": Figure(f"{HERE}.variants:variants_calibrated", needs=BETWEEN),
+    "variants_inference": Figure(f"{HERE}.variants:variants_inference", needs=BETWEEN),
     "variants_mrr": Figure(f"{HERE}.variants:variants_mrr", needs=BETWEEN),
     "plan": Figure(f"{HERE}.plan:plan", needs=("plan", "plan_grid")),
 }

@@ -38,6 +38,7 @@ AXES = {
     "model": "Encoder parameters N",
     "data": "Training queries D",
     "compute": "Training compute (FLOPs)",
+    "inference": "Inference compute a query (FLOPs)",
 }
 # Okabe and Ito's colours, told apart by every kind of colour vision; shapes repeat what they say.
 PART_COLOURS = {"rank_entropy": "#0072B2", "rank_score_alignment": "#E69F00", "score_uncertainty": "#999999"}

@@ -25,14 +25,14 @@ from rankscale.report.verdicts import on_headline_test, preferred_law
 AXES = ("model", "data")
 
 
-def _variants(study: StudyTables, metric: str) -> plt.Figure:
-    """Each variant's points and law over model size and over training queries, on the first one's headline slices."""
+def _variants(study: StudyTables, panels: list[tuple[str, str]]) -> plt.Figure:
+    """Each variant's points and law of a metric over an axis, a panel each, on the first one's headline slices."""
     finals = on_headline_test(study.finals(), study.metrics)
     first = study.headline().finals()
     names = list(finals.variant.unique())
     colours = plt.get_cmap("viridis")([0.9 * i / max(len(names) - 1, 1) for i in range(len(names))])
-    figure, axes = subplots(len(AXES), 1, 10, 4)
-    for ax, axis in zip(axes, AXES, strict=True):
+    figure, axes = subplots(len(panels), 1, 5 * len(panels), 4)
+    for ax, (metric, axis) in zip(axes, panels, strict=True):
         fixed = headline_slice(axis, first)
         column, _, value = fixed.partition("=")
         shown = finals[finals[column].astype(str) == value]
@@ -76,6 +76,8 @@ def _curve(ax: plt.Axes, study: StudyTables, key: dict[str, str], colour: tuple)
         ax.fill_between(curve.x, curve.low.astype(float), curve.high.astype(float), color=colour, alpha=0.12, lw=0)
 
 
-variants_rank_entropy = partial(_variants, metric="rank_entropy")
-variants_calibrated = partial(_variants, metric=CALIBRATED)
-variants_mrr = partial(_variants, metric="1-mrr")
+SHOWN = ("rank_entropy", CALIBRATED, "1-mrr")
+variants_rank_entropy, variants_calibrated, variants_mrr = (
+    partial(_variants, panels=[(metric, axis) for axis in AXES]) for metric in SHOWN
+)
+variants_inference = partial(_variants, panels=[(metric, "inference") for metric in SHOWN])

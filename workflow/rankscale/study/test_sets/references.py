@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rankscale.core.errors import StudyError
+from rankscale.core.ranker_flops import BI_ENCODER
 from rankscale.evaluation.references.options import BM25, MINER, RANDOM, RUN, UNTRAINED
 from rankscale.study import grid
 from rankscale.study.checks.names import folded
@@ -30,6 +31,8 @@ def external_run(study: Study, name: str) -> dict[str, Any]:
 
 def refuse_references(study: Study) -> None:
     """Raise StudyError for a run that is not there, is of no collection of the study, or has a name that is taken."""
+    if study["evaluation"]["references"]["untrained"] and study["ranker"]["kind"] != BI_ENCODER:
+        raise StudyError("evaluation.references.untrained: is of bi-encoders; leave it out for other kinds of ranker")
     taken = {folded(name): "a reference of that name" for name in BUILT_IN}
     sets = {study["collection"]["name"]: study["collection"]["splits"]["test"]}
     sets |= {further["name"]: further["splits"]["test"] for further in study["evaluation"]["collections"]}
