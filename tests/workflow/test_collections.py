@@ -18,6 +18,7 @@ STUDY["models"] = STUDY["models"][:2]
 STUDY["training"] |= {"train_queries": [128, 256], "snapshots": {"models": ["L1H16"], "steps": [3]}}
 STUDY["evaluation"] = {
     "candidates": {"hard": 16},
+    "slices": True,
     "full_retrieval": {"top_k": 100, "runs": "largest"},
     "references": {
         "bm25": {"k1": 0.9, "b": 0.4},
@@ -129,6 +130,21 @@ def test_references_stand_beside_the_models_on_every_collection(finished):
     assert ">BM25" in (study / "figures/model_scale.svg").read_text()
 
 
+def test_slices_are_of_every_finished_run_on_every_collection(finished):
+    study = finished / "results/wide"
+    slices = tables.read("slices", study / "slices.parquet").to_pandas()
+    metrics = tables.read("metrics", study / "metrics.parquet").to_pandas()
+    finals = metrics[metrics.checkpoint == "final"]
+    key = ["collection", "model", "train_queries", "split", "candidates"]
+    every = slices[slices.slicing == "all"].set_index(key).sort_index()
+    expected = finals.set_index(key).sort_index()
+    assert every.index.equals(expected.index)
+    for metric in ("rank_entropy", "mrr", "auc"):
+        assert every[metric].to_numpy() == pytest.approx(expected[metric].to_numpy()), metric
+    assert "novelty" in set(slices.slicing)
+    assert "## Slices of the queries" in (study / "summary.md").read_text()
+
+
 def test_the_report_says_how_laws_differ_on_other_test_sets(finished):
     study = finished / "results/wide"
     transfers = tables.read("transfers", study / "transfers.parquet").to_pandas()
@@ -152,7 +168,7 @@ def test_an_extra_collection_costs_its_own_evaluation_and_no_training(finished):
     (finished / "config.yaml").write_text(study_of(MINE, DRAWN, again))
     own = {"collect": 1, "tokenize": 1, "encode": 1, "mine": 1, "sample": 1, "refer": 4}
     searched = {"retrieve": 3, "retrieve_without_run": 2, "score": 3, "score_without_run": 2}
-    together = {"gather": 1, "subsample": 1, "fit": 1, "plot": 1, "summarize": 1, "all": 1}
+    together = {"gather": 1, "subsample": 1, "slice": 1, "fit": 1, "plot": 1, "summarize": 1, "all": 1}
     assert jobs(finished) == {**own, **searched, **together}
     # Random candidates and no run ask for no mining; as a reference the miner is asked for all the same.
     (finished / "config.yaml").write_text(study_of(MINE, DRAWN, {**DRAWN, "name": "more"}))
