@@ -6,7 +6,7 @@ VENV ?= .venv
 CORES ?= all
 bin = $(VENV)/bin
 
-.PHONY: demo test environment lint lock clean
+.PHONY: demo test bench environment lint lock clean
 .DEFAULT_GOAL := demo
 
 environment: $(VENV)/.made
@@ -33,6 +33,14 @@ demo: $(VENV)/.made
 # Three test processes on two cores: the cluster's tests, which come first, mostly wait.
 test: $(VENV)/.made-test
 	PATH="$(abspath $(bin)):$$PATH" $(bin)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder tests
+
+# Hours: each side of each comparison several times (BENCH_ROUNDS=5), into docs/benchmarks.md.
+bench: $(VENV)/.made-bench
+	PATH="$(abspath $(bin)):$$PATH" PYTHONPATH=workflow $(bin)/python -m tests.benchmarks.bench
+
+$(VENV)/.made-bench: $(VENV)/.made envs/requirements-bench.in
+	$(bin)/python -m pip install --quiet --requirement envs/requirements-bench.in --constraint envs/lock.txt
+	@touch $@
 
 lint: $(VENV)/.made-test
 	$(bin)/ruff check .

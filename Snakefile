@@ -49,6 +49,7 @@ rule all:
         rules.fit.output,
         rules.plot.output,
         rules.summarize.output,
+        rules.page.output,
 
 
 rule collection:

@@ -15,7 +15,7 @@ from rankscale.search import encoders, exact_search
 from rankscale.search.options import EncodeOptions
 from rankscale.stages import encode
 from rankscale.text.tokenizers import train_wordpiece
-from tests.benchmarks.measure import Clock, part, report, table
+from tests.benchmarks.measure import Clock, compared, in_turn, part, report, table
 
 TEXTS, QUERIES, THREADS, TOP = 1500, 300, 2, 500
 SHAPE = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 1536}
@@ -83,20 +83,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         generate(folder)
-        rows = []
-        for who, precision in (("theirs", "fp32"), ("ours", "fp32"), ("theirs", "bf16"), ("ours", "bf16")):
-            found = part(ME, who, folder, precision)
+        sides = {
+            f"{name}, {precision}": (who, precision)
+            for precision in ("fp32", "bf16")
+            for who, name in (("theirs", "SentenceTransformer.encode"), ("ours", "rankscale encode"))
+        }
+        reports = in_turn({what: lambda side=side: part(ME, side[0], folder, side[1]) for what, side in sides.items()})
+        rows = compared(reports, next(iter(sides)), "seconds over the peer's in fp32", TEXTS, "documents/s")
+        expected = np.load(folder / "theirs_fp32.npy")
+        for row, (who, precision) in zip(rows, sides.values(), strict=True):
             made = np.load(folder / f"{who}_{precision}.npy")
-            expected = np.load(folder / "theirs_fp32.npy")
-            rows.append(
-                {
-                    "what": f"{'SentenceTransformer.encode' if who == 'theirs' else 'rankscale encode'}, {precision}",
-                    "documents/s": TEXTS / found["seconds"],
-                    "times the peer's fp32": (rows[0]["documents/s"] * found["seconds"] / TEXTS) ** -1 if rows else 1.0,
-                    "largest difference": np.abs(made - expected).max(),
-                    "least cosine": (made * expected).sum(1).min(),
-                }
-            )
+            row["largest difference"] = np.abs(made - expected).max()
+            row["least cosine"] = (made * expected).sum(1).min()
         table(f"{TEXTS} docstrings by a BERT of 12 layers, 384 wide, {THREADS} threads", rows)
         overlap = [
             len(np.intersect1d(a, b)) / TOP for a, b in zip(top(folder, "fp32"), top(folder, "bf16"), strict=True)

@@ -6,19 +6,20 @@ The plain one tokenizes and encodes, for every query, its positive and its candi
 padded to the longest; it is measured on a sample of the queries, and its time on all of them is extrapolated.
 """
 
-import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.measure import Clock, part, report, table
+from tests.benchmarks.measure import Clock, compared, in_turn, part, report, table
 
 # What a study's jobs are told by the workflow (rankscale.study.environment).
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 ME, THREADS = "tests.benchmarks.evaluation", 2
+PEER, PRECISIONS = "plain, with our memory settings", ("fp32", "bf16")
 DOCUMENTS, QUERIES, SAMPLE, TOP, CANDIDATES, LENGTH = 14_000, 1_500, 20, 300, 256, 128
 
 
@@ -133,30 +134,25 @@ def agreement(folder: Path, precision: str) -> dict[str, object]:
     }
 
 
+def plainly(folder: Path, env: dict[str, str]) -> dict:
+    """The plain evaluation of all queries, from the time of a query."""
+    return {"seconds": part(ME, "plain", folder, env=env)["seconds"] * QUERIES}
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         generate(folder)
         # The plain one as it comes, and told the memory settings that the workflow gives ours.
-        alone = part(ME, "plain", folder)["seconds"] * QUERIES
-        os.environ.update(MALLOC)
-        peer = part(ME, "plain", folder)["seconds"] * QUERIES
-        rows = [{"what": "plain, as it comes", "seconds": alone, "times": peer / alone}]
-        rows.append({"what": "plain, with our memory settings", "seconds": peer, "times": 1.0})
-        for precision in ("fp32", "bf16"):
-            found = part(ME, "ours", folder, precision)
-            again = part(ME, "plain", folder)["seconds"] * QUERIES
-            rows.append(
-                {
-                    "what": f"rankscale retrieve, {precision}",
-                    "seconds": found["seconds"],
-                    # The machine's speed moves: the plain one is measured before and after.
-                    "times": (peer + again) / 2 / found["seconds"],
-                    "extra MB": found["extra"],
-                    **agreement(folder, precision),
-                }
-            )
-            peer = again
+        sides: dict[str, Callable[[], dict]] = {
+            "plain, as it comes": lambda: plainly(folder, {}),
+            PEER: lambda: plainly(folder, MALLOC),
+        }
+        for precision in PRECISIONS:
+            sides[f"rankscale retrieve, {precision}"] = lambda p=precision: part(ME, "ours", folder, p, env=MALLOC)
+        rows = compared(in_turn(sides), PEER, "seconds over the second's")
+        for row, precision in zip(rows[2:], PRECISIONS, strict=True):
+            row.update(agreement(folder, precision))
         title = f"{QUERIES} queries x {CANDIDATES} of the top {TOP} of {DOCUMENTS} passages, L4H256, {THREADS} threads"
         table(title, rows)
 

@@ -13,11 +13,18 @@ import pyarrow as pa
 from rankscale.search import exact_search, miner, vector_shards
 from rankscale.stages import mine
 from rankscale.storage import tables
-from tests.benchmarks.measure import Clock, part, report, table
+from tests.benchmarks.measure import Clock, compared, in_turn, part, report, table
 from tests.conftest import write_copies
 
 DOCUMENTS, QUERIES, DIMENSION, TOP, THREADS = 200_000, 10_000, 384, 1000, 2
 ME = "tests.benchmarks.mining"
+SIDES = {
+    "faiss.IndexFlatIP: add and search, from memory": "faiss_raw",
+    "ours: the same from Parquet shards, ties in order": "ours_search",
+    "ours: the mine stage, positives removed, written": "ours_stage",
+    "sentence_transformers mine_hard_negatives, FAISS": "sentence_transformers",
+}
+READING = {"from a memory-mapped file": "read_map", "from Parquet": "read_parquet"}
 
 
 def units(n: int, seed: int) -> np.ndarray:
@@ -174,23 +181,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "small"
         generate(folder, DOCUMENTS, QUERIES)
-        raw = part(ME, "faiss_raw", folder)
-        rows = [{"what": "faiss.IndexFlatIP: add and search, from memory", **raw, "times raw": 1.0}]
-        for name, what in (
-            ("ours_search", "ours: the same from Parquet shards, ties in order"),
-            ("ours_stage", "ours: the mine stage, positives removed, written"),
-            ("sentence_transformers", "sentence_transformers mine_hard_negatives, FAISS"),
-        ):
-            found = part(ME, name, folder)
-            rows.append({"what": what, **found, "times raw": found["seconds"] / raw["seconds"]})
+        sides = {what: lambda name=name: part(ME, name, folder) for what, name in SIDES.items()}
+        rows = compared(in_turn(sides), next(iter(SIDES)), "times raw")
         renamed = [{k.replace("extra", "extra peak MB"): v for k, v in row.items()} for row in rows]
         table(f"{QUERIES} queries over {DOCUMENTS} x {DIMENSION}, top {TOP}, {THREADS} threads", renamed)
 
-        reading = [
-            {"what": f"to FAISS from {what}", **part(ME, name, folder)}
-            for what, name in (("a memory-mapped file", "read_map"), ("Parquet", "read_parquet"))
-        ]
-        table(f"{DOCUMENTS} x {DIMENSION} vectors of 16 bits", reading)
+        sides = {what: lambda name=name: part(ME, name, folder) for what, name in READING.items()}
+        rows = compared(in_turn(sides), next(iter(READING)), "times that")
+        table(f"{DOCUMENTS} x {DIMENSION} vectors of 16 bits to FAISS", rows)
 
         rows = []
         for documents in (200_000, 2_000_000):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.measure import Clock, part, report, table
+from tests.benchmarks.measure import Clock, compared, in_turn, part, report, table
 
 ME, CANDIDATES, DEPTH, CHECKPOINTS = "tests.benchmarks.scoring", 256, 1000, 200
 QUERIES, ALL = 6980, 55578  # of MS MARCO's dev small and dev
@@ -105,12 +105,12 @@ def main() -> None:
         seconds = part(ME, "decomposing", folder)["seconds"]
         rows = [{"checkpoints": CHECKPOINTS, "queries": QUERIES, "candidates": CANDIDATES, "seconds": seconds}]
         table("Decomposed, with pseudo-values, intervals and the other measures", rows)
-        peer, ours = part(ME, "bare", folder), part(ME, "scoring", folder)
-        rows = [
-            {"what": "pytrec_eval on ready dictionaries", "seconds": peer["seconds"], "times": 1.0},
-            {"what": "rankscale score, from Parquet to Parquet", **ours, "times": ours["seconds"] / peer["seconds"]},
-        ]
-        table(f"A run of {QUERIES} queries x {DEPTH} results", rows)
+        peer = "pytrec_eval on ready dictionaries"
+        sides = {
+            peer: lambda: part(ME, "bare", folder),
+            "rankscale score, from Parquet to Parquet": lambda: part(ME, "scoring", folder),
+        }
+        table(f"A run of {QUERIES} queries x {DEPTH} results", compared(in_turn(sides), peer, "times"))
         generate(folder, ALL)
         table(f"A run of {ALL} queries x {DEPTH} results", [part(ME, "scoring", folder)])
 

@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from rankscale.models import bi_encoder, devices
 from rankscale.models.bert import Bert, BertShape
+from rankscale.models.kinds.pairs import Joined
 from rankscale.models.model_size import parameters_by_part, training_flops
-from rankscale.models.packing import pack
+from rankscale.models.packing import Apart
 from rankscale.training.batch_loader import Batch
 from rankscale.training.distributed import ProcessGroup
 from rankscale.training.learner import Learner
@@ -29,9 +30,9 @@ QUERIES, PASSAGES, DIMENSION, VOCABULARY = 32, 17, 1024, 30_522
 SUBSETS, EPOCHS = (1000, 3000, 6000, 10_000, 30_000, 60_000, 100_000, 502_939), 3
 
 
-def rate(device: torch.device, kind: torch.dtype) -> float:
+def rate(device: torch.device, kind: torch.dtype, n: int | None = None) -> float:
     """FLOP/s of a large matrix product."""
-    n = 2048 if device.type == "cpu" else 8192
+    n = n or (2048 if device.type == "cpu" else 8192)
     a = torch.randn(n, n, device=device, dtype=kind)
     best = 0.0
     for _ in range(8):
@@ -51,19 +52,26 @@ def timed(work, device: torch.device) -> float:
     return time.monotonic() - start
 
 
-def batches(count: int, device: torch.device) -> list[Batch]:
-    """Batches as the published recipe draws them."""
-    documents, queries = passages(QUERIES * PASSAGES * count), passages(QUERIES * count)
-    queries.content_lengths = np.clip(queries.content_lengths // 8, 3, 22)  # some 9 tokens
-    queries.lengths = queries.content_lengths + 2
+def batches(
+    count: int,
+    device: torch.device,
+    queries: int = QUERIES,
+    passages_each: int = PASSAGES,
+    reads: Apart | Joined | None = None,
+) -> list[Batch]:
+    """Batches as the published recipe draws them, as a model reads them (None: queries and passages apart)."""
+    reads = reads or Apart()
+    each = queries * passages_each
+    documents, asking = passages(each * count), passages(queries * count)
+    asking.content_lengths = np.clip(asking.content_lengths // 8, 3, 22)  # some 9 tokens
+    asking.lengths = asking.content_lengths + 2
     out = []
     for i in range(count):
-        rows = np.arange(i * QUERIES, (i + 1) * QUERIES)
-        asked = np.arange(i * QUERIES * PASSAGES, (i + 1) * QUERIES * PASSAGES)
-        lengths = np.concatenate([queries.lengths[rows], documents.lengths[asked]])
-        part = pack((queries, rows), (documents, asked)).to(device)
-        targets = Targets(torch.zeros(QUERIES, dtype=torch.long, device=device))
-        out.append(Batch([part], (QUERIES, PASSAGES), targets, lengths))
+        rows, read = np.arange(i * queries, (i + 1) * queries), np.arange(i * each, (i + 1) * each)
+        taken = asking, rows, documents, read.reshape(queries, passages_each)
+        part, lengths = reads.pack(*taken).to(device), reads.lengths(*taken)
+        targets = Targets(torch.zeros(queries, dtype=torch.long, device=device))
+        out.append(Batch([part], (queries, passages_each), targets, lengths))
     return out
 
 
@@ -97,6 +105,9 @@ def plain(layers: int, hidden: int, heads: int, made: list[Batch], device: torch
     encoder, head = BertModel(config, add_pooling_layer=False).to(device), torch.nn.Linear(hidden, DIMENSION).to(device)
     optimizer = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], lr=1e-5)
 
+    queries, each = made[0].shape
+    passages_of = queries + np.arange(queries * each)
+
     def encode(batch: Batch, rows: np.ndarray) -> torch.Tensor:
         ids, inside = batch.parts[0].padded()
         some = batch.parts[0].back[torch.from_numpy(rows).to(device)]
@@ -106,14 +117,14 @@ def plain(layers: int, hidden: int, heads: int, made: list[Batch], device: torch
         return head((states * inside[..., None]).sum(1) / inside.sum(1, keepdim=True))
 
     def step(batch: Batch) -> None:
-        first = QUERIES + np.arange(QUERIES) * PASSAGES
-        others = np.setdiff1d(np.arange(QUERIES, QUERIES * (1 + PASSAGES)), first)
+        first = passages_of[::each]
+        others = np.setdiff1d(passages_of, first)
         with devices.autocast_to("bf16" if device.type == "cuda" else "fp32", device):
-            q, p, n = (encode(batch, rows) for rows in (np.arange(QUERIES), first, others))
-        negative = torch.einsum("bd,bkd->bk", q, n.view(QUERIES, PASSAGES - 1, -1))
+            q, p, n = (encode(batch, rows) for rows in (np.arange(queries), first, others))
+        negative = torch.einsum("bd,bkd->bk", q, n.view(queries, each - 1, -1))
         scores = torch.cat([(q * p).sum(1, keepdim=True), negative], 1).float()
         optimizer.zero_grad()
-        functional.cross_entropy(scores, torch.zeros(QUERIES, dtype=torch.long, device=device)).backward()
+        functional.cross_entropy(scores, torch.zeros(queries, dtype=torch.long, device=device)).backward()
         optimizer.step()
 
     for batch in made[:3]:

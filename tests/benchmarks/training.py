@@ -4,7 +4,7 @@ python -m tests.benchmarks.training            all of it, some 10 minutes
 python -m tests.benchmarks.training msmarco    or: embedded, triples
 """
 
-import os
+import shutil
 import sys
 import tempfile
 import time
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.measure import part, report, table
+from tests.benchmarks.measure import compared, in_turn, part, report, table
 
 ME, THREADS, DIMENSION = "tests.benchmarks.training", 2, 1024
 SHAPE = {"num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 2, "intermediate_size": 512}
@@ -24,6 +24,7 @@ SETTINGS = {  # lengths in tokens: mean and spread of log-normal passages, cuts;
     "triples": {"mean": 31, "spread": 0.5, "cuts": (20, 32), "negatives": 1, "steps": 150},
 }
 BATCH, RATE = 32, 1e-4
+OURS = "rankscale train"
 
 
 def generate(folder: Path, mean: int, spread: float, negatives: int, steps: int, **_) -> None:
@@ -81,6 +82,8 @@ def ours(folder: Path, setting: str, *more: object) -> None:
     from rankscale.stages import train
     from rankscale.storage import tables
 
+    for left in ("run", "scratch"):  # of an earlier round: a finished run is not trained again
+        shutil.rmtree(folder / left, ignore_errors=True)
     args = arguments(folder, setting, *more)
     train.main(args)
     seconds = tables.read("training_times", folder / "run/times.parquet")["seconds"].to_numpy()
@@ -250,25 +253,18 @@ def compare(setting: str) -> None:
         folder = Path(place)
         generate(folder, **SETTINGS[setting])
         more = ("--negatives", "mined+in_batch", "--clip", 1) if setting == "triples" else ()
-        found = {"as it comes": part(ME, peer, folder, setting)}
-        os.environ.update(MALLOC)
-        found["with our memory settings"] = part(ME, peer, folder, setting)
-        found["ours"] = part(ME, "ours", folder, setting, *more)
-        for key in MALLOC:
-            del os.environ[key]
-    names = {"plain": "transformers Trainer, plain", "sentence_transformers": "SentenceTransformerTrainer"}
-    rows = [
-        {
-            "what": "rankscale train" if name == "ours" else f"{names[peer]}, {name}",
-            "steps/s": 1 / made["seconds"],
-            "ours is faster by": made["seconds"] / found["ours"]["seconds"],
+        name = {"plain": "transformers Trainer, plain", "sentence_transformers": "SentenceTransformerTrainer"}[peer]
+        sides = {
+            f"{name}, as it comes": lambda: part(ME, peer, folder, setting),
+            f"{name}, with our memory settings": lambda: part(ME, peer, folder, setting, env=MALLOC),
+            OURS: lambda: part(ME, "ours", folder, setting, *more, env=MALLOC),
         }
-        for name, made in found.items()
-    ]
+        reports = in_turn(sides)
+    rows = compared(reports, OURS, "ours is faster by", 1, "steps/s")
     made = SETTINGS[setting]
     table(f"L2H128, {BATCH} x (1 + {1 + made['negatives']}) texts cut at {made['cuts']}, {THREADS} threads", rows)
     if peer == "plain":
-        apart = np.abs(np.array(found["ours"]["losses"]) - np.array(found["as it comes"]["losses"]))
+        apart = np.abs(np.array(reports[OURS][0]["losses"]) - np.array(reports[f"{name}, as it comes"][0]["losses"]))
         print(f"\nLosses of the first {len(apart)} steps differ by {apart.max():.2g} at most.", flush=True)
 
 

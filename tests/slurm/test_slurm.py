@@ -126,7 +126,7 @@ def test_a_second_call_finishes_what_the_failing_run_left(cluster, folder, study
     code, said = launched(cluster, folder, "--configfile cluster.yaml")
     assert code == 0, said[-3000:]
     rules = {j["Comment"].split("_")[1] for j in cluster.jobs()[before:]}
-    assert rules == {"gather", "fit", "plan", "subsample", "plot", "summarize"}
+    assert rules == {"gather", "fit", "plan", "subsample", "plot", "summarize", "page"}
     assert (folder / "results/cluster/summary.md").exists()
     # What the demo had made was taken as it is.
     made = json.loads((folder / "results/cluster/provenance.json").read_text())

@@ -26,9 +26,12 @@ ALLOWED = {
     "laws": "core storage evaluation",
     "report": "core storage evaluation laws",
     "study": "core storage collection",
+    "external": "core storage collection evaluation laws report",
+    "follow": "core storage study",
+    "export": "core storage text models laws report study",
 }
 EVERYTHING = set(ALLOWED)
-WITHOUT_TORCH = ("core", "storage", "collection", "evaluation", "laws", "report", "study")
+WITHOUT_TORCH = ("core", "storage", "collection", "evaluation", "laws", "report", "study", "external", "follow")
 HEAVY = {"numpy", "pandas", "pyarrow", "torch", "scipy", "matplotlib", "sklearn", "faiss", "transformers"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 
@@ -131,7 +134,7 @@ def test_help_lists_every_command(tmp_path):
     assert "did you mean fit?" in run("rankscale fitt", tmp_path, check=False).stdout
 
 
-def test_a_wheel_holds_every_module(tmp_path):
+def test_a_wheel_holds_every_file(tmp_path):
     source = tmp_path / "source"  # building leaves files beside the sources
     shutil.copytree(PACKAGE, source / "workflow/rankscale", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -140,4 +143,5 @@ def test_a_wheel_holds_every_module(tmp_path):
     run(build, tmp_path)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         packed = {name for name in wheel.namelist() if name.startswith("rankscale/")}
-    assert packed == {f"rankscale/{path.relative_to(PACKAGE)}" for path in PACKAGE.rglob("*.py")}
+    kinds = ("*.py", "*.css", "*.js")
+    assert packed == {f"rankscale/{path.relative_to(PACKAGE)}" for kind in kinds for path in PACKAGE.rglob(kind)}

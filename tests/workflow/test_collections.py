@@ -168,7 +168,7 @@ def test_an_extra_collection_costs_its_own_evaluation_and_no_training(finished):
     (finished / "config.yaml").write_text(study_of(MINE, DRAWN, again))
     own = {"collect": 1, "tokenize": 1, "encode": 1, "mine": 1, "sample": 1, "refer": 4}
     searched = {"retrieve": 3, "retrieve_without_run": 2, "score": 3, "score_without_run": 2}
-    together = {"gather": 1, "subsample": 1, "slice": 1, "fit": 1, "plot": 1, "summarize": 1, "all": 1}
+    together = {"gather": 1, "subsample": 1, "slice": 1, "fit": 1, "plot": 1, "summarize": 1, "page": 1, "all": 1}
     assert jobs(finished) == {**own, **searched, **together}
     # Random candidates and no run ask for no mining; as a reference the miner is asked for all the same.
     (finished / "config.yaml").write_text(study_of(MINE, DRAWN, {**DRAWN, "name": "more"}))

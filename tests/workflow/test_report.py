@@ -16,6 +16,7 @@ from tests.conftest import FIGURES, ROOT
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 TABLES = ("summary", "metrics", "verdicts", "contrasts", "fits", "forecasts", "ranking", "plan")
+PAGES = {**{name: f"results/demo/tables/{name}.html" for name in TABLES}, "page": "results/demo/page.html"}
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--virtual-time-budget=60000"),
@@ -94,15 +95,15 @@ def test_the_dag_and_the_run_times_are_drawn(page):
 
 def test_every_figure_and_table_shows_with_its_label_and_caption(page):
     seen, _, _ = page
-    captions = {name: (ROOT / f"workflow/report/{name}.rst").read_text() for name in (*FIGURES, *TABLES)}
+    captions = {name: (ROOT / f"workflow/report/{name}.rst").read_text() for name in (*FIGURES, *PAGES)}
     for name in FIGURES:
         assert name.replace("_", " ") in seen["Figures"]
         shown = seen["results"][f"results/demo/figures/{name}.svg"]
         assert shown["width"] > 100, name
         assert captions[name].split(".")[0].split()[0] in shown["info"]
-    for name in TABLES:
-        assert name in seen["Summary" if name == "summary" else "Tables"]
-        shown = seen["results"][f"results/demo/tables/{name}.html"]
+    for name, path in PAGES.items():
+        assert name in seen["Tables" if name in TABLES[1:] else "Summary"]
+        shown = seen["results"][path]
         assert shown["frame"] == "data:text/html", name
         assert captions[name].split()[0] in shown["info"]
 
@@ -111,10 +112,11 @@ def test_every_figure_and_table_is_inside(study):
     text = (study / "report.html").read_text()
     for name in FIGURES:
         assert f"results/demo/figures/{name}.svg" in text
-    for name in TABLES:
-        assert f"results/demo/tables/{name}.html" in text
+    for path in PAGES.values():
+        assert path in text
     embedded = re.findall(r'data:text/html;[^",]*?base64,([\w+/=]+)', text)
     pages = [base64.b64decode(page).decode() for page in embedded]
-    assert len(pages) == 8
+    assert len(pages) == len(PAGES)
     assert any("what would decide" in page for page in pages)
+    assert sum("DecompressionStream" in page for page in pages) == 1
     assert "http://" not in "".join(re.findall(r'<(?:script|link)[^>]+(?:src|href)="([^"]+)"', text))

@@ -27,7 +27,7 @@ def edit(folder, before, after):
     assert before in SMALL
 
 
-LAST = {"fit": 1, "plan": 1, "plot": 1, "summarize": 1, "all": 1}
+LAST = {"fit": 1, "plan": 1, "plot": 1, "summarize": 1, "page": 1, "all": 1}
 SUBSAMPLED = {"subsample": 1, **LAST}  # where the metrics change
 
 
@@ -80,7 +80,7 @@ def test_another_miner_mines_and_trains_anew(finished):
 def test_a_changed_figure_is_drawn_again_alone(finished):
     module = finished / "workflow/rankscale/report/figures/curves.py"
     module.write_text(module.read_text().replace("dotted: chance", "dots: chance"))
-    assert jobs(finished) == {"plot": 1, "all": 1}
+    assert jobs(finished) == {"plot": 1, "page": 1, "all": 1}
 
 
 def test_a_deleted_table_between_is_made_again_only_when_asked_for(finished):
@@ -127,7 +127,7 @@ def test_another_number_of_draws_refits_alone(finished):
 
 def test_another_price_plans_alone(finished):
     edit(finished, "judged_query: 0.05", "judged_query: 0.06")
-    assert jobs(finished) == {"plan": 1, "plot": 1, "summarize": 1, "all": 1}
+    assert jobs(finished) == {"plan": 1, "plot": 1, "summarize": 1, "page": 1, "all": 1}
 
 
 def test_another_metric_to_fit_refits_alone(finished):
@@ -142,7 +142,7 @@ def test_another_correction_scores_anew(finished):
 
 def test_another_device_changes_nothing_but_the_record(finished):
     (finished / "config.yaml").write_text(SMALL + "machine: {device: cpu}\n")
-    assert jobs(finished) == {"summarize": 1, "all": 1}
+    assert jobs(finished) == {"summarize": 1, "page": 1, "all": 1}
 
 
 def test_an_edited_cheap_stage_runs_again_and_what_follows(finished):

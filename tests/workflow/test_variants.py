@@ -103,9 +103,9 @@ def test_nothing_runs_again_and_a_third_variant_trains_alone(finished):
     slow = {"name": "slow", "training": {"epochs": 3}}
     (finished / "config.yaml").write_text(study_of(PLAIN, TAUGHT, slow))
     new = {"train": 9, "retrieve": 9, "score": 9, "gather": 1, "subsample": 1}
-    assert jobs(finished) == {**new, "fit": 1, "plot": 1, "summarize": 1, "all": 1}
+    assert jobs(finished) == {**new, "fit": 1, "plot": 1, "summarize": 1, "page": 1, "all": 1}
     said = run("rankscale quote", finished).stdout
     assert "train" in said
     # One alone: what compares them is gone, and nothing is trained.
     (finished / "config.yaml").write_text(study_of(PLAIN))
-    assert set(jobs(finished)) <= {"gather", "subsample", "fit", "plot", "summarize", "all"}
+    assert set(jobs(finished)) <= {"gather", "subsample", "fit", "plot", "summarize", "page", "all"}

@@ -5,7 +5,7 @@ import difflib
 import importlib
 import sys
 
-from rankscale.core.commands import STAGES, TOOLS, module_of
+from rankscale.core.commands import STAGES, TOOLS, install_hint, module_of
 from rankscale.core.paths import WORKFLOW
 
 USAGE = """usage: rankscale COMMAND ...    (rankscale COMMAND --help says more)
@@ -29,8 +29,14 @@ def main() -> None:
         sys.exit(f"rankscale: {command}: there is no such command; {hint}")
     from rankscale.core.cli import run_command
 
-    module = importlib.import_module(module_of(command))
-    run_command(command, module.main, module.arguments(), arguments)
+    try:
+        module = importlib.import_module(module_of(command))
+        run_command(command, module.main, module.arguments(), arguments)
+    except ModuleNotFoundError as error:
+        extra = install_hint(error)
+        if extra is None:
+            raise
+        sys.exit(f"{command}: {extra}")
 
 
 def _listed(commands: tuple[str, ...]) -> str:

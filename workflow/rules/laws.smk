@@ -129,7 +129,7 @@ if SLICED:
             launcher=RANKSCALE,
         params:
             code=code_of("stages.slice"),
-            options=fixed(stage_arguments.slices(STUDY)),
+            options=fixed(beside.slices(STUDY)),
             places=" ".join(place.shared for place in collections.layouts(STUDY, LAYOUT).values()),
         message:
             "Measuring slices of the queries"
@@ -249,3 +249,35 @@ rule summarize:
         "--verdicts {input.verdicts} --contrasts {input.contrasts} {params.plan} {params.of_variants} {params.beside} {params.of_test_sets} {params.slices} --manifest {input.manifest} "
         f"--tables {LAYOUT.together}/tables "
         "--summary {output.summary} --provenance {output.provenance}"
+
+
+rule page:
+    input:
+        summary=rules.summarize.output.summary,
+        metrics=rules.gather.output.metrics,
+        fits=rules.fit.output.fits,
+        curves=rules.fit.output.curves,
+        verdicts=rules.fit.output.verdicts,
+        figures=[f"{LAYOUT.together}/figures/{figure}.svg" for figure in FIGURES],
+    output:
+        report(
+            f"{LAYOUT.together}/page.html",
+            category="Summary",
+            caption="../report/page.rst",
+            labels={"table": "page"},
+        ),
+    log:
+        LAYOUT.together_log("page"),
+    conda:
+        ENVIRONMENT
+    resources:
+        launcher=RANKSCALE,
+    params:
+        code=code_of("stages.page"),
+    message:
+        "Writing the report as a page"
+    shell:
+        "{resources.launcher} page --log {log} --summary {input.summary} --metrics {input.metrics} --fits {input.fits} "
+        "--curves {input.curves} --verdicts {input.verdicts} --figures {input.figures} "
+        f"--study-name {NAME} "
+        "--output {output}"

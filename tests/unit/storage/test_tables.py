@@ -62,7 +62,12 @@ def test_a_number_that_is_none_is_named(tmp_path):
         (lambda p: p.write_bytes(p.read_bytes()[:100]), "not a whole Parquet table"),
         (lambda p: p.write_bytes(b""), "not a whole Parquet table"),
         (lambda p: p.unlink(), "no such file"),
-        (lambda p: pq.write_table(pa.table({"a": [1]}), p), "has columns"),
+        (lambda p: pq.write_table(pa.table({"a": [1]}), p), "lacks the columns"),
+        (
+            lambda p: pq.write_table(pq.read_table(p).drop("grade").append_column("b", [[1, 2]]), p),
+            "grade and has the unknown columns b$",
+        ),
+        (lambda p: pq.write_table(pq.read_table(p).select(list(GOOD)[::-1]), p), "in another order than split"),
         (lambda p: pq.write_table(pq.read_table(p).set_column(4, "grade", [["1", "2"]]), p), "column grade is string"),
     ],
 )

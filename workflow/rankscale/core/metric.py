@@ -42,6 +42,7 @@ class Metric:
     chance: Callable[[int], float] | None = None
     trec: TrecMeasure | None = None
     origin: float = 0.0
+    of_scores: bool = False  # needs the scores themselves, which results that were made elsewhere may lack
     complement: bool = False  # what the column `column` lacks to 1
 
     def __post_init__(self) -> None:

@@ -57,6 +57,7 @@ def _calibrated(metric: Metric, chance: Callable[[int], float] | None = None) ->
         value=lambda queries: value(queries.calibrated),
         bounds=lambda queries: bounds(queries.calibrated),
         chance=chance,
+        of_scores=True,
     )
 
 
@@ -69,6 +70,7 @@ def _margin(share: int) -> Metric:
         not_a_mean=QUANTILE,
         value=lambda queries: queries.quantile(queries.margin, share / 100),
         signed=True,
+        of_scores=True,
     )
 
 
@@ -112,6 +114,7 @@ METRICS: dict[str, Metric] = {
             value=lambda queries: queries.scale.best,
             bounds=lambda queries: queries.scale.interval,
             has_interval=True,
+            of_scores=True,
         ),
         Metric(
             "mrr",
@@ -132,6 +135,7 @@ METRICS: dict[str, Metric] = {
             "AUC over all queries",
             per_query=lambda queries: queries.auc_global,
             has_interval=True,
+            of_scores=True,
             chance=lambda n: 0.5,
         ),
         Metric(

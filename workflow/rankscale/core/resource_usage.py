@@ -8,8 +8,6 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import psutil
-
 # The device that the stage computes on, as `devices.set_up` finds it.
 device = "cpu"
 # Seconds, and seconds of processors, that earlier attempts took up to the state from which this one goes on.
@@ -25,6 +23,8 @@ def elapsed() -> tuple[float, float]:
 
     Of several processes that train together (torchrun), the first one speaks for all.
     """
+    import psutil  # here, so that a GPU's benchmarks do without
+
     parts = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     processor = processes() * sum(part.ru_utime + part.ru_stime for part in parts)
     return earlier[0] + time.time() - psutil.Process().create_time(), earlier[1] + processor

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 from rankscale.core.metrics import PARTS
+from rankscale.core.seeding import generator
 from rankscale.evaluation.decomposition import decompose
+from rankscale.evaluation.score_options import SubsampleOptions
 from rankscale.storage.schemas import EVALUATED_KEY
 
 KEYS = [*EVALUATED_KEY, "split", "candidates"]
@@ -37,3 +39,11 @@ def parts_by_query_count(
                 spread = values.std(ddof=1) if len(values) > 1 else None
                 row = {"n_queries": size, "correction": correction, "part": name, "draws": len(values)}
                 yield {**row, "mean": values.mean(), "spread": spread}
+
+
+def subsampled(observations: pd.DataFrame, options: SubsampleOptions) -> Iterator[dict[str, object]]:
+    """Rows of the subsamples table: `parts_by_query_count` of each checkpoint, test set and kind of candidates."""
+    for key, part in observations.groupby(KEYS):
+        random = generator(options.seed, "subsample", *key)
+        for row in parts_by_query_count(part, options.ties, options.draws, random):
+            yield {**dict(zip(KEYS, key, strict=True)), **row}

@@ -77,6 +77,11 @@ class CheckpointQueries:
             retrieval={name: rows[name].to_numpy(float) for name in retrieval},
         )
 
+    @property
+    def has_scores(self) -> bool:
+        """Whether the scores were known, and not the losses and ranks alone."""
+        return not np.isnan(self.margin.astype(float)).any()
+
     @cached_property
     def calibrated(self) -> "CheckpointQueries":
         """The same queries with their calibrated losses."""

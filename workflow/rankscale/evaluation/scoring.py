@@ -30,7 +30,8 @@ def score_observations(observations: pa.Table, ties: str, correction: str) -> li
             "n_queries": len(part),
         }
         for metric in metrics_of("candidates"):
-            row |= metric_values(metric, queries)
+            known = queries.has_scores or not metric.of_scores
+            row |= metric_values(metric, queries) if known else missing_values(metric)
         decomposition = queries.decomposition
         row |= {
             "calibration_uncertain": queries.scale.uncertain,
@@ -61,6 +62,12 @@ def metric_values(metric: Metric, queries: CheckpointQueries) -> dict[str, float
         name: value,
         **(dict(zip((f"{name}_low", f"{name}_high"), bounds, strict=True)) if metric.has_interval else {}),
     }
+
+
+def missing_values(metric: Metric) -> dict[str, None]:
+    """The columns of a metric that needs scores, where there are none."""
+    bounds = ("_low", "_high") if metric.has_interval else ()
+    return {f"{metric.name}{end}": None for end in ("", *bounds)}
 
 
 def groups(table: pa.Table, keys: list[str]) -> list[tuple[dict[str, object], pa.Table]]:

@@ -69,8 +69,15 @@ def is_product(finals: pd.DataFrame) -> bool:
 def point_sets(rows: pd.DataFrame) -> Iterator[PointSet]:
     """Every set of points that a law is fitted to but for the compute envelope.
 
-    A subset with a single size (a model with a single subset) has no set of its own where another has more.
+    A subset with a single size (a model with a single subset) has no set of its own where another has more; an axis
+    whose coordinates are not known of all its points (what training took, of models trained elsewhere) has none.
     """
+    for points in _point_sets(rows):
+        if np.isfinite(points.x).all() and (points.x > 0).all():
+            yield points
+
+
+def _point_sets(rows: pd.DataFrame) -> Iterator[PointSet]:
     top = {axis: headline_slice(axis, rows) for axis in ("model", "data")}
     least = {
         "model": min(2, rows.groupby("train_queries").encoder_parameters.nunique().max()),

@@ -1,7 +1,7 @@
 """Every fit of a study: which points, metrics and laws, spread over processes."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
 from multiprocessing import get_context
@@ -33,6 +33,7 @@ from rankscale.laws.verdicts.axis_verdicts import (
     judged,
 )
 from rankscale.laws.verdicts.study_contrasts import study_contrasts
+from rankscale.storage import schemas, tables
 
 OUTPUTS = ("fits", "forecasts", "curves", "influence", "ranking", "verdicts", "contrasts")
 RUN = ("model", "train_queries", "seed")
@@ -170,3 +171,11 @@ def fit_all(finals: pd.DataFrame, study: Path, options: FitOptions, workers: int
                 rows["ranking"] += result
     rows["contrasts"] += study_contrasts(axes)
     return rows
+
+
+def write_fits(results: Mapping[str, list[Row]], paths: Mapping[str, Path | None], study: str) -> None:
+    """Write what `fit_all` gave, each table where `paths` has one, as tables of `study`."""
+    for name, rows in results.items():
+        if path := paths.get(name):
+            table = {column: [row.get(column) for row in rows] for column in schemas.SCHEMAS[name].names}
+            tables.write(name, table, path, study=study)

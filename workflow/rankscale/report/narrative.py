@@ -63,7 +63,7 @@ def _apart(row: pd.Series) -> str:
 def scale_sentence(metrics: pd.DataFrame) -> str:
     """How much of what sets the cross-entropy apart from Rank-Entropy is the scale of scores; empty for few runs."""
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
-    if len(finals) < FEW:
+    if len(finals) < FEW or finals[CALIBRATED].isna().any():
         return ""
     raw, fair = (finals[m].corr(finals.rank_entropy, method="spearman") for m in ("cross_entropy", CALIBRATED))
     best = finals.best_inverse_temperature

@@ -39,10 +39,13 @@ def headline_table(metrics: pd.DataFrame, references: pd.DataFrame | None = None
     rows = []
     for row in finals.to_dict("records"):
         cells = {"model": row["model"], "N": f"{row['encoder_parameters']:,}", "seed": row["seed"]}
-        for name in (PARTS[0], CALIBRATED, *PARTS[1:], "mrr"):
+        # Of results that came without scores nothing can be calibrated.
+        scored = pd.notna(row[CALIBRATED])
+        for name in (PARTS[0], *((CALIBRATED,) if scored else ()), *PARTS[1:], "mrr"):
             cells[name_of(name)] = _interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
-        cells[name_of("best_inverse_temperature")] = _inverse_temperature(row)
-        for name in ("mean_log_rank", "auc_global"):
+        if scored:
+            cells[name_of("best_inverse_temperature")] = _inverse_temperature(row)
+        for name in ("mean_log_rank", *(("auc_global",) if scored else ())):
             cells[name_of(name)] = f"{row[name]:.3f}"
         if pd.notna(row["ndcg_10"]):
             cells[f"nDCG@10, {searched_words(row['retrieval'])}"] = f"{row['ndcg_10']:.3f}"

@@ -8,7 +8,7 @@ from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.options import add_options, parsed
 from rankscale.laws.options import OF_TEST_SETS, OF_VARIANTS, FitOptions
-from rankscale.laws.study_fit import OUTPUTS, RUN, fit_all
+from rankscale.laws.study_fit import OUTPUTS, RUN, fit_all, write_fits
 from rankscale.storage import schemas, tables
 from rankscale.storage.identity import add_study_name
 
@@ -27,10 +27,7 @@ def main(args: argparse.Namespace) -> None:
         options.hold_out_train_queries,
     )
     results = fit_all(metrics, args.study, options, args.workers)
-    for name, rows in results.items():
-        if path := getattr(args, name):
-            table = {column: [row.get(column) for row in rows] for column in schemas.SCHEMAS[name].names}
-            tables.write(name, table, path, study=metrics.study.iloc[0])
+    write_fits(results, {name: getattr(args, name) for name in results}, metrics.study.iloc[0])
     failed = [row for row in results["fits"] if not row["converged"]]
     fits = {tuple(row[k] for k in schemas.FIT_KEY) for row in results["fits"]}
     log.info("%d fits, %d of them without a result; %d forecasts", len(fits), len(failed), len(results["forecasts"]))

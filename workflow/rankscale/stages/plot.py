@@ -3,13 +3,9 @@
 import argparse
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-
-from rankscale.core import atomic_files, cli
-from rankscale.core.cli import log
+from rankscale.core import cli
 from rankscale.core.errors import StudyError
 from rankscale.core.options import add_options, parsed
-from rankscale.core.progress import progress
 from rankscale.laws.options import OF_VARIANTS
 
 # Imported by name where they are drawn; named here, so that this stage's digest sees their code.
@@ -22,13 +18,12 @@ from rankscale.report.figures import (  # noqa: F401
     scaling,
     variants,
 )
+from rankscale.report.figures.drawing import draw_figures
 from rankscale.report.figures.registry import FIGURES, figures_of
 from rankscale.report.figures.style import StudyTables
-from rankscale.report.missing_runs import describe_missing_runs, progress_phrase
 from rankscale.report.options import PlotOptions
 from rankscale.storage import tables
 from rankscale.storage.identity import add_study_name
-from rankscale.storage.schemas import UNFINISHED
 
 TABLES = ("metrics", "fits", "forecasts", "curves", "subsamples", "influence", "verdicts")
 PLAN = ("plan", "plan_grid")
@@ -47,23 +42,7 @@ def main(args: argparse.Namespace) -> None:
     read = tables.read_study({name: getattr(args, name) for name in (*given, "left_out")}, args.study_name)
     missing = read.pop("left_out").to_pylist()
     study = StudyTables(**{name: table.to_pandas() for name, table in read.items()})
-    # What is still to come is counted, what is lost is named.
-    lost = describe_missing_runs([run for run in missing if run["status"] != UNFINISHED])
-    note = ". ".join(filter(None, (progress_phrase(study.metrics, missing).capitalize(), lost)))
-    log.info("drawing %d figures", len(figures))
-    for name in progress(figures, "plot", "figure"):
-        figure = FIGURES[name].load()(study)
-        if note:
-            figure.suptitle(f"{figure.get_suptitle()}\n{note}", fontsize=9, color="#a00", wrap=True)
-        figure.draw_without_rendering()
-        # The layout is found once, not once per format; nor does matplotlib, without an engine, draw each format twice.
-        with plt.rc_context({"figure.constrained_layout.use": False}):
-            figure.set_layout_engine(None)
-            for suffix, dated in (("svg", "Date"), ("pdf", "CreationDate"), ("png", None)):
-                # Without the date, equal results give equal files.
-                with atomic_files.whole(args.output / f"{name}.{suffix}") as beside:
-                    figure.savefig(beside, format=suffix, metadata={dated: None} if dated else None)
-        plt.close(figure)
+    draw_figures(figures, study, missing, args.output)
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -13,8 +13,7 @@ from rankscale.core.errors import StudyError
 from rankscale.core.layout import promised_keys
 from rankscale.core.options import add_options, parsed
 from rankscale.core.progress import progress
-from rankscale.core.seeding import generator
-from rankscale.evaluation.query_subsampling import KEYS, parts_by_query_count
+from rankscale.evaluation.query_subsampling import subsampled
 from rankscale.evaluation.score_options import SubsampleOptions
 from rankscale.storage import schemas, tables
 from rankscale.storage.identity import add_study_name, refuse_other_studies
@@ -29,12 +28,7 @@ def main(args: argparse.Namespace) -> None:
         refuse_other_studies(args.observations, args.study_name)
     for path in progress(args.observations, "subsample", "checkpoint"):
         observations = tables.read("observations", path, keys=keys_of(path, metrics, args.metrics)).to_pandas()
-        for key, part in observations.groupby(KEYS):
-            random = generator(options.seed, "subsample", *key)
-            rows += [
-                {**dict(zip(KEYS, key, strict=True)), **row}
-                for row in parts_by_query_count(part, options.ties, options.draws, random)
-            ]
+        rows += list(subsampled(observations, options))
     table = pa.Table.from_pylist(rows, schema=schemas.SCHEMAS["subsamples"])
     tables.write("subsamples", table, args.output, study=metrics.study.iloc[0])
     log.info("%d checkpoints on ever fewer queries, %d draws each", len(args.observations), options.draws)

@@ -8,7 +8,7 @@ from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
 from rankscale.core.options import add_options, parsed
 from rankscale.laws.options import OF_TEST_SETS, OF_VARIANTS
-from rankscale.report.html import page, text_page, without_tags
+from rankscale.report.html import report_pages, without_tags
 from rankscale.report.options import SummarizeOptions
 from rankscale.report.summary import summary
 from rankscale.storage import tables
@@ -28,11 +28,7 @@ def main(args: argparse.Namespace) -> None:
     read = {name: table.to_pandas() for name, table in whole.items()}
     # Names come from the config; none of them is HTML, in whatever shows the page.
     text = without_tags(summary(**{**dict.fromkeys(OPTIONAL), **read}, missing=missing))
-    # A page of the report is one file, and has the figures beside it.
-    shown = "\n".join(line for line in text.splitlines() if not line.startswith("!["))
-    pages = {name: page(name.capitalize(), table) for name, table in read.items()}
-    pages["summary"] = text_page("Summary", shown)
-    texts = {args.tables / f"{name}.html": html for name, html in pages.items()}
+    texts = {args.tables / f"{name}.html": html for name, html in report_pages(read, text).items()}
     texts[args.summary] = text
     record = provenance(options.config, args.manifest, missing)
     texts[args.provenance] = json.dumps(record, indent=2, sort_keys=True) + "\n"

@@ -84,3 +84,12 @@ def _values(file: pq.ParquetFile, column: str) -> set[Any]:
         elif group.num_rows:
             values |= set(pc.unique(file.read_row_group(number, columns=[column])[column]).to_pylist())
     return values
+
+
+def columns_apart(names: list[str], wanted: list[str]) -> str:
+    """How a table's columns differ from those that it should have: as another version, or another program, wrote it."""
+    lacking = [name for name in wanted if name not in names]
+    unknown = [name for name in names if name not in wanted]
+    parts = [f"lacks the columns {', '.join(lacking)}"] if lacking else []
+    parts += [f"has the unknown columns {', '.join(unknown)}"] if unknown else []
+    return " and ".join(parts) or f"has columns in another order than {', '.join(wanted)}"

@@ -5,7 +5,8 @@ A `row` column holds 0-based positions in the collection's `documents.parquet`; 
 
 import pyarrow as pa
 
-from rankscale.core.metrics import SCALE_FREE, metrics_of
+from rankscale.core.metrics import metrics_of
+from rankscale.storage.beside import tables_beside
 
 
 def schema(key: str, nullable: str = "", **columns: pa.DataType) -> pa.Schema:
@@ -62,10 +63,6 @@ CONTRAST_NUMBERS = "share_first share_second difference low high p p_holm smalle
 # Null where no law is there to tell, and where it is infinite: the first variant's law never gets there.
 MULTIPLIER_NUMBERS = (
     "own needed multiplier low high teacher_flops with_teacher with_teacher_low with_teacher_high reach out_of_reach"
-)
-TRANSFER_NUMBERS = (
-    *("home_estimate", "home_low", "home_high", "estimate", "low", "high"),
-    *("difference", "difference_low", "difference_high"),
 )
 COMPARED = ("collection", "variant", "first", "split", "candidates", "metric", "law")
 ARCHITECTURE = "layers hidden"  # unknown for encoders that do not say
@@ -134,24 +131,6 @@ SCHEMAS = {
         ranker=text,
         **dict.fromkeys(("teacher_flops", "inference_flops"), f64),  # the last a query's, over these candidates
         **measured,
-    ),
-    # Rankings that nothing was trained for; what is no ranking of the candidates has no metrics over them.
-    "references": schema(
-        "collection reference split candidates",
-        " ".join((*SCALE_FREE, *RETRIEVAL)),
-        **dict.fromkeys(("collection", "reference", "about", "split", "candidates"), text),
-        n_candidates=i32,
-        n_queries=i64,
-        **dict.fromkeys(SCALE_FREE, f64),
-        retrieval=text,
-        **dict.fromkeys(RETRIEVAL, f64),
-    ),
-    "slices": schema(
-        " ".join((*EVALUATED_KEY, "split", "candidates", "slicing", "slice")),
-        **evaluated,
-        **dict.fromkeys(("split", "candidates", "slicing", "slice"), text),
-        n_queries=i64,
-        **dict.fromkeys((*SCALE_FREE, "worst_tenth", "spread"), f64),
     ),
     "left_out": schema("variant model subset seed", "train_queries step", **checkpoint, subset=text, status=text),
     "subsamples": schema(
@@ -247,16 +226,6 @@ SCHEMAS = {
         **dict.fromkeys((*COMPARED, "parameter"), text),
         **dict.fromkeys(("estimate", "low", "high", "difference", "difference_low", "difference_high"), f64),
     ),
-    # Of laws on the headline's test set (home) and on another; null where there is no law, and of drops, which are of
-    # both.
-    "transfers": schema(
-        "collection variant split candidates metric parameter",
-        " ".join(TRANSFER_NUMBERS),
-        **dict.fromkeys(("collection", "variant", "split", "candidates", "home_collection", "home_split"), text),
-        **dict.fromkeys(("metric", "law", "parameter"), text),
-        **dict.fromkeys(TRANSFER_NUMBERS, f64),
-        note=text,
-    ),
     "plan": schema(
         "chosen model",
         "model budget target encoder_parameters train_queries device_hours cost_training cost_judging cost_serving "
@@ -274,6 +243,7 @@ SCHEMAS = {
         "encoder_parameters train_queries", encoder_parameters=f64, train_queries=f64, cost=f64, predicted=f64
     ),
     "curves": schema(" ".join((*FIT_KEY, "x")), "low high", **fitted, x=f64, y=f64, low=f64, high=f64),
+    **tables_beside(schema, evaluated, RETRIEVAL),
 }
 # The status of a run in `left_out` that is still to come.
 UNFINISHED = "unfinished"

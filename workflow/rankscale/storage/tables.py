@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from rankscale.core.atomic_files import whole
 from rankscale.core.errors import StudyError, refuse_unreadable
-from rankscale.storage.identity import STUDY, refuse_other_keys, refuse_unpromised
+from rankscale.storage.elsewhere import schema_of
+from rankscale.storage.identity import STUDY, columns_apart, refuse_other_keys, refuse_unpromised
 from rankscale.storage.schemas import SCHEMAS
 
 # Rows whose keys are counted without pyarrow.acero and pyarrow.dataset, whose import takes a third of a second.
@@ -90,15 +91,13 @@ def read(
 
     Raises StudyError if the file is missing, truncated, breaks its schema, or is another's.
     """
-    wanted = like or SCHEMAS[name]
     # Not pq.read_table, which imports pyarrow.dataset.
     with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         refuse_other_keys(path, file, keys)
         table = file.read(columns=columns)
         _refuse_lost_rows(path, file.metadata, len(table))
-    if columns:
-        wanted = pa.schema([wanted.field(c) for c in columns])
-    check(table, wanted, path)
+    wanted = like or schema_of(name, table.schema)
+    check(table, pa.schema([wanted.field(c) for c in columns]) if columns else wanted, path)
     return table
 
 
@@ -197,7 +196,7 @@ def writer(name: str, path: str | Path, like: pa.Schema | None = None, **how: An
 def check(table: pa.Table, wanted: pa.Schema, path: str | Path, unique: bool = True, start: int = 0) -> None:
     """Raise StudyError, naming file, column and row (counted from `start`), where `table` breaks `wanted`."""
     if table.schema.names != wanted.names:
-        raise StudyError(f"{path}: has columns {table.schema.names}, expected {wanted.names}")
+        raise StudyError(f"{path}: {columns_apart(table.schema.names, wanted.names)}")
     for field in wanted:
         column = table[field.name]
         if column.type != field.type:

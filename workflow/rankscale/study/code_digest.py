@@ -27,7 +27,19 @@ def modules(stage: str) -> tuple[str, ...]:
 @cache
 def code_digest(stage: str) -> str:
     """A hash of the code of `stage`, the same on every Python; comments, docstrings and blank lines do not count."""
-    return hashlib.sha256("\n".join(map(_without_comments, modules(stage))).encode()).hexdigest()[:16]
+    names = modules(stage)
+    texts = [*map(_without_comments, names), *(text for folder in _folders(names) for text in _assets(folder))]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+
+
+def _folders(names: tuple[str, ...]) -> list[Path]:
+    return list(dict.fromkeys(_path(name).parent for name in names))
+
+
+@cache
+def _assets(folder: Path) -> list[str]:
+    """What modules of a folder put into pages: scripts and styles beside them, which no import names."""
+    return [path.read_text(encoding="utf-8") for path in sorted(folder.iterdir()) if path.suffix in (".css", ".js")]
 
 
 @cache  # many stages share a module, and every cluster job asks for all digests

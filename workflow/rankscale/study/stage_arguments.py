@@ -18,15 +18,11 @@ from rankscale.core.layout import Layout, RunId
 from rankscale.core.options import command_line
 from rankscale.core.ranker_flops import BI_ENCODER, LATE_INTERACTION
 from rankscale.evaluation.options import RetrieveOptions, SampleOptions
-from rankscale.evaluation.references.options import BM25, RUN, UNTRAINED, ReferOptions
 from rankscale.evaluation.score_options import RERANKED, GatherOptions, ScoreOptions, SubsampleOptions
-from rankscale.evaluation.slices.options import SliceOptions
 from rankscale.laws.options import FitOptions, PlanOptions, Resampling
-from rankscale.models.options import ModelOptions
 from rankscale.report.options import SummarizeOptions
 from rankscale.search.options import EncodeOptions, MineOptions, ShortlistOptions, TeachOptions
 from rankscale.study import grid, sharing, teachers, variants
-from rankscale.study.test_sets import references
 from rankscale.text.options import TokenizeOptions
 from rankscale.training.options import TrainOptions
 from rankscale.training.refining.options import RefineOptions
@@ -60,39 +56,31 @@ def collect(study: Study) -> str:
 def settings(study: Study, manifest: Callable[[Layout], str]) -> str:
     """What a manifest of something shared keeps, to be compared when another study names the same folder."""
     layout = Layout.of(study)
-    return _settings(sharing.shared_settings(study, layout)[manifest(layout)])
+    return manifest_settings(sharing.shared_settings(study, layout)[manifest(layout)])
 
 
-def _settings(values: Mapping[str, Any]) -> str:
+def manifest_settings(values: Mapping[str, Any]) -> str:
+    """What a manifest keeps, as a stage's option."""
     return shlex.join(["--settings", json.dumps(values, sort_keys=True)])
 
 
 def tokenize(study: Study, tokenizer: str, source: str | None) -> str:
     """A tokenizer's source, or the size of the vocabulary to train, and what its manifest keeps."""
     if source:
-        return f"{command_line(TokenizeOptions, {'tokenizer': source})} {_settings({'tokenizer': source})}"
+        return f"{command_line(TokenizeOptions, {'tokenizer': source})} {manifest_settings({'tokenizer': source})}"
     vocabulary = {"vocabulary": study["tokenizer"]["vocabulary"], "split": study["collection"]["splits"]["train"]}
     kept = settings(study, lambda layout: sharing.tokenized(layout, tokenizer))
     return f"{command_line(TokenizeOptions, vocabulary)} {kept}"
 
 
-def borrow_vocabulary(study: Study, collection: str) -> str:
-    """The study's own vocabulary, which texts of another collection are read by, and what its manifest keeps there."""
-    layout = Layout.of(study)
-    folder = grid.borrowed_vocabulary(study)
-    kept = sharing.shared_settings(study, layout)[sharing.tokenized(layout._replace(collection=collection), folder)]
-    own = layout.tokens(study["tokenizer"]["name"])
-    return f"{command_line(TokenizeOptions, {'tokenizer': own})} {_settings(kept)}"
-
-
 def encode(study: Study) -> str:
     """The miner's encoder, and into how many shards the collection is cut."""
-    return command_line(EncodeOptions, _fitting(study["miner"], EncodeOptions) | _threads(study))
+    return command_line(EncodeOptions, fitting(study["miner"], EncodeOptions) | threads(study))
 
 
 def mine(study: Study) -> str:
     """How many negatives, and which documents are none."""
-    values = _fitting(study["miner"], MineOptions) | _threads(study)
+    values = fitting(study["miner"], MineOptions) | threads(study)
     return f"{command_line(MineOptions, values)} {settings(study, sharing.mined)}"
 
 
@@ -100,10 +88,10 @@ def teach(study: Study, teacher: str) -> str:
     """What a teacher is, and what its manifest keeps."""
     about = teachers.teachers(study)[teacher]
     values = {"teacher": teachers.teacher_kind(about), "split": study["collection"]["splits"]["train"]}
-    values |= _threads(study)
+    values |= threads(study)
     if about.get("model"):
         own = teachers.settings(about)
-        values |= {"encoder": own["model"], **_fitting(own, TeachOptions)}
+        values |= {"encoder": own["model"], **fitting(own, TeachOptions)}
         values |= {"shard": teachers.tables_of(about).index(teacher)}
     kept = settings(study, lambda layout: sharing.taught(layout, teacher))
     return f"{command_line(TeachOptions, values)} {kept}"
@@ -112,7 +100,7 @@ def teach(study: Study, teacher: str) -> str:
 def train(study: Study, model_name: str) -> str:
     """The model and the recipe of a run of a study of one variant, but for what the rule says of it."""
     model = next(model for model in study["models"] if model["name"] == model_name)
-    values = {**_fitting(model, TrainOptions), **_ranker(study), **_recipe(study, model_name)}
+    values = {**fitting(model, TrainOptions), **_ranker(study), **_recipe(study, model_name)}
     return command_line(TrainOptions, values, given=RUN_OPTIONS | RUN_PATHS | RUN_MACHINE)
 
 
@@ -144,7 +132,7 @@ def _recipe(study: Study, model_name: str) -> dict[str, Any]:
         "objective_parameters": json.dumps(objective, sort_keys=True) if objective else None,
         "split": study["collection"]["splits"]["train"],
         **{key: json.dumps(training[key], sort_keys=True) for key in ("curriculum", "propensity") if training[key]},
-        **_threads(study),
+        **threads(study),
     }
     if not training["negatives"].startswith("annealed"):
         values |= {"annealing_start": None, "annealing_end": None}
@@ -156,7 +144,7 @@ def sample(study: Study) -> str:
     evaluation, splits = study["evaluation"], study["collection"]["splits"]
     values = {
         **evaluation["candidates"],
-        **_fitting(evaluation, SampleOptions),
+        **fitting(evaluation, SampleOptions),
         "splits": splits["test"],
         "train_split": splits["train"],
         "pool_sample": grid.pool_sample(study),
@@ -164,39 +152,16 @@ def sample(study: Study) -> str:
     return command_line(SampleOptions, values)
 
 
-def refer(study: Study, reference: str) -> str:
-    """What ranks, and how it is measured, on a study's collection."""
-    evaluation, retrieval = study["evaluation"], study["evaluation"]["full_retrieval"] or {}
-    kind = references.references(study, study["collection"]["name"])[reference]
-    values = {**_fitting(evaluation, ReferOptions), **_threads(study), "kind": kind, "top_k": retrieval.get("top_k")}
-    values |= {"retrieval": "full" if grid.pool_sample(study) is None else "pooled"}
-    if kind == BM25:
-        values |= evaluation["references"]["bm25"]
-    if kind == RUN:
-        values |= {"split": references.external_run(study, reference)["split"]}
-    words = command_line(ReferOptions, values)
-    if kind == UNTRAINED:
-        words += " " + shlex.join(["--model-options", json.dumps(_untrained(study), sort_keys=True)])
-    return words
-
-
-def _untrained(study: Study) -> dict[str, Any]:
-    """What the last model of the ladder is built from, as training begins with the first seed."""
-    known = _fitting(study["models"][-1], ModelOptions) | _fitting(study["training"], ModelOptions)
-    known |= {"model": study["models"][-1]["name"], "seed": study["training"]["seeds"][0]}
-    return {key: value for key, value in known.items() if value is not None}
-
-
 def shortlist(study: Study) -> str:
     """How deep the miner's run is, and of which queries."""
     values = {"depth": grid.rerank_depth(study), "splits": study["collection"]["splits"]["test"]}
-    return command_line(ShortlistOptions, values | _threads(study))
+    return command_line(ShortlistOptions, values | threads(study))
 
 
 def retrieve(study: Study) -> str:
     """How deep the run is, and how exactly the encoder computes."""
     retrieval = study["evaluation"]["full_retrieval"] or {}
-    values = _fitting(study["evaluation"], RetrieveOptions) | _fitting(retrieval, RetrieveOptions) | _threads(study)
+    values = fitting(study["evaluation"], RetrieveOptions) | fitting(retrieval, RetrieveOptions) | threads(study)
     return command_line(RetrieveOptions, values)
 
 
@@ -205,7 +170,7 @@ def score(study: Study) -> str:
     retrieval = "full" if grid.pool_sample(study) is None else "pooled"
     if grid.reranks(study):
         retrieval = f"{RERANKED}{grid.rerank_depth(study)}"
-    return command_line(ScoreOptions, _fitting(study["evaluation"], ScoreOptions) | {"retrieval": retrieval})
+    return command_line(ScoreOptions, fitting(study["evaluation"], ScoreOptions) | {"retrieval": retrieval})
 
 
 def gather(study: Study, unfinished: list[RunId]) -> str:
@@ -220,12 +185,6 @@ def gather(study: Study, unfinished: list[RunId]) -> str:
         for table in (teachers.tables_of(teacher) if teacher else ())
     ]
     return command_line(GatherOptions, values | {"unfinished": list(map(str, unfinished)), "taught": taught})
-
-
-def slices(study: Study) -> str:
-    """Which training queries others are novel beside, and how a slice is measured."""
-    values = {"train_split": study["collection"]["splits"]["train"]}
-    return command_line(SliceOptions, values | _fitting(study["evaluation"], SliceOptions))
 
 
 def reading(study: Study) -> dict[str, Any]:
@@ -266,14 +225,15 @@ def summarize(study: Study) -> str:
 
 
 def _resampling(study: Study) -> dict[str, Any]:
-    return _fitting(study["laws"], Resampling) | {"ties": study["evaluation"]["ties"]}
+    return fitting(study["laws"], Resampling) | {"ties": study["evaluation"]["ties"]}
 
 
-def _fitting(section: Mapping[str, Any], options: type) -> dict[str, Any]:
+def fitting(section: Mapping[str, Any], options: type) -> dict[str, Any]:
     """The keys of a section of the config that are options of a stage."""
     fields = {field.name for field in dataclasses.fields(options)}
     return {key: value for key, value in section.items() if key in fields}
 
 
-def _threads(study: Study) -> dict[str, int]:
+def threads(study: Study) -> dict[str, int]:
+    """How many a stage's process may use."""
     return {"threads": study["machine"]["threads"]}

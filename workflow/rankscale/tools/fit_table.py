@@ -50,6 +50,13 @@ def main(args: argparse.Namespace) -> None:
 def points_of(args: argparse.Namespace) -> tuple[PointSet, np.ndarray]:
     """The points of the table and their metric [n]."""
     table = read(args.table)
+    for condition in args.where:
+        column, found, value = condition.partition("=")
+        if not found or column not in table:
+            raise StudyError(f"--where: {condition}: takes COLUMN=VALUE, of the columns {', '.join(map(str, table))}")
+        table = table[table[column].astype(str) == value].reset_index(drop=True)
+        if table.empty:
+            raise StudyError(f"{args.table}: --where {condition}: no row has that")
     if not (args.size or args.data):
         raise StudyError("give --size, --data or both: the names of the table's columns")
     y = numbers(table, args.metric, "--metric", args.table)
@@ -140,6 +147,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--metric", required=True, help="its column with the metric")
     parser.add_argument("--size", help="its column with the size of the model")
     parser.add_argument("--data", help="its column with the number of training data")
+    parser.add_argument(
+        "--where", action="append", default=[], help="COLUMN=VALUE: only such rows; may stand repeatedly"
+    )
     parser.add_argument("--law", choices=list(LAWS), help="floor, or joint where there are two columns")
     parser.add_argument("--ceiling", type=positive, help="C, where the law has one: the metric at chance")
     parser.add_argument("--hold-out-size", type=count, default=0, help="so many of the largest sizes are forecast")

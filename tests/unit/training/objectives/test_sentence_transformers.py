@@ -1,4 +1,4 @@
-"""The losses that sentence-transformers has too, against its own, where it is installed (the extra `peers`)."""
+"""The losses that sentence-transformers has too, against its own, where it is installed (the extra `export`)."""
 
 import numpy as np
 import pytest

@@ -31,7 +31,7 @@ def metric_vs_mrr(study: StudyTables) -> plt.Figure:
     retrieved = finals[finals.ndcg_10.notna()]
     if len(retrieved):
         measures["ndcg_10"] = f"nDCG@10, {searched_words(retrieved.retrieval.iloc[0])}"
-    shown = (PARTS[0], CALIBRATED, *PARTS[1:])
+    shown = tuple(m for m in (PARTS[0], CALIBRATED, *PARTS[1:]) if finals[m].notna().any())
     figure, axes = subplots(len(shown), len(measures), 13.5, 2.9 * len(measures))
     models = finals.sort_values("encoder_parameters").model.unique()
     colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(models)))
@@ -44,7 +44,7 @@ def metric_vs_mrr(study: StudyTables) -> plt.Figure:
         if finals[measure].notna().sum() > 2:
             rank = finals[metric].corr(finals[measure], method="spearman")
             note = f"Spearman {rank:.3f}"
-            if metric in shown[:2]:
+            if metric in (PARTS[0], CALIBRATED):
                 entropy = finals[metric].corr(finals.rank_entropy, method="spearman")
                 note += f"\nwith Rank-Entropy {entropy:.3f}"
             ax.text(0.97, 0.97, note, transform=ax.transAxes, fontsize=8, ha="right", va="top")
