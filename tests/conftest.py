@@ -80,13 +80,13 @@ def clone(folder, config=SMALL):
             shutil.copy2(ROOT / name, target)
     (folder / "config.yaml").write_text(config)
     # The environment in use serves; its stamp says that it is made.
-    made = folder / ".venv"
-    made.mkdir()
+    environment = folder / ".venv"
+    environment.mkdir()
     for part in ("bin", "lib"):
-        (made / part).symlink_to(Path(sys.prefix) / part)
-    shutil.copy2(Path(sys.prefix) / "pyvenv.cfg", made)
+        (environment / part).symlink_to(Path(sys.prefix) / part)
+    shutil.copy2(Path(sys.prefix) / "pyvenv.cfg", environment)
     for stamp in (".made", ".made-test"):
-        (made / stamp).touch()
+        (environment / stamp).touch()
     return folder
 
 

@@ -18,8 +18,8 @@ from tests.unit import damage
 
 def main(args: argparse.Namespace) -> None:
     """Harm so many configs and files, and count what became of them."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
         kinds = damage.kinds(folder)
         outcomes: Counter[tuple[str, bool]] = Counter()
 

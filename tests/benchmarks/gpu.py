@@ -60,8 +60,8 @@ def searching(device: torch.device, documents: int, n: int = QUERIES, over: Call
     random = torch.Generator(device).manual_seed(0)
 
     def units(n: int) -> np.ndarray:
-        made = torch.randn(n, DIMENSION, generator=random, device=device)
-        return torch.nn.functional.normalize(made).half().float().cpu().numpy()
+        vectors = torch.randn(n, DIMENSION, generator=random, device=device)
+        return torch.nn.functional.normalize(vectors).half().float().cpu().numpy()
 
     queries, seconds, size, done = units(n), 0.0, 250_000, 0
     best = exact_search.TopK(queries, TOP)

@@ -53,22 +53,22 @@ def grid(sizes: int, subsets: int, seeds: int, snapshots: int) -> dict:
 def dry_run(folder: Path, command: str) -> tuple[int, float, float]:
     """Jobs, seconds and peak memory in MB of a Snakemake call."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    start, said = time.monotonic(), folder / "said.txt"
-    with open(said, "w") as out:
+    start, log = time.monotonic(), folder / "output.txt"
+    with open(log, "w") as out:
         process = subprocess.Popen(
             command.split(), cwd=folder, stdout=out, stderr=out, env={**os.environ, "PATH": path}
         )
         _, status, used = os.wait4(process.pid, 0)
-    assert status == 0, said.read_text()[-2000:]
-    jobs = re.search(r"^total +(\d+)", said.read_text(), re.MULTILINE)
+    assert status == 0, log.read_text()[-2000:]
+    jobs = re.search(r"^total +(\d+)", log.read_text(), re.MULTILINE)
     return int(jobs[1]) if jobs else 0, time.monotonic() - start, used.ru_maxrss / 1024
 
 
 def main() -> None:
     """Print the table."""
     rows = []
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
         for part in PARTS:
             (folder / part).symlink_to(ROOT / part)
         for name, shape in GRIDS.items():

@@ -17,8 +17,8 @@ from tests.unit.training.test_trainer import published, train
 
 
 def main(kills: int = 20) -> None:
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
         project = clone(folder)
         run("snakemake --cores 2 negatives results/shared/docstrings/tokens/wordpiece/documents.parquet", project)
         shared = project / "results/shared/docstrings"

@@ -55,15 +55,15 @@ def grid(sizes: np.ndarray, subsets: np.ndarray) -> np.ndarray:
 
 def designs() -> dict[str, tuple]:
     """Law, parameters, fitted points, points to forecast."""
-    found = {}
+    cases = {}
     for name, parameters in FLOORS.items():
-        found[f"floor, {name}, 25 sizes"] = ("floor", parameters, SIZES[:-2, None], SIZES[-2:, None])
-        found[f"floor, {name}, 6 sizes"] = ("floor", parameters, SIZES[SOME, None], SIZES[-1:, None])
+        cases[f"floor, {name}, 25 sizes"] = ("floor", parameters, SIZES[:-2, None], SIZES[-2:, None])
+        cases[f"floor, {name}, 6 sizes"] = ("floor", parameters, SIZES[SOME, None], SIZES[-1:, None])
     top = np.array([[SIZES[-1], SUBSETS[-1]]])
-    found["joint, 25 x 8"] = ("joint", JOINT, grid(SIZES[:-1], SUBSETS), top)
-    found["joint, 6 x 5"] = ("joint", JOINT, grid(SIZES[SOME], SUBSETS[FEW]), top)
-    found["joint, 4 x 4"] = ("joint", JOINT, grid(SIZES[[0, 8, 16, 22]], SUBSETS[[0, 2, 4, 7]]), top)
-    return found
+    cases["joint, 25 x 8"] = ("joint", JOINT, grid(SIZES[:-1], SUBSETS), top)
+    cases["joint, 6 x 5"] = ("joint", JOINT, grid(SIZES[SOME], SUBSETS[FEW]), top)
+    cases["joint, 4 x 4"] = ("joint", JOINT, grid(SIZES[[0, 8, 16, 22]], SUBSETS[[0, 2, 4, 7]]), top)
+    return cases
 
 
 def study(name: str, noise: float, seed: int) -> tuple | None:
@@ -207,10 +207,10 @@ def peers(studies: int = 300) -> None:
                         with warnings.catch_warnings():
                             warnings.simplefilter("ignore")
                             try:
-                                found = curve_fit(floor, sizes, y, p0=start, maxfev=10_000)[0]
+                                estimates = curve_fit(floor, sizes, y, p0=start, maxfev=10_000)[0]
                             except RuntimeError:
-                                found = np.full(3, np.nan)
-                        off[who].append(found[1] - parameters[1])
+                                estimates = np.full(3, np.nan)
+                        off[who].append(estimates[1] - parameters[1])
                     fit = fitting.fit(LAWS["floor"], sizes, y)
                     off["rankscale"].append(fit.named()["alpha"] - parameters[1] if fit.converged else np.nan)
                 for who, errors in off.items():
@@ -236,23 +236,23 @@ def published_grid() -> None:
 
     columns = ["cross_entropy", "rank_entropy", "rank_score_alignment", "score_uncertainty"]
     columns += ["1-mrr", "1-auc", "mean_rank", "1-accuracy_1"]
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
         write_study(folder, SIZES, SUBSETS, queries=1500)
-        rows, made = [], {}
+        rows, contents = [], {}
         for workers in (2, 1):
             from rankscale.laws import study_fit
             from rankscale.stages import fit
 
             out = folder / f"by_{workers}"
             outputs = [word for name in study_fit.OUTPUTS for word in (f"--{name}", out / f"{name}.parquet")]
-            asked = ["--metrics", folder / "metrics.parquet", "--study", folder, "--columns", *columns]
+            options = ["--metrics", folder / "metrics.parquet", "--study", folder, "--columns", *columns]
             start = time.monotonic()
-            fit.main(fit.arguments().parse_args(list(map(str, [*asked, "--workers", workers, *outputs]))))
+            fit.main(fit.arguments().parse_args(list(map(str, [*options, "--workers", workers, *outputs]))))
             rows.append({"processes": workers, "seconds": time.monotonic() - start})
-            made[workers] = [(out / f"{name}.parquet").read_bytes() for name in study_fit.OUTPUTS]
+            contents[workers] = [(out / f"{name}.parquet").read_bytes() for name in study_fit.OUTPUTS]
         title = f"The fit stage: {len(SIZES)} x {len(SUBSETS)} runs, {len(columns)} metrics, 1,000 draws; "
-        table(f"{title}tables equal to the byte: {made[1] == made[2]}", rows)
+        table(f"{title}tables equal to the byte: {contents[1] == contents[2]}", rows)
 
 
 if __name__ == "__main__":

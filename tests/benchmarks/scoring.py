@@ -27,7 +27,7 @@ def generate(folder: Path, queries: int) -> None:
     scores = random.normal(size=(queries, 1 + CANDIDATES)).astype(np.float32)
     scores[:, 0] += 2
     ids = [str(1_000_000 + i) for i in range(queries)]
-    seen = {
+    observations = {
         "n_candidates": CANDIDATES,
         "loss": np.log(np.exp(scores.astype(float)).sum(1)) - scores[:, 0],
         "above": (scores[:, 1:] > scores[:, :1]).sum(1),
@@ -35,16 +35,16 @@ def generate(folder: Path, queries: int) -> None:
         "margin": (scores[:, 0] - scores[:, 1:].max(1)).astype(float),
         **calibration_columns(scores, np.full(queries, "dev"), np.array(ids), "hard"),
     }
-    tables.write("observations", {**KEYS, "query_id": ids, "candidates": "hard", **seen}, folder / "o.parquet")
+    tables.write("observations", {**KEYS, "query_id": ids, "candidates": "hard", **observations}, folder / "o.parquet")
     starts, stride = random.integers(DOCUMENTS, size=queries), 7919
     with tables.writer("runs", folder / "r.parquet", write_batch_size=1 << 16) as append:
-        for some in np.array_split(np.arange(queries), max(queries // 128, 1)):
-            documents = (starts[some, None] + stride * np.arange(DEPTH)) % DOCUMENTS
+        for chunk in np.array_split(np.arange(queries), max(queries // 128, 1)):
+            documents = (starts[chunk, None] + stride * np.arange(DEPTH)) % DOCUMENTS
             run = {
-                "query_id": np.repeat([ids[i] for i in some], DEPTH),
+                "query_id": np.repeat([ids[i] for i in chunk], DEPTH),
                 "doc_id": documents.reshape(-1).astype(str),
-                "score": np.tile(np.linspace(9, 1, DEPTH, dtype=np.float32), len(some)),
-                "rank": np.tile(np.arange(1, DEPTH + 1), len(some)),
+                "score": np.tile(np.linspace(9, 1, DEPTH, dtype=np.float32), len(chunk)),
+                "rank": np.tile(np.arange(1, DEPTH + 1), len(chunk)),
             }
             append({**KEYS, **run})
     # Half of the positives stand in the run, at any depth.
@@ -72,11 +72,11 @@ def scoring(folder: Path) -> None:
 
     from rankscale.stages import score
 
-    places = ("--observations", "o", "--run", "r", "--qrels", "q")
-    places = [str(folder / f"{word}.parquet") if len(word) == 1 else word for word in places]
+    inputs = ("--observations", "o", "--run", "r", "--qrels", "q")
+    inputs = [str(folder / f"{word}.parquet") if len(word) == 1 else word for word in inputs]
     outputs = ["--output", str(folder / "s.parquet"), "--per-query", str(folder / "p.parquet")]
     with Clock() as clock:
-        score.main(score.arguments().parse_args([*places, *outputs]))
+        score.main(score.arguments().parse_args([*inputs, *outputs]))
     report(seconds=clock.seconds, extra=clock.extra)
 
 
@@ -87,20 +87,20 @@ def bare(folder: Path) -> None:
     from rankscale.storage import tables
 
     run, qrels = tables.read("runs", folder / "r.parquet"), tables.read("qrels", folder / "q.parquet")
-    found: dict[str, dict[str, float]] = {}
+    ranked: dict[str, dict[str, float]] = {}
     for query, document, score in zip(*(run[c].to_pylist() for c in ("query_id", "doc_id", "score")), strict=True):
-        found.setdefault(query, {})[document] = score
+        ranked.setdefault(query, {})[document] = score
     judged = {q: {d: 1} for q, d in zip(*(qrels[c].to_pylist() for c in ("query_id", "doc_id")), strict=True)}
     del run
     start = time.monotonic()
     measures = {"recip_rank", "ndcg_cut_10", "recall_100,1000", "map"}
-    pytrec_eval.RelevanceEvaluator(judged, measures).evaluate(found)
+    pytrec_eval.RelevanceEvaluator(judged, measures).evaluate(ranked)
     report(seconds=time.monotonic() - start)
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
         generate(folder, QUERIES)
         seconds = part(ME, "decomposing", folder)["seconds"]
         rows = [{"checkpoints": CHECKPOINTS, "queries": QUERIES, "candidates": CANDIDATES, "seconds": seconds}]

@@ -71,18 +71,18 @@ def main(passages: int) -> None:
         files += f'"qrels": {{"train": "{folder}/qrels.tsv"}}}}'
         collected = stage("collect", "--source", "tsv", "--files", files, "--output", folder / "out")
         vocabulary, tokens = folder / "vocabulary", folder / "out/tokens"
-        made = stage("tokenize", "--collection", folder / "out", "--tokenizer", vocabulary, "--output", tokens)
+        tokenized = stage("tokenize", "--collection", folder / "out", "--tokenizer", vocabulary, "--output", tokens)
         peer = part(ME, "bare", folder)["seconds"]
         both = {
-            "seconds": collected["seconds"] + made["seconds"],
-            "peak MB": max(collected["peak MB"], made["peak MB"]),
+            "seconds": collected["seconds"] + tokenized["seconds"],
+            "peak MB": max(collected["peak MB"], tokenized["peak MB"]),
         }
         rows = [
-            {"what": what, **found, "texts/s": passages / found["seconds"], "of the bare loop": peer / found["seconds"]}
-            for what, found in (
+            {"what": what, **usage, "texts/s": passages / usage["seconds"], "of the bare loop": peer / usage["seconds"]}
+            for what, usage in (
                 ("tokenizers encode_batch, texts in memory", {"seconds": peer, "peak MB": None}),
                 ("collect", collected),
-                ("tokenize", made),
+                ("tokenize", tokenized),
                 ("collect and tokenize", both),
             )
         ]

@@ -138,8 +138,8 @@ def metrics(count: int) -> None:
         rows = []
         for i, (misfit, growth, seed, s) in enumerate(product(MISFITS, (1, GROWTH), (0, SEED_EFFECT), counts)):
             setting = {"misfit": misfit, "growth": growth, "seed": seed}
-            found = rates(count, s, np.random.default_rng([7, s, i]), **setting)
-            rows.append({**named(misfit, growth), "seed effect": "yes" if seed else "no", "seeds": s, **found})
+            outcome = rates(count, s, np.random.default_rng([7, s, i]), **setting)
+            rows.append({**named(misfit, growth), "seed effect": "yes" if seed else "no", "seeds": s, **outcome})
         table(f"{title}: verdicts at slope {SLOPE}, {count:,} studies a setting", rows)
         extremes(rows, ("improving: stops", "improving: flat", "covered: law", "covered: stops"))
 
@@ -149,9 +149,9 @@ def designs(count: int) -> None:
     rows = []
     ladders = [doubling(*design) for design in ((5, 1), (6, 1), (7, 1), (9, 2), (10, 3))]
     for i, (ladder, misfit, growth, s) in enumerate(product(ladders, (0.0, 0.01), (1, GROWTH), SEEDS[1:3])):
-        found = rates(count, s, np.random.default_rng([8, i]), ladder, misfit=misfit, growth=growth)
+        outcome = rates(count, s, np.random.default_rng([8, i]), ladder, misfit=misfit, growth=growth)
         cells = {"cells": len(ladder.x), "held out": int(ladder.held_out.sum())}
-        rows.append({**cells, **named(misfit, growth), "seeds": s, **found})
+        rows.append({**cells, **named(misfit, growth), "seeds": s, **outcome})
     table(f"Other designs: verdicts at slope {SLOPE}, {count:,} studies a setting", rows)
     extremes(rows, ("improving: stops", "improving: flat", "covered: law", "covered: stops"))
 
@@ -189,8 +189,8 @@ def pairs(count: int) -> None:
         rows = []
         truths = (("law", "law"), ("stops", "stops"), ("law", "stops"))
         for i, (two, other, misfit, growth, s) in enumerate(product(truths, OTHERS, MISFITS, (1, GROWTH), counts)):
-            found = pair(other, two, s, count, np.random.default_rng([9, s, i]), misfit=misfit, growth=growth)
-            rows.append({"truths": " / ".join(two), "other": other, **named(misfit, growth), "seeds": s, **found})
+            outcome = pair(other, two, s, count, np.random.default_rng([9, s, i]), misfit=misfit, growth=growth)
+            rows.append({"truths": " / ".join(two), "other": other, **named(misfit, growth), "seeds": s, **outcome})
         table(f"{title}: Rank-Entropy's share less another metric's, {count:,} studies a setting", rows)
         print("Where the shares are equal:")
         extremes([row for row in rows if row["truths"] != "law / stops"], ("better", "worse", "either"))
@@ -202,10 +202,10 @@ def fits(count: int) -> None:
     for i, (misfit, growth, s) in enumerate(product(MISFITS, (1, GROWTH), SEEDS[1:])):
         noise = draws((count, len(EMBEDDED.x), s), np.random.default_rng([10, i]))
         studies = values("law", noise, misfit=misfit, growth=growth, seed=SEED_EFFECT)
-        found = [lack_of_fit(EMBEDDED.x, y, LINE) for y in studies]
-        row = {"seen": np.mean([fit.p <= 0.05 for fit in found])}
-        row["median misfit"] = f"{np.median([fit.misfit for fit in found]):.2%}"
-        row["bend beyond 0"] = np.mean([fit.bend_low > 0 or fit.bend_high < 0 for fit in found])
+        results = [lack_of_fit(EMBEDDED.x, y, LINE) for y in studies]
+        row = {"seen": np.mean([fit.p <= 0.05 for fit in results])}
+        row["median misfit"] = f"{np.median([fit.misfit for fit in results]):.2%}"
+        row["bend beyond 0"] = np.mean([fit.bend_low > 0 or fit.bend_high < 0 for fit in results])
         rows.append({**named(misfit, growth), "seeds": s, **row})
     table(f"Lack of fit at 5 %, {count:,} studies a setting", rows)
 

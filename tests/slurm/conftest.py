@@ -106,14 +106,14 @@ class Cluster:
             self.daemon(node, [program("slurmd"), "-D", "-N", node, "-f", config])
         until = time.monotonic() + 300
         while set(self.command("sinfo", "-h", "-o", "%T").split()) != {"idle"}:
-            assert time.monotonic() < until, self.said()
+            assert time.monotonic() < until, self.logs()
             time.sleep(0.3)
 
     def daemon(self, name: str, command: list) -> None:
         with open(self.root / f"log/{name}.out", "w") as out:
             self.daemons.append(subprocess.Popen(command, stdout=out, stderr=out, env=self.environment))
 
-    def said(self) -> str:
+    def logs(self) -> str:
         return "\n".join(f"{f.name}: {f.read_text()[-1500:]}" for f in sorted((self.root / "log").iterdir()))
 
     def command(self, name: str, *arguments: str) -> str:
@@ -148,11 +148,11 @@ def cluster():
     if missing:
         pytest.skip(f"SLURM is not installed here: no {', '.join(missing)} (Debian: slurm-wlm, munge)")
     # Short: the paths of sockets are limited.
-    with tempfile.TemporaryDirectory(prefix="rs-", dir="/tmp", ignore_cleanup_errors=True) as place:
-        Path(place).chmod(0o755)
-        made = Cluster(Path(place))
+    with tempfile.TemporaryDirectory(prefix="rs-", dir="/tmp", ignore_cleanup_errors=True) as directory:
+        Path(directory).chmod(0o755)
+        slurm = Cluster(Path(directory))
         try:
-            made.start()
-            yield made
+            slurm.start()
+            yield slurm
         finally:
-            made.stop()
+            slurm.stop()

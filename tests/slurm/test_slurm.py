@@ -33,7 +33,7 @@ def configured(folder, name, models, **training):
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(config))
 
 
-def start(cluster, folder, command, said):
+def start(cluster, folder, command, stream):
     path = f"{Path(sys.executable).parent}:{cluster.environment['PATH']}"
     return subprocess.Popen(
         # Where the tests run in the background of a shell, SIGINT is ignored, and so it would be there.
@@ -41,7 +41,7 @@ def start(cluster, folder, command, said):
         shell=True,
         cwd=folder,
         env={**cluster.environment, "PATH": path, "NO_COLOR": "1"},
-        stdout=said,
+        stdout=stream,
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
@@ -49,37 +49,37 @@ def start(cluster, folder, command, said):
 
 def launched(cluster, folder, command, timeout=900):
     """Run the workflow on the cluster; its exit code and what it said."""
-    with open(folder / "said.txt", "w") as said:
-        code = start(cluster, folder, command, said).wait(timeout)
-    return code, (folder / "said.txt").read_text()
+    with open(folder / "output.txt", "w") as stream:
+        code = start(cluster, folder, command, stream).wait(timeout)
+    return code, (folder / "output.txt").read_text()
 
 
 def until(condition, seconds, why):
     end = time.monotonic() + seconds
-    while not (found := condition()):
+    while not (result := condition()):
         assert time.monotonic() < end, why()
         time.sleep(0.2)
-    return found
+    return result
 
 
 @pytest.fixture(scope="module")
 def folder(project, tmp_path_factory):
     """The small project; the collection it made lies on the cluster's file system."""
-    made = shutil.copytree(project, tmp_path_factory.mktemp("slurm") / "rankscale", symlinks=True)
-    train_wordpiece(["a few words"], 60, made / "broken")
+    project_copy = shutil.copytree(project, tmp_path_factory.mktemp("slurm") / "rankscale", symlinks=True)
+    train_wordpiece(["a few words"], 60, project_copy / "broken")
     shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     config = {"model_type": "bert", "architectures": ["BertModel"], "vocab_size": 60, **shape}
-    (made / "broken/config.json").write_text(json.dumps(config))
-    (made / "broken/model.safetensors").write_bytes(b"no weights")
-    return made
+    (project_copy / "broken/config.json").write_text(json.dumps(config))
+    (project_copy / "broken/model.safetensors").write_bytes(b"no weights")
+    return project_copy
 
 
 @pytest.fixture(scope="module")
 def study(cluster, folder):
     """The whole study, one of whose models cannot be loaded: exit code, words, jobs."""
     configured(folder, "cluster", [*SIZES, BROKEN])
-    code, said = launched(cluster, folder, "--configfile cluster.yaml --retries 1")
-    return code, said, cluster.jobs()
+    code, output = launched(cluster, folder, "--configfile cluster.yaml --retries 1")
+    return code, output, cluster.jobs()
 
 
 def seconds(moment):
@@ -87,12 +87,12 @@ def seconds(moment):
 
 
 def test_a_failing_run_stops_no_other_and_is_named_at_the_end(folder, study):
-    code, said, jobs = study
+    code, output, jobs = study
     assert code
     for run in ("L1H8/256", "L1H16/256"):
-        assert (folder / f"results/cluster/scores/docstrings/base/{run}/42/final.parquet").exists(), said[-3000:]
-    end = said[said.index("stage did not end well") :]
-    assert "1 stage did not end well" in said
+        assert (folder / f"results/cluster/scores/docstrings/base/{run}/42/final.parquet").exists(), output[-3000:]
+    end = output[output.index("stage did not end well") :]
+    assert "1 stage did not end well" in output
     assert "results/cluster/logs/train/base/broken/256/42.log" in end
     assert "train: checkpoint ./broken: cannot be loaded" in end
     # Tried again with more memory and time.
@@ -123,16 +123,16 @@ def test_a_second_call_finishes_what_the_failing_run_left(cluster, folder, study
     """Without the broken model the rest of the study is there: nothing is trained or evaluated again."""
     configured(folder, "cluster", SIZES)
     before = len(cluster.jobs())
-    code, said = launched(cluster, folder, "--configfile cluster.yaml")
-    assert code == 0, said[-3000:]
+    code, output = launched(cluster, folder, "--configfile cluster.yaml")
+    assert code == 0, output[-3000:]
     rules = {j["Comment"].split("_")[1] for j in cluster.jobs()[before:]}
     assert rules == {"gather", "fit", "plan", "subsample", "plot", "summarize", "page"}
     assert (folder / "results/cluster/summary.md").exists()
     # What the demo had made was taken as it is.
-    made = json.loads((folder / "results/cluster/provenance.json").read_text())
+    provenance = json.loads((folder / "results/cluster/provenance.json").read_text())
     shared = ("docstrings", "docstrings/lsa/negatives", "docstrings/tokens/wordpiece")
-    assert made["reused"] == {f"results/shared/{part}": "demo" for part in shared}
-    assert made["hours"]["train"]["jobs"] == 2
+    assert provenance["reused"] == {f"results/shared/{part}": "demo" for part in shared}
+    assert provenance["hours"]["train"]["jobs"] == 2
 
 
 OTHER = """gres: "'gpu:1'", slurm_extra: "'--signal=USR1@120'\""""
@@ -147,9 +147,9 @@ def test_gpus_can_be_asked_for_as_a_generic_resource(cluster, folder):
     profile.write_text(as_it_was.replace(line, line.replace("gpu: 1", OTHER)))
     configured(folder, "generic", SIZES)
     target = "results/generic/models/base/L1H8/256/42/final.safetensors"
-    code, said = launched(cluster, folder, f"{target} --configfile generic.yaml")
+    code, output = launched(cluster, folder, f"{target} --configfile generic.yaml")
     profile.write_text(as_it_was)
-    assert code == 0, said[-3000:]
+    assert code == 0, output[-3000:]
     last = cluster.jobs()[-1]
     assert "gres:gpu:1" in (last.get("TresPerNode"), last.get("TresPerJob"))
     assert last["Partition"] == "gpu"
@@ -173,8 +173,8 @@ def states(folder, name):
 
 def job(cluster, folder, name):
     """The newest job of a study's training, told by where SLURM writes its log."""
-    found = [j for j in cluster.jobs() if f"/{name}/" in j.get("StdOut", "")]
-    return found[-1] if found else None
+    jobs = [j for j in cluster.jobs() if f"/{name}/" in j.get("StdOut", "")]
+    return jobs[-1] if jobs else None
 
 
 @pytest.fixture(scope="module")
@@ -187,8 +187,8 @@ def trainings(cluster, folder):
             f"results/{name}/models/base/{RUN}/final.safetensors --configfile {name}.yaml --slurm-logdir slurm/{name}"
         )
         retries = "--retries 0" if name == "cancelled" else ""
-        with open(folder / f"{name}.txt", "w") as said:
-            processes[name] = start(cluster, folder, f"{target} {FREE} {retries}", said)
+        with open(folder / f"{name}.txt", "w") as stream:
+            processes[name] = start(cluster, folder, f"{target} {FREE} {retries}", stream)
     jobs = {}
     for name in DISTURBED:
         until(lambda n=name: states(folder, n), PATIENCE, (folder / f"{name}.txt").read_text)
@@ -256,8 +256,8 @@ def test_a_training_at_its_time_limit_is_tried_again_with_more_and_goes_on(clust
 
 def test_a_job_cancelled_by_hand_counts_as_failed(cluster, folder, trainings):
     assert trainings[0]["cancelled"].wait(PATIENCE)
-    said = (folder / "cancelled.txt").read_text()
-    assert f"results/cancelled/logs/train/base/{RUN}.log" in said[said.index("1 stage did not end well") :]
+    output = (folder / "cancelled.txt").read_text()
+    assert f"results/cancelled/logs/train/base/{RUN}.log" in output[output.index("1 stage did not end well") :]
     assert states(folder, "cancelled"), "its state is kept"
 
 

@@ -112,12 +112,12 @@ def check_config(study: dict[str, Any]) -> bool:
 
 def read(stage: Any, words: str) -> argparse.Namespace:
     """A stage's command line, with what the rule adds; a StudyError here is a fault, for the config was accepted."""
-    parser, given = stage.arguments(), shlex.split(words)
+    parser, arguments = stage.arguments(), shlex.split(words)
     for action in parser._actions:
-        if action.required and not set(action.option_strings) & set(given):
-            given += [action.option_strings[-1], "1"]
+        if action.required and not set(action.option_strings) & set(arguments):
+            arguments += [action.option_strings[-1], "1"]
     try:
-        return parser.parse_args(given)
+        return parser.parse_args(arguments)
     except StudyError as error:
         raise AssertionError(f"{parser.prog} refuses what the schema takes: {error}") from error
 

@@ -18,10 +18,8 @@ PATIENCE = 600
 def demo_killed_and_finished(folder):
     """Leaves a finished study, and `killed.txt` with what the second run printed."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    with open(folder / "first.txt", "w") as said:
-        first = subprocess.Popen(
-            ["make", "demo"], cwd=folder, stdout=said, stderr=said, env={**os.environ, "PATH": path}
-        )
+    with open(folder / "first.txt", "w") as log:
+        first = subprocess.Popen(["make", "demo"], cwd=folder, stdout=log, stderr=log, env={**os.environ, "PATH": path})
         until = time.monotonic() + PATIENCE
         # Half-way: some models trained, others not, one at work.
         while len(list(folder.glob("results/demo/models/*/*/*/*/final.safetensors"))) < 2:

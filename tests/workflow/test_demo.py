@@ -16,18 +16,18 @@ KEYS = ["model", "train_queries", "seed", "step", "split", "candidates"]
 
 
 def test_the_second_run_says_what_it_cleared_and_goes_on(project):
-    said = (project / "killed.txt").read_text()
-    assert "a killed run left its lock; clearing it" in said
+    output = (project / "killed.txt").read_text()
+    assert "a killed run left its lock; clearing it" in output
     assert (
         "Over model size (on 1,024 training queries; 2 cells known, one held out, one seed), Rank-Entropy: undecided"
-        in said
+        in output
     )
-    assert 'The claim "only Rank-Entropy scales"' in said
-    assert "results/demo/report.html" in said
+    assert 'The claim "only Rank-Entropy scales"' in output
+    assert "results/demo/report.html" in output
     first = (project / "first.txt").read_text()
     trained = [line for line in first.splitlines() if line.startswith("train: done")]
     # What was finished before the kill was not trained again: 9 runs in all.
-    again = said.count("train: done")
+    again = output.count("train: done")
     assert len(trained) >= 1
     assert again <= 9 - len(trained) + 2  # the jobs that the kill interrupted may be made twice
 
@@ -57,8 +57,8 @@ def test_evaluations_go_ahead_of_trainings_that_wait(project):
 
 
 def test_nothing_is_left_to_do(project):
-    said = run("snakemake --cores 1 -n", project).stdout
-    assert "Nothing to be done" in said
+    output = run("snakemake --cores 1 -n", project).stdout
+    assert "Nothing to be done" in output
 
 
 def test_no_half_files_are_left(project):
@@ -164,11 +164,11 @@ def test_figures_and_provenance_are_there(study, project):
     for name in FIGURES:
         for suffix, start in (("svg", b"<?xml"), ("pdf", b"%PDF"), ("png", b"\x89PNG")):
             assert (study / f"figures/{name}.{suffix}").read_bytes().startswith(start)
-    made = json.loads((study / "provenance.json").read_text())
-    assert made["config"]["study"] == "demo"
-    assert made["versions"]["torch"].startswith("2.13.0")
-    assert {"train", "retrieve", "collect", "encode", "mine"} <= set(made["hours"])
-    assert made["collection"]["queries"] == {"dev": 100, "test": 400, "train": 2500}
+    provenance = json.loads((study / "provenance.json").read_text())
+    assert provenance["config"]["study"] == "demo"
+    assert provenance["versions"]["torch"].startswith("2.13.0")
+    assert {"train", "retrieve", "collect", "encode", "mine"} <= set(provenance["hours"])
+    assert provenance["collection"]["queries"] == {"dev": 100, "test": 400, "train": 2500}
 
 
 def test_one_stage_by_hand_gives_the_same_bytes(project, study, tmp_path):

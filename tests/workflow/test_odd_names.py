@@ -72,7 +72,7 @@ def odd_study(folder):
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def stage_words(tmp_path_factory):
     """What each stage is told when the shell lines of a dry run are run; the study; and what the dry run says."""
     folder = tmp_path_factory.mktemp("odd")
     study = odd_study(folder)
@@ -85,76 +85,76 @@ def told(tmp_path_factory):
     stand_in.write_text(f"#!{sys.executable} -I\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
     stand_in.chmod(0o755)
     (folder / "lines.sh").write_text("\n".join(["set -euo pipefail", f"PATH={stand_in.parent}:$PATH", *lines]))
-    said = run(["bash", "lines.sh"], folder)
-    told = {}
-    for line in said.stdout.splitlines():
+    done = run(["bash", "lines.sh"], folder)
+    stage_words = {}
+    for line in done.stdout.splitlines():
         dash_m, package, name, *words = json.loads(line)
         assert (dash_m, package) == ("-m", "rankscale")
-        told.setdefault(name, []).append(words)
+        stage_words.setdefault(name, []).append(words)
     assert not list(folder.rglob("hit")), "a name was run as a command"
-    return told, study
+    return stage_words, study
 
 
-def parsed(told, name, monkeypatch=None):
+def parsed(stage_words, name, monkeypatch=None):
     parser = importlib.import_module(f"rankscale.stages.{name}").arguments()
     parser.add_argument("--device", default=None) if "--device" not in parser._option_string_actions else None
-    return [parser.parse_args(words) for words in told[name]]
+    return [parser.parse_args(words) for words in stage_words[name]]
 
 
-def test_every_stage_is_told_what_it_knows(told, monkeypatch):
-    told, _ = told
+def test_every_stage_is_told_what_it_knows(stage_words, monkeypatch):
+    stage_words, _ = stage_words
     monkeypatch.setenv("PLACE", "x")
-    assert set(told) == set(STAGES) - {"fetch"}
-    for name in told:
-        assert parsed(told, name)
+    assert set(stage_words) == set(STAGES) - {"fetch"}
+    for name in stage_words:
+        assert parsed(stage_words, name)
 
 
-def test_strings_of_the_config_arrive_as_they_are(told, monkeypatch):
-    told, study = told
+def test_strings_of_the_config_arrive_as_they_are(stage_words, monkeypatch):
+    stage_words, study = stage_words
     monkeypatch.setenv("PLACE", "here")
-    (collect,) = parsed(told, "collect")
+    (collect,) = parsed(stage_words, "collect")
     assert collect.path == study["collection"]["path"]
     assert collect.settings["path"] == study["collection"]["path"]
-    (encode,) = parsed(told, "encode")
+    (encode,) = parsed(stage_words, "encode")
     miner = study["miner"]
     assert (encode.encoder, encode.query_prefix) == (miner["encoder"], ODD)
     assert encode.passage_prefix == "--shard {shard}"
-    by_model = {args.model: args for args in parsed(told, "train")}
+    by_model = {args.model: args for args in parsed(stage_words, "train")}
     assert by_model["a"].checkpoint == study["models"][0]["checkpoint"]
     assert by_model["a"].split == NAMES["train"]
     scratch = study["machine"]["scratch"].replace("$PLACE", "here")
-    runs = [args for stage in ("train", "refine") for args in parsed(told, stage)]
+    runs = [args for stage in ("train", "refine") for args in parsed(stage_words, stage)]
     assert {str(args.scratch).split(f"/{args.variant}/")[0] for args in runs} == {f"{scratch}/odd"}
-    (teach,) = parsed(told, "teach")
+    (teach,) = parsed(stage_words, "teach")
     assert [str(path) for path in teach.scores] == [study["variants"][1]["training"]["teacher"]["scores"]]
-    assert {args.tokenizer for args in parsed(told, "tokenize")} == {None, study["models"][0]["tokenizer"]}
-    (sample,) = parsed(told, "sample")
+    assert {args.tokenizer for args in parsed(stage_words, "tokenize")} == {None, study["models"][0]["tokenizer"]}
+    (sample,) = parsed(stage_words, "sample")
     assert (sample.splits, sample.train_split) == ([NAMES["test"]], NAMES["train"])
 
 
-def test_what_the_report_shows_in_a_script_has_no_tag(told):
-    told, _ = told
-    (words,) = told["summarize"]
+def test_what_the_report_shows_in_a_script_has_no_tag(stage_words):
+    stage_words, _ = stage_words
+    (words,) = stage_words["summarize"]
     config = words[words.index("--config") + 1]
     assert "<" not in config
     assert json.loads(config)["miner"]["query_prefix"] == ODD
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"miner": {"encoder": "$(touch hit)"}}, "miner.encoder: $(touch hit): there is no such folder, and no id"),
         ({"models": [{"name": "a", "checkpoint": "a;b"}]}, "models: a: checkpoint a;b: there is no such folder"),
         ({"models": [{"name": "a", "checkpoint": "a/b", "tokenizer": "{x}"}]}, "models: a: tokenizer {x}: there is"),
     ],
 )
-def test_what_is_neither_a_folder_nor_an_id_is_refused(tmp_path, change, said):
+def test_what_is_neither_a_folder_nor_an_id_is_refused(tmp_path, change, message):
     from rankscale.core.errors import StudyError
     from rankscale.study.config import check_config
 
     study = odd_study(tmp_path)
     study["miner"]["encoder"] = "lsa"
-    with pytest.raises(StudyError, match=re.escape(said)):
+    with pytest.raises(StudyError, match=re.escape(message)):
         check_config(study | {k: {**study[k], **v} if isinstance(v, dict) else v for k, v in change.items()})
 
 

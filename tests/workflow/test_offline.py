@@ -33,7 +33,7 @@ def repository(tmp_path):
 @pytest.fixture
 def hub(repository):
     """A server that speaks as much of the hub's protocol as huggingface_hub asks; its address and what was asked."""
-    asked = []
+    requests = []
 
     class Hub(http.server.BaseHTTPRequestHandler):
         def answer(self, body=b"", status=200, **headers):
@@ -46,15 +46,15 @@ def hub(repository):
 
         def do_GET(self):
             path = self.path.partition("?")[0]
-            asked.append(f"{self.command} {path}")
+            requests.append(f"{self.command} {path}")
             if path in (f"/api/models/{NAME}", f"/api/models/{NAME}/revision/main"):
                 files = [{"rfilename": file.name} for file in sorted(repository.iterdir())]
-                told = {"id": NAME, "modelId": NAME, "sha": SHA, "siblings": files, "private": False}
-                self.answer(json.dumps(told).encode(), **{"Content-Type": "application/json"})
+                reply = {"id": NAME, "modelId": NAME, "sha": SHA, "siblings": files, "private": False}
+                self.answer(json.dumps(reply).encode(), **{"Content-Type": "application/json"})
             elif path == f"/api/models/{NAME}/tree/{SHA}":
                 files = sorted(repository.iterdir())
-                told = [{"type": "file", "path": f.name, "size": f.stat().st_size, "oid": f.name} for f in files]
-                self.answer(json.dumps(told).encode(), **{"Content-Type": "application/json"})
+                reply = [{"type": "file", "path": f.name, "size": f.stat().st_size, "oid": f.name} for f in files]
+                self.answer(json.dumps(reply).encode(), **{"Content-Type": "application/json"})
             elif path.startswith(f"/{NAME}/resolve/") and (repository / Path(path).name).exists():
                 body = (repository / Path(path).name).read_bytes()
                 self.answer(body, **{"ETag": f'"{Path(path).name}"', "X-Repo-Commit": SHA})
@@ -68,12 +68,12 @@ def hub(repository):
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
+    yield f"http://127.0.0.1:{server.server_port}", requests
     server.shutdown()
 
 
 def test_what_is_fetched_before_serves_without_internet(project, tmp_path, hub, monkeypatch):
-    address, asked = hub
+    address, requests = hub
     folder = shutil.copytree(project, tmp_path / "copy", symlinks=True)
     model = "{name: L1H16, layers: 1, hidden: 16, heads: 2}"
     text = SMALL.replace("study: demo", "study: own").replace(model, "{name: L1H16, checkpoint: someone/tiny}")
@@ -81,36 +81,36 @@ def test_what_is_fetched_before_serves_without_internet(project, tmp_path, hub, 
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_ENDPOINT", address)
     run("snakemake --cores 1 offline --configfile own.yaml", folder)
-    made = json.loads((folder / "results/shared/hub/someone--tiny.json").read_text())
-    assert (made["model"], made["revision"]) == (NAME, SHA)
-    got = {line.rpartition("/")[2] for line in asked if line.startswith("GET") and "resolve" in line}
-    assert got == set(made["files"])
-    assert {"config.json", "tokenizer.json", "model.safetensors"} <= got
-    assert not {"README.md", "pytorch_model.bin"} & got
+    manifest = json.loads((folder / "results/shared/hub/someone--tiny.json").read_text())
+    assert (manifest["model"], manifest["revision"]) == (NAME, SHA)
+    fetched = {line.rpartition("/")[2] for line in requests if line.startswith("GET") and "resolve" in line}
+    assert fetched == set(manifest["files"])
+    assert {"config.json", "tokenizer.json", "model.safetensors"} <= fetched
+    assert not {"README.md", "pytorch_model.bin"} & fetched
     # From here on the hub is neither asked nor there.
-    before = len(asked)
+    before = len(requests)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     run(
         "snakemake --cores 1 results/own/scores/docstrings/base/L1H16/256/42/final.parquet --configfile own.yaml",
         folder,
     )
-    assert len(asked) == before
+    assert len(requests) == before
 
 
 @pytest.mark.parametrize(
-    ("name", "variables", "said"),
+    ("name", "variables", "message"),
     [
         ("someone/else", {}, "someone/else: the hub has no such model"),
         (NAME, {"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set"),
         (NAME, {"HF_ENDPOINT": "http://127.0.0.1:9"}, "the hub cannot be reached"),
     ],
 )
-def test_what_cannot_be_fetched_is_said_in_one_line(tmp_path, hub, monkeypatch, name, variables, said):
+def test_what_cannot_be_fetched_is_said_in_one_line(tmp_path, hub, monkeypatch, name, variables, message):
     for variable, value in {"HF_HOME": str(tmp_path / "cache"), "HF_ENDPOINT": hub[0], **variables}.items():
         monkeypatch.setenv(variable, value)
     done = run(f"rankscale fetch --model {name} --output {tmp_path}/made.json", tmp_path, check=False)
     assert done.returncode == 1
-    assert said in done.stdout
+    assert message in done.stdout
     assert "Traceback" not in done.stdout
     assert not (tmp_path / "made.json").exists()
 

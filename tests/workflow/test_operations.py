@@ -23,9 +23,9 @@ def folder(project, tmp_path):
     return shutil.copytree(project, tmp_path / "copy", symlinks=True)
 
 
-def planned(said):
+def planned(output):
     """How many jobs of each rule a run of Snakemake had."""
-    block = re.search(r"job +count\n[- ]+\n(.*?)\ntotal", said, re.DOTALL)
+    block = re.search(r"job +count\n[- ]+\n(.*?)\ntotal", output, re.DOTALL)
     return {k: int(v) for k, v in (line.split() for line in block[1].splitlines())}
 
 
@@ -153,21 +153,21 @@ def test_two_studies_are_compared_in_one_table_and_figure(folder):
     rows = pd.read_csv(folder / "two.csv").set_index(["axis", "metric"])
     fixed = rows.loc[("model", "rank_entropy"), ["first_fixed", "second_fixed"]]
     assert list(fixed) == ["train_queries=512", "train_queries=512"]
-    for given, told in (("results/two", "results/none"), ("results/demo/metrics.parquet", "results/two")):
-        wrong = run(f"rankscale compare {given} {told}", folder, check=False)
+    for one, other in (("results/two", "results/none"), ("results/demo/metrics.parquet", "results/two")):
+        wrong = run(f"rankscale compare {one} {other}", folder, check=False)
         assert wrong.returncode == 1
         assert "Traceback" not in wrong.stdout
 
 
 def test_provenance_sums_the_jobs_own_records(project, study):
-    made = json.loads((study / "provenance.json").read_text())
-    jobs = {stage: row["jobs"] for stage, row in made["hours"].items()}
+    provenance = json.loads((study / "provenance.json").read_text())
+    jobs = {stage: row["jobs"] for stage, row in provenance["hours"].items()}
     assert (jobs["train"], jobs["retrieve"], jobs["score"], jobs["collect"], jobs["mine"]) == (9, 11, 11, 1, 1)
-    for row in made["hours"].values():
+    for row in provenance["hours"].values():
         assert 0 < row["processor"] < 4 * row["wall"]
         assert row["gpu"] == 0
-    assert made["devices"] == ["cpu"]
-    assert made["hosts"] == [made["hardware"]["host"]]
-    assert made["reused"] == {}
-    said = run("sha256sum results/shared/docstrings/qrels.parquet", project).stdout.split()[0]
-    assert made["checksums"]["qrels.parquet"] == said
+    assert provenance["devices"] == ["cpu"]
+    assert provenance["hosts"] == [provenance["hardware"]["host"]]
+    assert provenance["reused"] == {}
+    checksum = run("sha256sum results/shared/docstrings/qrels.parquet", project).stdout.split()[0]
+    assert provenance["checksums"]["qrels.parquet"] == checksum

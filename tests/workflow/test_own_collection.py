@@ -29,8 +29,8 @@ def folder(shared, tmp_path_factory):
     documents, queries, qrels = (
         tables.read(n, shared / f"{n}.parquet").to_pylist() for n in ("documents", "queries", "qrels")
     )
-    some = {"corpus": documents, "queries": queries}
-    for name, rows in some.items():
+    units = {"corpus": documents, "queries": queries}
+    for name, rows in units.items():
         key = "doc_id" if name == "corpus" else "query_id"
         lines = [json.dumps({"_id": row[key], "text": row["text"]}) + "\n" for row in rows]
         (folder / f"data/beir/{name}.jsonl").write_text("".join(lines))
@@ -57,9 +57,9 @@ def test_a_whole_study_of_one_model_on_one_subset(folder, name, collection):
     (folder / f"{name}.yaml").write_text(config)
     run(f"snakemake --cores 2 --configfile {name}.yaml", folder)
     metrics = tables.read("metrics", folder / f"results/{name}/metrics.parquet").to_pylist()
-    seen = [(row["split"], row["candidates"], row["n_queries"]) for row in metrics]
+    counts = [(row["split"], row["candidates"], row["n_queries"]) for row in metrics]
     both = [("half", "hard", 200), ("half", "random", 200)] if name == "tsv" else []
-    assert sorted(seen) == sorted([("test", "hard", 400), ("test", "random", 400), *both])
+    assert sorted(counts) == sorted([("test", "hard", 400), ("test", "random", 400), *both])
     # One point carries no law, and the study says so instead of failing.
     fits = tables.read("fits", folder / f"results/{name}/fits.parquet").to_pylist()
     assert not any(row["converged"] for row in fits)
@@ -86,9 +86,9 @@ def test_both_formats_and_the_embedded_source_give_the_same_observations(folder)
 
 
 def test_pooled_retrieval_searches_its_pool_and_says_so(folder):
-    place = folder / "results/tsv"
+    study = folder / "results/tsv"
     documents = tables.read("documents", folder / "results/shared/tsv/documents.parquet")["doc_id"].to_numpy()
-    pool = tables.read("pool", place / "pool/tsv.parquet")["row"].to_numpy()
+    pool = tables.read("pool", study / "pool/tsv.parquet")["row"].to_numpy()
     qrels = tables.read("qrels", folder / "results/shared/tsv/qrels.parquet").to_pandas()
     mined = tables.read("negatives", folder / "results/shared/tsv/lsa/negatives/0.parquet").to_pandas()
     tested = set(qrels[qrels.split == "test"].query_id)
@@ -113,8 +113,8 @@ def test_pooled_retrieval_searches_its_pool_and_says_so(folder):
     ]
     assert retrieval == [{"full"}, {"pooled"}]
     for file in ("summary.md", "figures/metric_vs_mrr.svg"):
-        assert "nDCG@10, pooled documents" in (place / file).read_text()
-    assert "Retrieval is pooled" in (place / "summary.md").read_text()
+        assert "nDCG@10, pooled documents" in (study / file).read_text()
+    assert "Retrieval is pooled" in (study / "summary.md").read_text()
 
 
 def test_a_query_trained_on_and_tested_is_refused(folder):

@@ -53,9 +53,9 @@ def test_changed_weights_train_and_encode_anew(folder):
     torch.manual_seed(1)
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
     BertModel(BertConfig(vocab_size=1000, **shape)).save_pretrained(folder / "bert")
-    said = run(command, folder).stdout
-    assert "rankscale encode" in said
-    assert "rankscale train" in said
+    output = run(command, folder).stdout
+    assert "rankscale encode" in output
+    assert "rankscale train" in output
 
 
 def test_weights_that_do_not_fit_are_refused(folder, tmp_path):
@@ -70,24 +70,24 @@ def test_weights_that_do_not_fit_are_refused(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "message"),
     [
         ("checkpoint: ./bert", "checkpoint: ./gone", "models: L1H16: checkpoint ./gone: there is no such folder"),
         ("encoder: ./bert", "encoder: ./gone", "miner.encoder: ./gone: there is no such folder"),
     ],
 )
-def test_a_folder_that_is_not_there_is_refused_at_once(folder, before, after, said):
+def test_a_folder_that_is_not_there_is_refused_at_once(folder, before, after, message):
     (folder / "gone.yaml").write_text((folder / "own.yaml").read_text().replace(before, after))
     done = run("snakemake -n --cores 1 --configfile gone.yaml", folder, check=False)
     assert done.returncode == 1
-    assert said in done.stdout
+    assert message in done.stdout
 
 
 def test_a_checkpoint_without_a_tokenizer_is_refused(folder, tmp_path):
     """Transformers would make an empty one, and all texts the same."""
     for name in ("config.json", "model.safetensors"):
         shutil.copy(folder / "bert" / name, tmp_path)
-    places = ("--collection", folder / "results/shared/docstrings", "--output", tmp_path / "tokens")
-    done = stage("tokenize", *places, "--tokenizer", tmp_path, check=False)
+    paths = ("--collection", folder / "results/shared/docstrings", "--output", tmp_path / "tokens")
+    done = stage("tokenize", *paths, "--tokenizer", tmp_path, check=False)
     assert done.returncode == 1
     assert "knows no words" in done.stdout.splitlines()[-1]

@@ -15,10 +15,10 @@ from tests.conftest import ROOT, SMALL, run
 
 
 def test_a_finished_study_is_quoted_what_it_took(project, study):
-    said = run("rankscale quote --like results/demo", project).stdout
+    output = run("rankscale quote --like results/demo", project).stdout
     metrics = tables.read("metrics", study / "metrics.parquet").to_pandas()
     finals = metrics[(metrics.checkpoint == "final") & (metrics.candidates == "hard")]
-    jobs, left, flops, hours = re.search(r"^train +(\d+) +(\d+) +(\S+) +(\S+)", said, re.MULTILINE).groups()
+    jobs, left, flops, hours = re.search(r"^train +(\d+) +(\d+) +(\S+) +(\S+)", output, re.MULTILINE).groups()
     assert (int(jobs), int(left)) == (9, 0)
     assert float(flops) == pytest.approx(finals.train_flops.sum(), rel=0.1)
     seconds = 0.0
@@ -26,7 +26,7 @@ def test_a_finished_study_is_quoted_what_it_took(project, study):
         seconds += sum(tables.read("training_times", path)["seconds"].to_pylist())
     # At the rates of the largest subset: smaller ones are slower to start.
     assert 0.2 * seconds < float(hours) * 3600 < 2 * seconds
-    assert "0 to run" in said
+    assert "0 to run" in output
 
 
 def test_what_a_finished_study_left_undecided_is_quoted_as_its_report_has_it(project, study):
@@ -37,18 +37,18 @@ def test_what_a_finished_study_left_undecided_is_quoted_as_its_report_has_it(pro
     heading = "Undecided in results/demo, and what would decide it:\n"
     summary = (study / "summary.md").read_text()
     for command in ("", "--configfile another.yaml --like results/demo"):
-        said = run(f"rankscale quote {command}", project).stdout
-        assert heading in said
-        lines = re.findall(r"^- .*? over .*?\): (.*)\.$", said.partition(heading)[2], re.MULTILINE)
+        output = run(f"rankscale quote {command}", project).stdout
+        assert heading in output
+        lines = re.findall(r"^- .*? over .*?\): (.*)\.$", output.partition(heading)[2], re.MULTILINE)
         assert len(lines) == len(undecided) > 0
         assert all(line in summary for line in lines)
     assert heading not in run("rankscale quote --configfile another.yaml", project).stdout
 
 
 def test_the_disk_that_is_quoted_is_what_the_study_holds(project, study):
-    said = run("rankscale quote --at-once 3", project).stdout
+    output = run("rankscale quote --at-once 3", project).stdout
     units = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
-    told = {name: float(n) * units[unit] for name, n, unit in re.findall(r"([a-z ]+) ([\d.e+]+) ([kMG]?B)\b", said)}
+    sizes = {name: float(n) * units[unit] for name, n, unit in re.findall(r"([a-z ]+) ([\d.e+]+) ([kMG]?B)\b", output)}
     shared = project / "results/shared/docstrings"
     held = {
         "checkpoints": study.glob("models/**/*.safetensors"),
@@ -57,11 +57,11 @@ def test_the_disk_that_is_quoted_is_what_the_study_holds(project, study):
         "runs": study.glob("runs/**/*.parquet"),
     }
     for name, paths in held.items():
-        value = next(value for key, value in told.items() if key.strip() == name)
+        value = next(value for key, value in sizes.items() if key.strip() == name)
         files = [path for path in paths if "negatives" not in str(path)]
         # The quote knows nothing of compression.
         assert 0.4 * value < sum(path.stat().st_size for path in files) < 1.2 * value, name
-    assert re.search(r"At its peak .* with 3 trainings at once", said)
+    assert re.search(r"At its peak .* with 3 trainings at once", output)
 
 
 def test_what_is_kept_and_what_runs_at_once_make_the_peak():
@@ -110,23 +110,23 @@ def test_encoding_and_mining_are_counted_where_the_miner_s_size_is_known(tmp_pat
     assert (mine.stage, mine.flops) == ("mine", 2 * 10 * 100 * 10 / 2)
 
 
-def row(said, stage):
+def row(output, stage):
     """FLOPs, hours and hours left of a stage."""
-    found = re.search(rf"^{stage} +\d+ +\d+ +(\S+) +(\S+) +(\S+)$", said, re.MULTILINE)
-    return [float(value) for value in found.groups()]
+    match = re.search(rf"^{stage} +\d+ +\d+ +(\S+) +(\S+) +(\S+)$", output, re.MULTILINE)
+    return [float(value) for value in match.groups()]
 
 
 def test_what_is_left_is_counted_run_by_run(project, study):
     """A model is added that costs more than all others together: it is what is left, not its share of the jobs."""
     bigger = SMALL.replace("models:\n", "models:\n  - {name: BIG, layers: 4, hidden: 256, heads: 2}\n")
     (project / "bigger.yaml").write_text(bigger)
-    said = run("rankscale quote --configfile bigger.yaml --device h200", project).stdout
-    _, hours, left = row(said, "train")
+    output = run("rankscale quote --configfile bigger.yaml --device h200", project).stdout
+    _, hours, left = row(output, "train")
     assert 0.9 * hours < left < hours
     # Of one run that is there nothing is left, and nothing else is counted.
     one = run("rankscale quote results/demo/models/base/L1H8/256/42/final.safetensors --device h200", project).stdout
-    made = tables.read("metrics", study / "metrics.parquet").to_pandas()
-    took = made[(made.model == "L1H8") & (made.train_queries == 256)].train_flops.iloc[0]
+    metrics = tables.read("metrics", study / "metrics.parquet").to_pandas()
+    took = metrics[(metrics.model == "L1H8") & (metrics.train_queries == 256)].train_flops.iloc[0]
     assert row(one, "train")[0] == pytest.approx(took, rel=0.1)
     assert row(one, "train")[2] == 0
 
@@ -143,12 +143,12 @@ def test_a_size_that_a_config_does_not_tell_is_unknown(tmp_path, text):
 def test_the_jobs_of_a_study_that_was_never_run_are_those_of_a_dry_run(project, study, target):
     (project / "new.yaml").write_text(SMALL.replace("study: demo", "study: new"))
     command = f"{target}--configfile new.yaml"
-    told = run(f"snakemake -n --cores 1 {command}", project).stdout
-    block = re.search(r"job +count\n[- ]+\n(.*?)\ntotal", told, re.DOTALL)[1]
+    dry_run = run(f"snakemake -n --cores 1 {command}", project).stdout
+    block = re.search(r"job +count\n[- ]+\n(.*?)\ntotal", dry_run, re.DOTALL)[1]
     expected = dict(line.split() for line in block.splitlines())
     trained = int(expected.pop("train", 0)) + int(expected.pop("train_with_snapshots", 0))
-    said = run(f"rankscale quote {command}", project).stdout
-    table = dict(re.findall(r"^(\w+) +\d+ +(\d+)", said, re.MULTILINE))
+    output = run(f"rankscale quote {command}", project).stdout
+    table = dict(re.findall(r"^(\w+) +\d+ +(\d+)", output, re.MULTILINE))
     assert int(table["train"]) == trained
     for stage, count in expected.items():
         if stage not in ("all", "metrics"):
@@ -156,20 +156,20 @@ def test_the_jobs_of_a_study_that_was_never_run_are_those_of_a_dry_run(project, 
 
 
 def test_a_target_is_quoted_alone(project, study):
-    said = run("rankscale quote results/demo/candidates/docstrings.parquet", project).stdout
-    assert "sample" in said
-    assert "train " not in said
-    assert "FLOPs" in said
+    output = run("rankscale quote results/demo/candidates/docstrings.parquet", project).stdout
+    assert "sample" in output
+    assert "train " not in output
+    assert "FLOPs" in output
 
 
 def test_a_subset_larger_than_the_collection_is_said(project, study):
     (project / "larger.yaml").write_text(SMALL.replace("512, 1024]", "512, 9000]"))
-    said = run("rankscale quote --configfile larger.yaml", project).stdout
-    assert "Not possible: training.train_queries: 9000; the collection has 2500 to train on" in said
+    output = run("rankscale quote --configfile larger.yaml", project).stdout
+    assert "Not possible: training.train_queries: 9000; the collection has 2500 to train on" in output
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ("nonsense.parquet", "nonsense.parquet"),
         ("--configfile missing.yaml", "missing.yaml"),
@@ -183,7 +183,7 @@ def test_a_subset_larger_than_the_collection_is_said(project, study):
         ("--configfile clash.yaml", "study demo made it with sample=3000, study other wants sample=2000"),
     ],
 )
-def test_what_cannot_be_quoted_is_said_in_one_line(project, study, arguments, said):
+def test_what_cannot_be_quoted_is_said_in_one_line(project, study, arguments, message):
     (project / "broken.yaml").write_text("a: [1")
     (project / "empty.yaml").write_text("")
     (project / "date.yaml").write_text("study: 2026-13-45")
@@ -191,7 +191,7 @@ def test_what_cannot_be_quoted_is_said_in_one_line(project, study, arguments, sa
     (project / "clash.yaml").write_text(clashing)
     done = run(f"rankscale quote {arguments}", project, check=False)
     assert done.returncode
-    assert said in done.stdout
+    assert message in done.stdout
     assert "Traceback" not in done.stdout
 
 

@@ -17,9 +17,9 @@ ELSEWHERE = {"make demo", "make test", "make environment"}
 
 @pytest.fixture(scope="module")
 def folder(project, tmp_path_factory):
-    place = tmp_path_factory.mktemp("readme")
-    (place / "cloned").mkdir()
-    return shutil.copytree(project, place / "rankscale", symlinks=True)
+    parent = tmp_path_factory.mktemp("readme")
+    (parent / "cloned").mkdir()
+    return shutil.copytree(project, parent / "rankscale", symlinks=True)
 
 
 def test_the_two_commands_are_there():

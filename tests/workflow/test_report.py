@@ -59,51 +59,51 @@ def page(study, tmp_path_factory):
     """What the browser saw on a way through the page, what its console said, and what was asked of the server."""
     if not BROWSER:
         pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    place, asked = tmp_path_factory.mktemp("served"), []
-    (place / "report.html").write_text((study / "report.html").read_text() + VISIT)
+    root, requests = tmp_path_factory.mktemp("served"), []
+    (root / "report.html").write_text((study / "report.html").read_text() + VISIT)
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_):
-            asked.append(self.path)
+            requests.append(self.path)
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=place))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=root))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     command = [BROWSER, *FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}", "--enable-logging=stderr"]
     address = f"http://127.0.0.1:{server.server_port}/report.html"
     done = subprocess.run([*command, "--dump-dom", address], capture_output=True, text=True, timeout=300, check=True)
     server.shutdown()
-    found = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert found, done.stderr[-3000:]
-    return json.loads(html.unescape(found[1])), done.stderr, asked
+    match = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert match, done.stderr[-3000:]
+    return json.loads(html.unescape(match[1])), done.stderr, requests
 
 
 def test_the_page_draws_itself_without_errors_or_other_requests(page):
-    _, console, asked = page
+    _, console, requests = page
     assert not [line for line in console.splitlines() if "CONSOLE" in line and "rror" in line]
-    assert set(asked) <= {"/report.html", "/favicon.ico"}
+    assert set(requests) <= {"/report.html", "/favicon.ico"}
 
 
 def test_the_dag_and_the_run_times_are_drawn(page):
-    seen, _, _ = page
-    assert seen["graph"]
-    assert min(seen["graph"]) > 500, "nothing is painted"
+    view, _, _ = page
+    assert view["graph"]
+    assert min(view["graph"]) > 500, "nothing is painted"
     for rule in ("collect", "encode", "mine", "train", "retrieve", "score", "fit", "plot"):
-        assert rule in seen["rules"], rule
-    assert len(seen["stats"]) == 2
-    assert min(seen["stats"]) > 500
+        assert rule in view["rules"], rule
+    assert len(view["stats"]) == 2
+    assert min(view["stats"]) > 500
 
 
 def test_every_figure_and_table_shows_with_its_label_and_caption(page):
-    seen, _, _ = page
+    view, _, _ = page
     captions = {name: (ROOT / f"workflow/report/{name}.rst").read_text() for name in (*FIGURES, *PAGES)}
     for name in FIGURES:
-        assert name.replace("_", " ") in seen["Figures"]
-        shown = seen["results"][f"results/demo/figures/{name}.svg"]
+        assert name.replace("_", " ") in view["Figures"]
+        shown = view["results"][f"results/demo/figures/{name}.svg"]
         assert shown["width"] > 100, name
         assert captions[name].split(".")[0].split()[0] in shown["info"]
     for name, path in PAGES.items():
-        assert name in seen["Tables" if name in TABLES[1:] else "Summary"]
-        shown = seen["results"][path]
+        assert name in view["Tables" if name in TABLES[1:] else "Summary"]
+        shown = view["results"][path]
         assert shown["frame"] == "data:text/html", name
         assert captions[name].split()[0] in shown["info"]
 

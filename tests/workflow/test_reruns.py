@@ -17,8 +17,8 @@ def finished(project, tmp_path):
 
 def jobs(folder, *more):
     """How many jobs of each rule a dry run plans."""
-    said = run(f"snakemake --cores 1 -n {' '.join(more)}", folder).stdout
-    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", said, re.DOTALL)
+    output = run(f"snakemake --cores 1 -n {' '.join(more)}", folder).stdout
+    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", output, re.DOTALL)
     return {} if not table else {k: int(v) for k, v in (line.split() for line in table[1].splitlines())}
 
 
@@ -208,7 +208,7 @@ def test_a_clash_over_a_shared_name_is_refused_and_deletes_nothing(finished):
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "message"),
     [
         ("learning_rate", "learing_rate", "training.learing_rate: unknown key; did you mean learning_rate?"),
         ("hidden: 16, heads: 2", "hidden: 16, heads: 3", "models: L1H16: 3 heads do not divide hidden 16"),
@@ -216,11 +216,11 @@ def test_a_clash_over_a_shared_name_is_refused_and_deletes_nothing(finished):
         ("{hard: 16", "{hard: 51", "evaluation.candidates.hard: 51 is more than the 50 negatives"),
     ],
 )
-def test_a_wrong_config_ends_before_any_job(finished, before, after, said):
+def test_a_wrong_config_ends_before_any_job(finished, before, after, message):
     edit(finished, before, after)
     done = run("snakemake --cores 1", finished, check=False)
     assert done.returncode == 1
-    assert f"config.yaml: {said}" in done.stdout
+    assert f"config.yaml: {message}" in done.stdout
     assert "Traceback" not in done.stdout
     assert "Job stats" not in done.stdout
 

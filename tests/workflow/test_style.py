@@ -29,5 +29,5 @@ def test_every_environment_has_the_lock_s_versions():
 
 
 def test_the_lock_has_all_that_is_asked_for():
-    asked = re.findall(r"^([\w-]+)", (ROOT / "envs/requirements.in").read_text(), re.MULTILINE)
-    assert set(asked) <= set(pins("lock.txt"))
+    requirements = re.findall(r"^([\w-]+)", (ROOT / "envs/requirements.in").read_text(), re.MULTILINE)
+    assert set(requirements) <= set(pins("lock.txt"))

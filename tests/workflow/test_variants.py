@@ -64,8 +64,8 @@ def test_their_runs_have_the_same_cells_queries_and_starts(finished):
     assert cells[0] == cells[1]
     assert len(cells[0]) == 9
     of_run = "observations/docstrings/{}/L1H8/128/42/final.parquet"
-    asked = [tables.read("observations", study / of_run.format(name))["query_id"] for name in ("plain", "taught")]
-    assert asked[0].equals(asked[1])
+    query_ids = [tables.read("observations", study / of_run.format(name))["query_id"] for name in ("plain", "taught")]
+    assert query_ids[0].equals(query_ids[1])
 
 
 def test_the_report_says_what_the_second_is_worth(finished):
@@ -93,8 +93,8 @@ def test_a_teacher_s_training_and_the_queries_it_scored_are_counted(finished):
     for (_, queries), flops in by_way["taught"].teacher_flops.items():
         assert flops == pytest.approx(spent["training_flops"] + spent["flops"] * queries / spent["queries"])
     compute = tables.read("multipliers", study / "multipliers.parquet").to_pandas().query("kind == 'compute'")
-    told = compute[compute.multiplier.notna()]
-    assert (told.with_teacher < told.multiplier).all()
+    known = compute[compute.multiplier.notna()]
+    assert (known.with_teacher < known.multiplier).all()
     assert (compute.teacher_flops.dropna() > 0).all()
 
 
@@ -104,8 +104,8 @@ def test_nothing_runs_again_and_a_third_variant_trains_alone(finished):
     (finished / "config.yaml").write_text(study_of(PLAIN, TAUGHT, slow))
     new = {"train": 9, "retrieve": 9, "score": 9, "gather": 1, "subsample": 1}
     assert jobs(finished) == {**new, "fit": 1, "plot": 1, "summarize": 1, "page": 1, "all": 1}
-    said = run("rankscale quote", finished).stdout
-    assert "train" in said
+    output = run("rankscale quote", finished).stdout
+    assert "train" in output
     # One alone: what compares them is gone, and nothing is trained.
     (finished / "config.yaml").write_text(study_of(PLAIN))
     assert set(jobs(finished)) <= {"gather", "subsample", "fit", "plot", "summarize", "page", "all"}

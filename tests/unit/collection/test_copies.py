@@ -152,13 +152,13 @@ class Turned(Whole):
 
 def test_a_default_text_gives_its_title_once():
     """As ir_datasets' MsMarcoDocument, NfCorpusDoc or Cord19Doc do: a title, and no field called text."""
-    made = Whole("d", "Title 1", "the body"), Turned("d", "Title 1", "the body"), Whole("d", "", "the body")
+    documents = Whole("d", "Title 1", "the body"), Turned("d", "Title 1", "the body"), Whole("d", "", "the body")
     split = ir_datasets_source._title_and_text
-    assert [split(document, "join", "here") for document in made] == [
+    assert [split(document, "join", "here") for document in documents] == [
         ("Title 1", "the body"),
         ("", "the body Title 1"),
         ("", "the body"),
     ]
-    assert split(made[0], "drop", "here") == ("Title 1", "the body")
+    assert split(documents[0], "drop", "here") == ("Title 1", "the body")
     with pytest.raises(StudyError, match="here: Turned mixes the title into its text"):
-        split(made[1], "drop", "here")
+        split(documents[1], "drop", "here")

@@ -26,11 +26,11 @@ def zipped(path, method=zipfile.ZIP_DEFLATED):
     return path
 
 
-def patched(path, place, value):
+def patched(path, offset, value):
     """The zip with two bytes changed in its local header and, 2 bytes on, in its central directory."""
     raw = bytearray(path.read_bytes())
     central = raw.rindex(b"PK\x01\x02")
-    raw[place : place + 2] = raw[central + place + 2 : central + place + 4] = value.to_bytes(2, "little")
+    raw[offset : offset + 2] = raw[central + offset + 2 : central + offset + 4] = value.to_bytes(2, "little")
     path.write_bytes(raw)
     return path
 
@@ -126,8 +126,8 @@ def test_one_bit_of_a_packed_tar_is_not_passed_over(tmp_path, kind):
         tape.addfile(entry, io.BytesIO(text))
     assert read(f"{path}!corpus.tsv") == text.decode().splitlines()
     whole = path.read_bytes()
-    for place in range(len(whole) // 4, len(whole) * 3 // 4, 7) if kind else ():
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    for offset in range(len(whole) // 4, len(whole) * 3 // 4, 7) if kind else ():
+        path.write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
         with pytest.raises(StudyError, match=r"a.tar.*!corpus.tsv"):
             read(f"{path}!corpus.tsv")
 

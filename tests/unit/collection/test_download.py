@@ -23,11 +23,11 @@ MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `files`; `faults` says, request by request, what goes wrong; `asked` keeps the ranges asked for."""
+    """Serves `files`; `faults` says, request by request, what goes wrong; `ranges` keeps the ranges asked for."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.faults, self.asked = {"/f.bin": CONTENT}, [], []
+        self.files, self.faults, self.ranges = {"/f.bin": CONTENT}, [], []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def url(self, name="f.bin"):
@@ -36,15 +36,15 @@ class Server(http.server.ThreadingHTTPServer):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        content, asked = self.server.files.get(self.path), self.headers.get("Range")
+        content, byte_range = self.server.files.get(self.path), self.headers.get("Range")
         fault = self.server.faults.pop(0) if self.server.faults else ""
-        self.server.asked.append(asked)
+        self.server.ranges.append(byte_range)
         if content is None or fault.isdigit():
             self.send_response(int(fault or 404))
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        start = int(asked[6:-1]) if asked and fault != "no ranges" else 0
+        start = int(byte_range[6:-1]) if byte_range and fault != "no ranges" else 0
         if start and start >= len(content):
             self.send_response(416)
             self.send_header("Content-Length", "0")
@@ -66,10 +66,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setattr("time.sleep", lambda _: None)  # between tries
-    made = Server()
-    yield made
-    made.shutdown()
-    made.server_close()
+    file_server = Server()
+    yield file_server
+    file_server.shutdown()
+    file_server.server_close()
 
 
 def is_whole(folder):
@@ -78,7 +78,7 @@ def is_whole(folder):
 
 
 @pytest.mark.parametrize(
-    ("faults", "asked"),
+    ("faults", "requests"),
     [
         ([], 1),
         (["break off"], 2),
@@ -90,30 +90,30 @@ def is_whole(folder):
         (["503", "503", "429"], 4),
     ],
 )
-def test_a_file_is_whole_in_the_end(server, tmp_path, faults, asked):
+def test_a_file_is_whole_in_the_end(server, tmp_path, faults, requests):
     server.faults = list(faults)
     assert download.fetch(server.url(), MD5, tmp_path) == tmp_path / "f.bin"
     is_whole(tmp_path)
-    assert len(server.asked) == asked
+    assert len(server.ranges) == requests
 
 
 def test_what_broke_off_goes_on_where_it_was(server, tmp_path):
     server.faults = ["break off"]
     download.fetch(server.url(), MD5, tmp_path)
-    assert server.asked == [None, f"bytes={len(CONTENT) // 2}-"]
+    assert server.ranges == [None, f"bytes={len(CONTENT) // 2}-"]
 
 
 def test_a_file_that_is_there_is_not_asked_for_again_and_a_changed_one_is(server, tmp_path):
     for _ in range(2):
         download.fetch(server.url(), MD5, tmp_path)
-    assert len(server.asked) == 1
+    assert len(server.ranges) == 1
     (tmp_path / "f.bin").write_bytes(CONTENT[:-5])
     download.fetch(server.url(), MD5, tmp_path)
     is_whole(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("faults", "said", "left"),
+    ("faults", "message", "left"),
     [
         (["404"], "the server answers 404", []),
         (["503"] * 99, "503", []),
@@ -122,10 +122,10 @@ def test_a_file_that_is_there_is_not_asked_for_again_and_a_changed_one_is(server
     ],
 )
 def test_a_file_that_cannot_be_had_is_named_and_nothing_half_written_is_taken_for_it(
-    server, tmp_path, faults, said, left
+    server, tmp_path, faults, message, left
 ):
     server.faults = list(faults)
-    with pytest.raises(StudyError, match=said) as error:
+    with pytest.raises(StudyError, match=message) as error:
         download.fetch(server.url(), MD5, tmp_path)
     assert server.url() in str(error.value)
     assert os.listdir(tmp_path) == left
@@ -141,7 +141,7 @@ def test_a_killed_download_goes_on_in_another_process(server, tmp_path):
     (tmp_path / ".f.bin.part").write_bytes(CONTENT[:1000])
     download.fetch(server.url(), MD5, tmp_path)
     is_whole(tmp_path)
-    assert server.asked == ["bytes=1000-"]
+    assert server.ranges == ["bytes=1000-"]
     # One that was killed between its last byte and its renaming is whole already.
     (tmp_path / "f.bin").rename(tmp_path / ".f.bin.part")
     download.fetch(server.url(), MD5, tmp_path)
@@ -201,8 +201,8 @@ def official(server, monkeypatch):
         "2020qrels-pass.txt": b"401 0 8 2\n402 0 9 1\n",
     }
     server.files = {f"/{name}": content for name, content in files.items()}
-    place = server.url("").rstrip("/")
-    table = {name: (place, f"md5:{hashlib.md5(content).hexdigest()}") for name, content in files.items()}
+    address = server.url("").rstrip("/")
+    table = {name: (address, f"md5:{hashlib.md5(content).hexdigest()}") for name, content in files.items()}
     monkeypatch.setattr(msmarco, "FILES", table)
 
 
@@ -230,13 +230,13 @@ def test_the_official_files_become_a_collection_with_all_its_test_sets(server, t
     }
     assert {q["query_id"] for q in queries} == {str(100 + i) for i in range(8)} | {"201", "202", "301", "401"}
     # A second time nothing is downloaded.
-    before = len(server.asked)
+    before = len(server.ranges)
     assert collected(tmp_path, "--positive-grade", '{"dl_2019": 2, "dl_2020": 2}')[0] == documents
-    assert len(server.asked) == before
+    assert len(server.ranges) == before
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("collection.tar.gz", lambda tar: tar("other.tsv"), "collection.tar.gz: has no member collection.tsv"),
         ("collection.tar.gz", lambda tar: tar("../collection.tsv"), "leads out of the archive"),
@@ -244,7 +244,7 @@ def test_the_official_files_become_a_collection_with_all_its_test_sets(server, t
         ("qrels.train.tsv", lambda _: b"100 0 0 1\n777 0 1 1\n", "qrels.train.tsv:2: judges query 777"),
     ],
 )
-def test_a_harmed_official_file_is_named(server, tmp_path, monkeypatch, name, content, said):
+def test_a_harmed_official_file_is_named(server, tmp_path, monkeypatch, name, content, message):
     def tar(member):
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w:gz") as archive:
@@ -257,5 +257,5 @@ def test_a_harmed_official_file_is_named(server, tmp_path, monkeypatch, name, co
     harmed = content(tar)
     server.files[f"/{name}"] = harmed
     monkeypatch.setitem(msmarco.FILES, name, (msmarco.FILES[name][0], f"md5:{hashlib.md5(harmed).hexdigest()}"))
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=message):
         collected(tmp_path)

@@ -32,8 +32,8 @@ def beir(folder):
 def tsv(folder):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "corpus.tsv").write_text("".join(f"{r['_id']}\t{r['title']}\t{r['text']}\n" for r in CORPUS))
-    for split, some in (("train", QUERIES[:8]), ("test", QUERIES[8:])):
-        (folder / f"queries.{split}.tsv").write_text("".join(f"{r['_id']}\t{r['text']}\n" for r in some))
+    for split, queries in (("train", QUERIES[:8]), ("test", QUERIES[8:])):
+        (folder / f"queries.{split}.tsv").write_text("".join(f"{r['_id']}\t{r['text']}\n" for r in queries))
     (folder / "qrels.train.tsv").write_text("".join(f"{q}\t0\t{d}\t{g}\n" for q, d, g in TRAIN))
     (folder / "qrels.test.tsv").write_text("".join(f"{q} 0 {d} {g}\n" for q, d, g in TEST))
     return folder
@@ -93,8 +93,8 @@ def test_gzip_bom_crlf_and_headers_are_accepted(tmp_path, expected):
     text = "pid\ttitle\ttext\n" + (folder / "corpus.tsv").read_text()
     with gzip.open(folder / "corpus.tsv.gz", "wb") as file:
         file.write(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
-    made = files(folder).replace("corpus.tsv", "corpus.tsv.gz")
-    collect(tmp_path / "out", "--source", "tsv", "--files", made)
+    paths = files(folder).replace("corpus.tsv", "corpus.tsv.gz")
+    collect(tmp_path / "out", "--source", "tsv", "--files", paths)
     assert read(tmp_path / "out", "documents", "queries") == expected[:2]
 
 
@@ -121,7 +121,7 @@ def test_judgments_of_two_columns_are_all_relevant(tmp_path, expected):
 
 
 @pytest.mark.parametrize(
-    ("name", "line", "text", "said"),
+    ("name", "line", "text", "message"),
     [
         ("corpus.tsv", 3, b"d2\tone\ttwo\tthree", "corpus.tsv:3: has 4 tab-separated columns, expected 3"),
         ("corpus.tsv", 1, b"alone", "corpus.tsv:1: has 1 tab-separated columns, expected 2 or 3"),
@@ -138,19 +138,19 @@ def test_judgments_of_two_columns_are_all_relevant(tmp_path, expected):
         ("qrels.train.tsv", 2, b"q1\t0\td1", "qrels.train.tsv:2: has 3 columns, expected 4"),
     ],
 )
-def test_a_bad_line_is_named(tmp_path, name, line, text, said):
+def test_a_bad_line_is_named(tmp_path, name, line, text, message):
     folder = tsv(tmp_path / "tsv")
     rows = (folder / name).read_bytes().split(b"\n")
     rows[line - 1] = text
     (folder / name).write_bytes(b"\n".join(rows))
     done = collect(tmp_path / "out", "--source", "tsv", "--files", files(folder), check=False)
     assert done.returncode == 1
-    assert said in done.stdout.splitlines()[-1]
+    assert message in done.stdout.splitlines()[-1]
     assert "Traceback" not in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"),
+    ("harm", "message"),
     [
         (lambda f: (f / "corpus.jsonl").write_text("{"), "corpus.jsonl:1: is not JSON"),
         (lambda f: (f / "corpus.jsonl").write_text('{"_id": "a"}'), "corpus.jsonl:1: lacks _id or text"),
@@ -161,29 +161,29 @@ def test_a_bad_line_is_named(tmp_path, name, line, text, said):
         (lambda f: [p.unlink() for p in (f / "qrels").iterdir()], "has no judgments"),
     ],
 )
-def test_a_harmed_folder_is_named(tmp_path, harm, said):
+def test_a_harmed_folder_is_named(tmp_path, harm, message):
     folder = beir(tmp_path / "beir")
     harm(folder)
     done = collect(tmp_path / "out", "--source", "beir", "--path", folder, check=False)
     assert done.returncode == 1
-    assert said in done.stdout.splitlines()[-1]
+    assert message in done.stdout.splitlines()[-1]
 
 
 def test_a_harmed_archive_is_named(tmp_path):
-    def said(*source):
+    def output_of(*source):
         return collect(tmp_path / "out", "--source", *source, check=False).stdout
 
     with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
         archive.writestr("other.txt", "x")
-    assert "has no member corpus.jsonl" in said("beir", "--path", tmp_path / "c.zip")
+    assert "has no member corpus.jsonl" in output_of("beir", "--path", tmp_path / "c.zip")
     with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
         archive.writestr("../corpus.jsonl", "x")
-    assert "leads out of the archive" in said("beir", "--path", tmp_path / "c.zip")
+    assert "leads out of the archive" in output_of("beir", "--path", tmp_path / "c.zip")
     (tmp_path / "c.zip").write_bytes(b"PK")
-    assert "is not a whole zip" in said("beir", "--path", tmp_path / "c.zip")
+    assert "is not a whole zip" in output_of("beir", "--path", tmp_path / "c.zip")
     (tmp_path / "t.tsv.gz").write_bytes(gzip.compress(b"a\tb\n" * 1000)[:-20])
-    made = json.dumps({"corpus": str(tmp_path / "t.tsv.gz"), "queries": {"train": "x"}, "qrels": {"train": "x"}})
-    assert "t.tsv.gz: cannot be read to its end" in said("tsv", "--files", made)
+    paths = json.dumps({"corpus": str(tmp_path / "t.tsv.gz"), "queries": {"train": "x"}, "qrels": {"train": "x"}})
+    assert "t.tsv.gz: cannot be read to its end" in output_of("tsv", "--files", paths)
 
 
 def test_a_member_of_a_tar_is_read_where_it_lies(tmp_path, expected):
@@ -191,9 +191,9 @@ def test_a_member_of_a_tar_is_read_where_it_lies(tmp_path, expected):
     with tarfile.open(folder / "c.tar.gz", "w:gz") as archive:
         for file in ("corpus.tsv", "queries.test.tsv"):
             archive.add(folder / file, f"./{file}")
-    made = files(folder).replace(f"{folder}/corpus.tsv", f"{folder}/c.tar.gz!corpus.tsv")
-    made = made.replace(f"{folder}/queries.test.tsv", f"{folder}/c.tar.gz!queries.test.tsv")
-    collect(tmp_path / "out", "--source", "tsv", "--files", made)
+    paths = files(folder).replace(f"{folder}/corpus.tsv", f"{folder}/c.tar.gz!corpus.tsv")
+    paths = paths.replace(f"{folder}/queries.test.tsv", f"{folder}/c.tar.gz!queries.test.tsv")
+    collect(tmp_path / "out", "--source", "tsv", "--files", paths)
     assert read(tmp_path / "out", "documents", "queries") == expected[:2]
 
 
@@ -211,10 +211,10 @@ def test_a_document_may_be_all_title_unless_titles_are_dropped(tmp_path):
 def test_a_query_judged_in_two_splits_is_in_both_and_each_split_has_its_own_grade(tmp_path):
     folder = tsv(tmp_path / "tsv")
     (folder / "qrels.more.tsv").write_text("q8 0 d8 3\nq8 0 d2 1\nq9 0 d9 1\n")
-    made = json.loads(files(folder))
-    made["qrels"]["more"] = str(folder / "qrels.more.tsv")
+    paths = json.loads(files(folder))
+    paths["qrels"]["more"] = str(folder / "qrels.more.tsv")
     grades = ("--positive-grade", '{"more": 2}')
-    collect(tmp_path / "out", "--source", "tsv", "--files", json.dumps(made), *grades)
+    collect(tmp_path / "out", "--source", "tsv", "--files", json.dumps(paths), *grades)
     qrels = read(tmp_path / "out", "qrels")[0]
     rows = list(zip(*(qrels[c] for c in ("split", "query_id", "doc_id", "positive")), strict=True))
     assert ("test", "q8", "d1", True) in rows

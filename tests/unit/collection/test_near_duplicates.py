@@ -20,13 +20,13 @@ def test_similarity_is_that_of_the_nearest_whatever_the_blocks(monkeypatch):
     own, others = texts(50, 1), texts(30, 2)
     own[7] = others[3]
     own[8] = others[4].rsplit(" ", 3)[0]
-    found = largest_similarity(own, others)
-    assert found.shape == (50,)
-    assert found[7] == pytest.approx(1, abs=1e-6)
-    assert 0.8 < found[8] < 1
-    assert np.delete(found, [7, 8]).max() < 0.6
+    similarity = largest_similarity(own, others)
+    assert similarity.shape == (50,)
+    assert similarity[7] == pytest.approx(1, abs=1e-6)
+    assert 0.8 < similarity[8] < 1
+    assert np.delete(similarity, [7, 8]).max() < 0.6
     monkeypatch.setattr(near_duplicates, "BLOCK", 7)
-    assert np.array_equal(largest_similarity(own, others), found)
+    assert np.array_equal(largest_similarity(own, others), similarity)
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_a_header_says_which_column_of_a_judgment_is_which(read, header, row):
 
 
 @pytest.mark.parametrize(
-    ("reader", "lines", "said"),
+    ("reader", "lines", "message"),
     [
         (
             readers.query_lines,
@@ -86,8 +86,8 @@ def test_a_header_says_which_column_of_a_judgment_is_which(read, header, row):
         (readers.judgments, ["q\t0\td\t1e9"], r"the grade 1e9 is out of bounds"),
     ],
 )
-def test_names_that_do_not_say_it_are_refused(read, reader, lines, said):
-    with pytest.raises(StudyError, match=said):
+def test_names_that_do_not_say_it_are_refused(read, reader, lines, message):
+    with pytest.raises(StudyError, match=message):
         read(reader, *lines)
 
 

@@ -56,12 +56,12 @@ def test_chance_is_what_random_scores_give():
     columns = np.ones(len(above)), above, 0 * above, 0.0 * above, calibration.loss, auc_global_values(scores)
     scale = ScoreScale(calibration.best_inverse_temperature, calibration.low, calibration.high, calibration.at_cap)
     queries = CheckpointQueries(*columns, scale=scale, n_candidates=CANDIDATES)
-    told = [metric for metric in metrics_of("candidates") if metric.chance]
+    metrics = [metric for metric in metrics_of("candidates") if metric.chance]
     assert {"rank_entropy", "calibrated_cross_entropy", "mrr", "auc", "auc_global", "mean_rank", "mean_log_rank"} <= {
-        metric.name for metric in told
+        metric.name for metric in metrics
     }
     assert scale.uncertain
-    for metric in told:
+    for metric in metrics:
         assert metric_values(metric, queries)[metric.name] == pytest.approx(metric.chance(CANDIDATES), rel=0.02)
 
 

@@ -35,10 +35,10 @@ def unit(scores):
 
 def best_by_scipy(scores):
     upper = CAP / unit(scores)
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda b: losses(scores, b).mean(), bounds=(0, upper), method="bounded", options={"xatol": 1e-9 * upper}
     )
-    return found.x
+    return optimum.x
 
 
 def test_by_hand():

@@ -38,17 +38,17 @@ def by_brute_force(loss, above, tied, n):
 
 def test_by_hand():
     # Two queries at rank 0 with losses 0.2 and 0.4, one tied over ranks 1 and 2 with loss 1.5.
-    found = decompose([0.2, 0.4, 1.5], [0, 0, 1], [0, 0, 1], n_candidates=3, correction="none")
+    result = decompose([0.2, 0.4, 1.5], [0, 0, 1], [0, 0, 1], n_candidates=3, correction="none")
     p = np.array([2 / 3, 1 / 6, 1 / 6])
     c = np.array([0.3, 1.5, 1.5])
     z = np.exp(-c).sum()
-    assert found.rank_entropy == pytest.approx(-(p * np.log(p)).sum(), abs=1e-15)
-    assert found.score_uncertainty == pytest.approx(-np.log(z), abs=1e-15)
-    assert found.rank_score_alignment == pytest.approx((p * np.log(p * z / np.exp(-c))).sum(), abs=1e-15)
-    assert found.cross_entropy == pytest.approx(0.7)
+    assert result.rank_entropy == pytest.approx(-(p * np.log(p)).sum(), abs=1e-15)
+    assert result.score_uncertainty == pytest.approx(-np.log(z), abs=1e-15)
+    assert result.rank_score_alignment == pytest.approx((p * np.log(p * z / np.exp(-c))).sum(), abs=1e-15)
+    assert result.cross_entropy == pytest.approx(0.7)
     # The reciprocal ranks are 1, 1 and (1/2 + 1/3) / 2.
-    assert found.mrr == pytest.approx((2 + 5 / 12) / 3)
-    assert found.chance == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
+    assert result.mrr == pytest.approx((2 + 5 / 12) / 3)
+    assert result.chance == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
 
 
 @pytest.mark.parametrize(
@@ -56,50 +56,52 @@ def test_by_hand():
 )
 def test_plugin_and_jackknife_equal_brute_force(queries, candidates, step):
     loss, above, tied = drawn(queries, queries, candidates, step)
-    found = decompose(loss, above, tied, n_candidates=candidates)
+    result = decompose(loss, above, tied, n_candidates=candidates)
     plugin = by_brute_force(loss, above, tied, candidates)
     assert [
-        found.rank_entropy_plugin,
-        found.rank_score_alignment_plugin,
-        found.score_uncertainty_plugin,
+        result.rank_entropy_plugin,
+        result.rank_score_alignment_plugin,
+        result.score_uncertainty_plugin,
     ] == pytest.approx(plugin[1:], abs=1e-12)
     without = np.stack(
         [by_brute_force(*(np.delete(a, i) for a in (loss, above, tied)), candidates) for i in range(queries)]
     )
     pseudo = queries * plugin - (queries - 1) * without
     assert np.abs(pseudo_values(loss, above, tied) - pseudo).max() < 1e-9
-    assert [getattr(found, p) for p in PARTS] == pytest.approx(pseudo.mean(0), abs=1e-9)
+    assert [getattr(result, p) for p in PARTS] == pytest.approx(pseudo.mean(0), abs=1e-9)
     errors = pseudo.std(0, ddof=1) / np.sqrt(queries)
-    assert [getattr(found, f"{p}_se") for p in PARTS] == pytest.approx(errors, abs=1e-9)
+    assert [getattr(result, f"{p}_se") for p in PARTS] == pytest.approx(errors, abs=1e-9)
 
 
 @pytest.mark.parametrize("correction", ["jackknife", "none", "miller-madow", "grassberger"])
 @pytest.mark.parametrize("ties", ["expected", "optimistic"])
 def test_parts_sum_to_the_cross_entropy(correction, ties):
-    found = decompose(*drawn(1, 500, 64, 0.5), correction=correction, ties=ties)
-    assert abs(found.cross_entropy - found.rank_entropy - found.rank_score_alignment - found.score_uncertainty) < 1e-12
-    plugin = found.rank_entropy_plugin + found.rank_score_alignment_plugin + found.score_uncertainty_plugin
-    assert abs(found.cross_entropy - plugin) < 1e-12
+    result = decompose(*drawn(1, 500, 64, 0.5), correction=correction, ties=ties)
+    assert (
+        abs(result.cross_entropy - result.rank_entropy - result.rank_score_alignment - result.score_uncertainty) < 1e-12
+    )
+    plugin = result.rank_entropy_plugin + result.rank_score_alignment_plugin + result.score_uncertainty_plugin
+    assert abs(result.cross_entropy - plugin) < 1e-12
 
 
 def test_a_constant_scorer_has_the_largest_entropy_not_none():
     n, q = 64, 200
     observed = np.full(q, np.log(n + 1)), np.zeros(q, int), np.full(q, n)
-    found = decompose(*observed, n_candidates=n)
-    assert found.rank_entropy == pytest.approx(np.log(n + 1))
-    assert found.mrr == pytest.approx((1 / np.arange(1, n + 2)).mean())
-    assert found.below_chance
+    result = decompose(*observed, n_candidates=n)
+    assert result.rank_entropy == pytest.approx(np.log(n + 1))
+    assert result.mrr == pytest.approx((1 / np.arange(1, n + 2)).mean())
+    assert result.below_chance
     assert decompose(*observed, ties="optimistic").rank_entropy == 0  # what the default must not do
 
 
 def test_a_perfect_scorer_has_none():
-    found = decompose(np.full(100, 1e-6), np.zeros(100, int), n_candidates=64)
-    assert (found.rank_entropy, found.mrr, found.below_chance) == (0, 1, False)
+    result = decompose(np.full(100, 1e-6), np.zeros(100, int), n_candidates=64)
+    assert (result.rank_entropy, result.mrr, result.below_chance) == (0, 1, False)
 
 
 def test_optimistic_and_uncorrected_is_the_published_formula():
     loss, above, tied = drawn(2, 2000, 64, 0.25)
-    found = decompose(loss, above, tied, ties="optimistic", correction="none")
+    result = decompose(loss, above, tied, ties="optimistic", correction="none")
     # As published: counts by rank, 1e-10 inside every logarithm.
     eps = 1e-10
     ranks = np.unique(above)
@@ -112,15 +114,15 @@ def test_optimistic_and_uncorrected_is_the_published_formula():
         (p * np.log((p + eps) / (q + eps))).sum(),
         -np.log(np.exp(-c).sum() + eps),
     ]
-    ours = [found.rank_entropy, found.rank_score_alignment, found.score_uncertainty]
+    ours = [result.rank_entropy, result.rank_score_alignment, result.score_uncertainty]
     assert ours == pytest.approx(published, abs=1e-6)
 
 
 def test_miller_madow_is_the_textbook_term_without_ties():
     loss, above, _ = drawn(3, 400, 32)
-    found, plain = (decompose(loss, above, correction=c) for c in ("miller-madow", "none"))
+    corrected, plain = (decompose(loss, above, correction=c) for c in ("miller-madow", "none"))
     observed = len(np.unique(above))
-    assert found.rank_entropy - plain.rank_entropy == pytest.approx((observed - 1) / (2 * 400))
+    assert corrected.rank_entropy - plain.rank_entropy == pytest.approx((observed - 1) / (2 * 400))
     constant = decompose(np.full(50, np.log(9)), np.zeros(50, int), np.full(50, 8), correction="miller-madow")
     assert constant.rank_entropy == pytest.approx(np.log(9))
 
@@ -169,7 +171,7 @@ def test_one_query_alone_at_a_rank_that_makes_up_z():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"loss": [0.1, np.nan, 0.2]}, "loss of query number 1 is nan"),
         ({"loss": [0.1, np.inf, 0.2]}, "loss of query number 1 is inf"),
@@ -185,7 +187,7 @@ def test_one_query_alone_at_a_rank_that_makes_up_z():
         ({"correction": "wish"}, "'wish' is none of"),
     ],
 )
-def test_bad_values_are_named(change, said):
+def test_bad_values_are_named(change, message):
     good = {"loss": [0.1, 0.2, 0.3], "above": [0, 1, 0], "tied": [0, 0, 0], "n_candidates": 4}
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=message):
         decompose(**{**good, **change})

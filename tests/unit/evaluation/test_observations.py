@@ -41,10 +41,10 @@ def test_observations_by_hand():
     assert loss == pytest.approx([np.log(np.exp([2.0, 1, 2, 3]).sum()) - 2, np.log(np.exp(5) + 3) - 5])
     assert (above.tolist(), tied.tolist(), margin.tolist()) == ([1, 0], [1, 0], [-1, 5])
     # AUC: query 0 beats 1 of 3 and ties with 1, query 1 beats all. Ranks: 2 or 3, so 2.5; and 1.
-    found = measured(above, tied, margin, 3)
-    assert found["auc"] == pytest.approx((1.5 / 3 + 1) / 2)
-    assert (found["accuracy_1"], found["mean_rank"], found["median_rank"]) == (0.5, 1.75, 1.75)
-    assert found["margin_50"] == 2
+    measures = measured(above, tied, margin, 3)
+    assert measures["auc"] == pytest.approx((1.5 / 3 + 1) / 2)
+    assert (measures["accuracy_1"], measures["mean_rank"], measures["median_rank"]) == (0.5, 1.75, 1.75)
+    assert measures["margin_50"] == 2
     # A constant scorer is right as often as chance would be.
     assert measured(np.zeros(4), np.full(4, 3), np.zeros(4), 3)["auc"] == 0.5
     assert measured(np.zeros(4), np.full(4, 3), np.zeros(4), 3)["accuracy_1"] == 0.25
@@ -78,8 +78,8 @@ def test_pairs_are_scored_whatever_the_parts():
     expected = (queries[which].astype(float) * documents[rows]).sum(1).astype(np.float32)
     for parts in (1, 4):
         pairs = PairScores(queries, which, rows)
-        for some in np.array_split(random.permutation(60), parts):
-            pairs.add(np.sort(some), documents[np.sort(some)])
+        for part in np.array_split(random.permutation(60), parts):
+            pairs.add(np.sort(part), documents[np.sort(part)])
         assert np.array_equal(pairs.scores, expected)
 
 
@@ -262,7 +262,7 @@ def test_full_retrieval_equals_ir_measures_and_missing_queries_count_0():
     each = retrieval_measures.full_retrieval([run_table(run[:1111]), run_table(run[1111:])], judged_table(qrels))[
         "test"
     ]
-    found = retrieval_measures.means(each)
+    means = retrieval_measures.means(each)
     assert each["q29"]["mrr_10"] == 0  # judged, not in the run
     names = {"mrr_10": "RR@10", "ndcg_10": "nDCG@10", "recall_100": "R@100", "map": "AP"}
     peers = ir_measures.calc_aggregate(
@@ -271,12 +271,12 @@ def test_full_retrieval_equals_ir_measures_and_missing_queries_count_0():
         [ir_measures.ScoredDoc(q, d, s) for q, d, _, s in run],
     )
     for ours, theirs in names.items():
-        assert found[ours] == pytest.approx(peers[ir_measures.parse_measure(theirs)], abs=1e-6)
-    assert found["recall_1000"] is None  # the run is 200 deep
+        assert means[ours] == pytest.approx(peers[ir_measures.parse_measure(theirs)], abs=1e-6)
+    assert means["recall_1000"] is None  # the run is 200 deep
 
 
 @pytest.mark.parametrize(
-    ("run", "qrels", "said"),
+    ("run", "qrels", "message"),
     [
         ([("x", "d", 1, 1.0)], [("x", "d", 0)], "test: no query has a positive judgment"),
         ([("x", "d", 1, 1.0)], [("q", "d", 1)], "the run has query x, which nobody judged"),
@@ -284,8 +284,8 @@ def test_full_retrieval_equals_ir_measures_and_missing_queries_count_0():
         ([("q", "d", 1, 1.0), ("q", "e", 3, 0.5)], [("q", "d", 1)], "2 results for query q, ranked up to 3"),
     ],
 )
-def test_runs_and_judgments_that_cannot_be_measured_are_refused(run, qrels, said):
-    with pytest.raises(StudyError, match=said):
+def test_runs_and_judgments_that_cannot_be_measured_are_refused(run, qrels, message):
+    with pytest.raises(StudyError, match=message):
         retrieval_measures.full_retrieval([run_table(run)], judged_table(qrels))
 
 

@@ -27,26 +27,26 @@ def observed(path, seed, shift, n=300):
     loss = np.log(np.exp(scores).sum(1)) - scores[:, 0]
     ids = np.array([f"q{i}" for i in range(n)])
     columns = {"split": "test", "query_id": ids, "candidates": "hard", "n_candidates": 32}
-    found = {"loss": loss, "above": above, "tied": 0, "margin": scores[:, 0] - scores[:, 1:].max(1)}
-    found |= calibration_columns(scores, np.full(n, "test"), ids, "hard")
-    tables.write("observations", {**RUN, **columns, **found}, path)
+    observations = {"loss": loss, "above": above, "tied": 0, "margin": scores[:, 0] - scores[:, 1:].max(1)}
+    observations |= calibration_columns(scores, np.full(n, "test"), ids, "hard")
+    tables.write("observations", {**RUN, **columns, **observations}, path)
     return loss, above
 
 
 def test_differences_are_paired_and_tested(tmp_path):
     a, b = tmp_path / "a.parquet", tmp_path / "b.parquet"
     (loss_a, above_a), (loss_b, above_b) = observed(a, 1, 1.0), observed(b, 2, 1.3)
-    found = {row["measure"]: row for row in paired_tests.paired_differences(a, b, 4000, 7, "expected")}
-    row = found["cross_entropy"]
+    by_measure = {row["measure"]: row for row in paired_tests.paired_differences(a, b, 4000, 7, "expected")}
+    row = by_measure["cross_entropy"]
     assert row["difference"] == pytest.approx(loss_b.mean() - loss_a.mean())
     # A paired t-test is nearly the same test, and its interval nearly the same interval.
     peer = ttest_rel(loss_b, loss_a)
     assert row["p"] == pytest.approx(peer.pvalue, abs=0.02)
     assert (row["low"], row["high"]) == pytest.approx(tuple(peer.confidence_interval()), rel=0.02)
-    entropy = [decompose(*seen, n_candidates=32).rank_entropy for seen in ((loss_a, above_a), (loss_b, above_b))]
-    assert found["rank_entropy"]["difference"] == pytest.approx(entropy[1] - entropy[0])
+    entropy = [decompose(*sample, n_candidates=32).rank_entropy for sample in ((loss_a, above_a), (loss_b, above_b))]
+    assert by_measure["rank_entropy"]["difference"] == pytest.approx(entropy[1] - entropy[0])
     calibrated = {f"calibrated_{name}" for name in PARTS} - {"calibrated_rank_entropy"}
-    assert set(found) == {*PARTS, *calibrated, "mrr", "mean_log_rank", "auc_global"}
+    assert set(by_measure) == {*PARTS, *calibrated, "mrr", "mean_log_rank", "auc_global"}
     same = {row["measure"]: row for row in paired_tests.paired_differences(a, a, 100, 7, "expected")}
     assert (same["mrr"]["difference"], same["mrr"]["p"]) == (0, 1)
 
@@ -75,11 +75,11 @@ def test_other_queries_and_other_tables_are_refused(tmp_path, study):
 
 def test_two_checkpoints_of_a_study_are_compared_on_retrieval(study):
     files = [study / f"per_query/docstrings/base/{model}/1024/42/final.parquet" for model in ("L1H8", "L1H32")]
-    said = stage("compare", *files, "--draws", 500).stdout
+    output = stage("compare", *files, "--draws", 500).stdout
     metrics = tables.read("metrics", study / "metrics.parquet").to_pandas()
     finals = metrics[(metrics.checkpoint == "final") & (metrics.train_queries == 1024)].drop_duplicates("model")
     ndcg = finals.set_index("model").ndcg_10
-    assert f"{ndcg.L1H32 - ndcg.L1H8:.4g}" in next(line for line in said.splitlines() if "ndcg_10" in line)
+    assert f"{ndcg.L1H32 - ndcg.L1H8:.4g}" in next(line for line in output.splitlines() if "ndcg_10" in line)
 
 
 def test_a_run_goes_to_trec_s_format_and_back(study, shared, tmp_path):
@@ -102,7 +102,7 @@ def test_a_run_goes_to_trec_s_format_and_back(study, shared, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("q Q0 d 1 2.0\n", "run.txt:1: 'q Q0 d 1 2.0' is not query"),
         ("q Q0 d 1 2.0 t\nq Q0 e one 1 t\n", "run.txt:2: "),
@@ -111,7 +111,7 @@ def test_a_run_goes_to_trec_s_format_and_back(study, shared, tmp_path):
         ("", "holds no results"),
     ],
 )
-def test_what_is_no_run_is_named(tmp_path, text, said):
+def test_what_is_no_run_is_named(tmp_path, text, message):
     (tmp_path / "run.txt").write_text(text)
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=message):
         trec_format.read_trec(tmp_path / "run.txt", {})

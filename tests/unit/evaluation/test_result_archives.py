@@ -36,23 +36,23 @@ def archive(tmp_path):
 def test_the_published_formula_is_reproduced(archive):
     path, rank, loss = archive
     done = stage("decompose", path, "--json")
-    found = json.loads(done.stdout.splitlines()[0])
-    assert set(found) == {"expected", "optimistic"}
-    made = [found["optimistic"][k] for k in ("rank_entropy", "rank_score_alignment", "score_uncertainty")]
-    assert np.allclose(made, published(rank, loss), atol=1e-6)
-    for values in found.values():
+    results = json.loads(done.stdout.splitlines()[0])
+    assert set(results) == {"expected", "optimistic"}
+    optimistic = [results["optimistic"][k] for k in ("rank_entropy", "rank_score_alignment", "score_uncertainty")]
+    assert np.allclose(optimistic, published(rank, loss), atol=1e-6)
+    for values in results.values():
         assert values["cross_entropy"] == pytest.approx(loss.mean())
         parts = values["rank_entropy"] + values["rank_score_alignment"] + values["score_uncertainty"]
         assert parts == pytest.approx(values["cross_entropy"], abs=1e-9)
         assert values["mrr"] == pytest.approx((1 / (1 + rank)).mean())
-    assert found["expected"]["rank_entropy"] > found["optimistic"]["rank_entropy"]  # what the plug-in lacks
+    assert results["expected"]["rank_entropy"] > results["optimistic"]["rank_entropy"]  # what the plug-in lacks
 
 
 def test_it_is_printed_to_be_read(archive):
-    said = stage("decompose", archive[0], "--n-candidates", 64).stdout
-    assert "400 queries" in said
-    assert said.count("rank entropy") == 2
-    assert "optimistic: correction none (archives hold no ties)" in said
+    output = stage("decompose", archive[0], "--n-candidates", 64).stdout
+    assert "400 queries" in output
+    assert output.count("rank entropy") == 2
+    assert "optimistic: correction none (archives hold no ties)" in output
 
 
 def damaged(path, **arrays):
@@ -64,7 +64,7 @@ GOOD = {"rank": np.arange(4), "loss": np.ones(4), "qids": np.arange(4)}
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"rank": None}, "has no array rank"),
         ({"rank": np.arange(3)}, "rank, loss and qids hold 3, 4 and 4 values"),
@@ -77,11 +77,11 @@ GOOD = {"rank": np.arange(4), "loss": np.ones(4), "qids": np.arange(4)}
         ({key: value[:1] for key, value in GOOD.items()}, "needs two queries or more"),
     ],
 )
-def test_what_is_no_such_archive_is_named(tmp_path, change, said):
+def test_what_is_no_such_archive_is_named(tmp_path, change, message):
     arrays = {key: value for key, value in {**GOOD, **change}.items() if value is not None}
     done = stage("decompose", damaged(tmp_path / "bad.npz", **arrays), check=False)
     assert done.returncode == 1
-    assert said in done.stdout
+    assert message in done.stdout
     assert str(tmp_path / "bad.npz") in done.stdout
     assert "Traceback" not in done.stdout
 

@@ -153,11 +153,11 @@ def test_contrasts_are_against_rank_entropy_and_between_variants():
 def test_so_many_seeds_show_the_forecast_gain_in_four_of_five_studies():
     """The mean noise of many studies is the true one: the seeds that it asks for must have the power."""
     run, slope = 0.02, 0.022
-    found = []
+    seed_counts = []
     for seed in range(40):
         y = values("law", draws((1, 7, 20), np.random.default_rng(seed)), run=run, slope=slope)
-        found.append(seeds_needed(realised_gain(*EMBEDDED, y, LINE), y[0], True, 0.0))
-    needed = int(np.median(found))
+        seed_counts.append(seeds_needed(realised_gain(*EMBEDDED, y, LINE), y[0], True, 0.0))
+    needed = int(np.median(seed_counts))
     assert 3 < needed < 20
     power = [
         judge(realised_gain(*EMBEDDED, values("law", draws((4000, 7, s), np.random.default_rng(9)), run=run), LINE))

@@ -188,9 +188,9 @@ def test_ceilings_are_the_values_of_random_scores(at_chance, metric, chance):
 def test_a_table_of_ones_own_takes_a_ceiling(tmp_path, capsys):
     y = benchmark.truth("bounded", (6000, 1.2, 25_000, 0.8), TWO, C)
     pd.DataFrame({"N": TWO[:, 0], "D": TWO[:, 1], "loss": y}).to_csv(tmp_path / "r.csv", index=False)
-    asked = [str(tmp_path / "r.csv"), "--metric", "loss", "--size", "N", "--data", "D", "--law", "bounded"]
+    arguments = [str(tmp_path / "r.csv"), "--metric", "loss", "--size", "N", "--data", "D", "--law", "bounded"]
     with pytest.raises(StudyError, match="--law bounded needs --ceiling"):
-        fit_table.main(fit_table.arguments().parse_args(asked))
-    asked += ["--ceiling", str(C), "--bootstrap", "100", "--hold-out-size", "1"]
-    fit_table.main(fit_table.arguments().parse_args(asked))
+        fit_table.main(fit_table.arguments().parse_args(arguments))
+    arguments += ["--ceiling", str(C), "--bootstrap", "100", "--hold-out-size", "1"]
+    fit_table.main(fit_table.arguments().parse_args(arguments))
     assert "y = C h / (1 + h), h = (A/N)^alpha + (B/D)^beta, loss: 35 runs, R² 1.0000" in capsys.readouterr().out

@@ -30,9 +30,9 @@ def test_what_a_line_makes_of_a_floor(law, expected):
 @pytest.mark.parametrize("sizes", [SIZES, np.sort(SIZES)[[0, 5, 10, 14, 19, 23]]], ids=["25 sizes", "6 sizes"])
 def test_a_floor_law_is_recovered_without_noise(law, _, sizes):
     scale, alpha, delta = law
-    made = fitting.fit(LAWS["floor"], sizes, delta + (scale / sizes) ** alpha)
-    assert made.converged
-    assert list(made.named().values()) == pytest.approx(law, rel=1e-6)
+    fit = fitting.fit(LAWS["floor"], sizes, delta + (scale / sizes) ** alpha)
+    assert fit.converged
+    assert list(fit.named().values()) == pytest.approx(law, rel=1e-6)
 
 
 def joint(x, a, alpha, b, beta, delta):
@@ -61,9 +61,9 @@ GRIDS = {
 )
 def test_laws_of_two_variables_are_recovered_without_noise(points, law, curve, true):
     x = GRIDS[points]
-    made = fitting.fit(LAWS[law], x, curve(x, *true))
-    assert made.converged
-    assert list(made.named().values()) == pytest.approx(true, rel=0.01)
+    fit = fitting.fit(LAWS[law], x, curve(x, *true))
+    assert fit.converged
+    assert list(fit.named().values()) == pytest.approx(true, rel=0.01)
 
 
 def test_the_chinchilla_law_is_recovered_from_240_noisy_points():
@@ -73,10 +73,10 @@ def test_the_chinchilla_law_is_recovered_from_240_noisy_points():
     tokens = np.exp(random.uniform(np.log(6e18), np.log(3e21), 240)) / (6 * size)
     x, true = np.column_stack([size, tokens]), (482, 0.348, 2085, 0.366, 1.82)
     y = additive(x, *true) * np.exp(0.01 * random.standard_normal(240))
-    made = fitting.fit(LAWS["additive"], x, y)
-    found = bootstrap.parameters(made, bootstrap.simulate(made, np.zeros((240, 240)), 400, random))
-    assert made.converged
-    for value, (name, (estimate, low, high)) in zip(true, found.items(), strict=True):
+    fit = fitting.fit(LAWS["additive"], x, y)
+    parameters = bootstrap.parameters(fit, bootstrap.simulate(fit, np.zeros((240, 240)), 400, random))
+    assert fit.converged
+    for value, (name, (estimate, low, high)) in zip(true, parameters.items(), strict=True):
         # Five 95 % intervals miss now and then; three standard errors hardly ever.
         assert abs(estimate - value) < 3 * (high - low) / 3.92, name
         assert estimate == pytest.approx(value, rel=0.05 if name in ("alpha", "beta", "delta") else 0.3)
@@ -86,19 +86,19 @@ def test_missing_cells_change_a_joint_law_little():
     x = GRIDS["25 x 8"]
     kept = np.random.default_rng(1).random(len(x)) > 0.3
     true = (3.6e4, 0.56, 7.1e3, 1.31, 0.03)
-    made = fitting.fit(LAWS["joint"], x[kept], joint(x[kept], *true))
-    assert list(made.named().values()) == pytest.approx(true, rel=0.01)
+    fit = fitting.fit(LAWS["joint"], x[kept], joint(x[kept], *true))
+    assert list(fit.named().values()) == pytest.approx(true, rel=0.01)
 
 
 def test_line_and_trend_are_least_squares():
     random = np.random.default_rng(0)
     y = (1e4 / SIZES) ** 0.3 * np.exp(random.normal(0, 0.05, len(SIZES)))
     slope, intercept = np.polyfit(np.log(SIZES), np.log(y), 1)
-    found = fitting.fit(LAWS["line"], SIZES, y).named()
-    assert (found["a"], found["alpha"]) == pytest.approx((intercept, -slope), abs=1e-10)
+    estimates = fitting.fit(LAWS["line"], SIZES, y).named()
+    assert (estimates["a"], estimates["alpha"]) == pytest.approx((intercept, -slope), abs=1e-10)
     slope, intercept = np.polyfit(np.log(SIZES), y - 1, 1)
-    found = fitting.fit(LAWS["trend"], SIZES, y - 1).named()  # some values are negative
-    assert (found["a"], found["b"]) == pytest.approx((intercept, slope), abs=1e-10)
+    estimates = fitting.fit(LAWS["trend"], SIZES, y - 1).named()  # some values are negative
+    assert (estimates["a"], estimates["b"]) == pytest.approx((intercept, slope), abs=1e-10)
 
 
 def test_quality_equals_statsmodels():
@@ -117,7 +117,7 @@ def test_an_outlier_moves_a_floor_law_little():
 
 
 @pytest.mark.parametrize(
-    ("law", "x", "y", "said"),
+    ("law", "x", "y", "message"),
     [
         ("line", [1, 2], [2, 1], "too few points"),
         ("floor", [1, 2, 4, 8, 16], [5, 4, 3.5, 3.2, 3.1], "too few points"),
@@ -131,10 +131,10 @@ def test_an_outlier_moves_a_floor_law_little():
         ("additive", [[n, d] for n in (1, 2, 3) for d in (1, 2, 3)], [3, 2, 1, 4, 3, 2, 5, 4, 3], "rises with size"),
     ],
 )
-def test_what_cannot_be_fitted_says_why(law, x, y, said):
-    made = fitting.fit(LAWS[law], np.array(x, float), np.array(y, float))
-    assert not made.converged
-    assert said in made.note
+def test_what_cannot_be_fitted_says_why(law, x, y, message):
+    fit = fitting.fit(LAWS[law], np.array(x, float), np.array(y, float))
+    assert not fit.converged
+    assert message in fit.note
 
 
 SIZE_AND_DATA = np.column_stack([np.geomspace(1e4, 1e7, 8), np.geomspace(1e3, 1e6, 8)])
@@ -195,28 +195,28 @@ def test_intervals_and_forecasts_cover_a_known_line():
     x, ahead = np.geomspace(5e3, 4e5, 7), np.array([1.6e6])
     shared, run = 0.02, 0.01  # noise common to all points, as of one set of queries, and each point's own
     noise = np.full((8, 8), shared**2)
-    slope = told = 0
+    slope = forecast = 0
     for seed in range(400):
         random = np.random.default_rng(seed)
         log_y = 1.5 - 0.1 * np.log(np.append(x, ahead)) + shared * random.normal() + run * random.normal(size=8)
-        made = fitting.fit(LAWS["line"], x, np.exp(log_y[:7]))
-        _, low, high = bootstrap.forecast(made, ahead, noise, 300, random)
-        told += low[0] <= np.exp(log_y[7]) <= high[0]
-        drawn = bootstrap.simulate(made, noise[:7, :7], 300, random)
-        _, low, high = bootstrap.parameters(made, drawn)["alpha"]
+        fit = fitting.fit(LAWS["line"], x, np.exp(log_y[:7]))
+        _, low, high = bootstrap.forecast(fit, ahead, noise, 300, random)
+        forecast += low[0] <= np.exp(log_y[7]) <= high[0]
+        drawn = bootstrap.simulate(fit, noise[:7, :7], 300, random)
+        _, low, high = bootstrap.parameters(fit, drawn)["alpha"]
         slope += low <= 0.1 <= high
     assert 0.92 <= slope / 400 <= 0.98
-    assert 0.92 <= told / 400 <= 0.98
+    assert 0.92 <= forecast / 400 <= 0.98
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_flat_metric_has_no_floor_law_and_nothing_infinite(seed):
     random = np.random.default_rng(seed)
-    made = fitting.fit(LAWS["floor"], np.geomspace(5e3, 4e5, 8), 3.9 * np.exp(random.normal(0, 0.001, 8)))
-    if made.converged:
-        assert np.isfinite(list(made.named().values())).all()
+    fit = fitting.fit(LAWS["floor"], np.geomspace(5e3, 4e5, 8), 3.9 * np.exp(random.normal(0, 0.001, 8)))
+    if fit.converged:
+        assert np.isfinite(list(fit.named().values())).all()
     else:
-        assert made.note
+        assert fit.note
 
 
 def test_run_noise_comes_from_repeats_where_seeds_repeat():
@@ -224,13 +224,13 @@ def test_run_noise_comes_from_repeats_where_seeds_repeat():
     x = np.repeat(np.geomspace(1e4, 1e6, 5), 3)
     random = np.random.default_rng(0)
     curved = 1 + (1e4 / x) ** 2  # no line, and only .1 % noise
-    made = fitting.fit(LAWS["line"], x, curved * np.exp(0.001 * random.normal(size=15)))
-    errors = bootstrap.simulate(made, np.zeros((15, 15)), 500, random).errors.reshape(500, 5, 3)
+    fit = fitting.fit(LAWS["line"], x, curved * np.exp(0.001 * random.normal(size=15)))
+    errors = bootstrap.simulate(fit, np.zeros((15, 15)), 500, random).errors.reshape(500, 5, 3)
     assert 0.0005 < (errors - errors.mean(2, keepdims=True)).std() < 0.002
     # What the law is off by is what the runs of a size share.
-    off = made.residuals().reshape(5, 3).mean(1)
+    off = fit.residuals().reshape(5, 3).mean(1)
     assert np.median(errors.mean(2).std(1)) == pytest.approx(np.sqrt((off**2).sum() / 3), rel=0.35)
-    once = fitting.fit(LAWS["line"], x[::3], made.y[::3])
+    once = fitting.fit(LAWS["line"], x[::3], fit.y[::3])
     errors = bootstrap.simulate(once, np.zeros((5, 5)), 500, random).errors
     assert errors.std() > 0.05
 
@@ -253,40 +253,38 @@ def test_means_of_sizes_have_the_spread_that_they_show_and_runs_that_of_repeats(
 @pytest.mark.parametrize("misfit", [0.0, 0.01])
 def test_forecasts_of_several_seeds_cover_sizes_that_are_off_the_law(misfit):
     """300 drawn studies of 7 sizes and 3 seeds, each size off the line by a draw of its own: 95 % of new runs."""
-    x, ahead, told = np.geomspace(5e3, 4e5, 7), np.array([1.6e6]), 0
+    x, ahead, covered = np.geomspace(5e3, 4e5, 7), np.array([1.6e6]), 0
     for seed in range(300):
         random = np.random.default_rng(seed)
         log_y = 1.5 - 0.1 * np.log(np.append(x, ahead)) + misfit * random.normal(size=8)
         runs = log_y[:, None] + 0.005 * random.normal(size=(8, 3))
-        made = fitting.fit(LAWS["line"], np.repeat(x, 3), np.exp(runs[:7].ravel()))
-        _, low, high = bootstrap.forecast(made, ahead, None, 300, random)
-        told += low[0] <= np.exp(runs[7, 0]) <= high[0]
-    assert 0.92 <= told / 300 <= 0.985
+        fit = fitting.fit(LAWS["line"], np.repeat(x, 3), np.exp(runs[:7].ravel()))
+        _, low, high = bootstrap.forecast(fit, ahead, None, 300, random)
+        covered += low[0] <= np.exp(runs[7, 0]) <= high[0]
+    assert 0.92 <= covered / 300 <= 0.985
 
 
 def test_equal_seeds_give_equal_draws():
     x = np.geomspace(5e3, 4e5, 7)
     draws = []
     for _ in range(2):
-        made = fitting.fit(LAWS["floor"], x, 2 + (1e4 / x) ** 0.4 + 0.01 * np.sin(x))
-        draws.append(bootstrap.simulate(made, np.eye(7) * 1e-4, 100, np.random.default_rng(5)).theta)
+        fit = fitting.fit(LAWS["floor"], x, 2 + (1e4 / x) ** 0.4 + 0.01 * np.sin(x))
+        draws.append(bootstrap.simulate(fit, np.eye(7) * 1e-4, 100, np.random.default_rng(5)).theta)
     assert np.array_equal(*draws)
 
 
 def test_a_floor_that_the_data_cannot_tell_is_open():
     x = np.geomspace(1e4, 1e5, 7)
-    made = fitting.fit(LAWS["floor"], x, (1e4 / x) ** 0.3 * np.exp(np.random.default_rng(0).normal(0, 0.02, 7)))
-    drawn = bootstrap.simulate(made, np.eye(7) * 1e-4, 300, np.random.default_rng(0))
-    assert bootstrap.parameters(made, drawn)["delta"][1] is None
+    fit = fitting.fit(LAWS["floor"], x, (1e4 / x) ** 0.3 * np.exp(np.random.default_rng(0).normal(0, 0.02, 7)))
+    drawn = bootstrap.simulate(fit, np.eye(7) * 1e-4, 300, np.random.default_rng(0))
+    assert bootstrap.parameters(fit, drawn)["delta"][1] is None
 
 
 def test_the_profile_of_a_clear_floor_is_closed_and_holds_it():
     x = np.geomspace(1e4, 1e9, 15)
-    made = fitting.fit(
-        LAWS["floor"], x, (0.5 + (1e5 / x) ** 0.5) * np.exp(np.random.default_rng(0).normal(0, 0.01, 15))
-    )
-    drawn = bootstrap.simulate(made, np.zeros((15, 15)), 300, np.random.default_rng(0))
-    estimate, low, high = bootstrap.parameters(made, drawn)["delta"]
+    fit = fitting.fit(LAWS["floor"], x, (0.5 + (1e5 / x) ** 0.5) * np.exp(np.random.default_rng(0).normal(0, 0.01, 15)))
+    drawn = bootstrap.simulate(fit, np.zeros((15, 15)), 300, np.random.default_rng(0))
+    estimate, low, high = bootstrap.parameters(fit, drawn)["delta"]
     assert low < 0.5 < high
     assert low < estimate < high
     assert high - low < 0.05
@@ -298,8 +296,8 @@ def test_the_profile_holds_the_floor_where_it_is_told_well_or_lies_above_some_po
     x, held, widths = np.geomspace(1e5, top, points), 0, []
     for seed in range(40):
         random = np.random.default_rng([seed, points])
-        made = fitting.fit(LAWS["floor"], x, (1.8 + (1e5 / x) ** 0.5) * np.exp(noise * random.standard_normal(points)))
-        low, high = bootstrap.floor_interval(made, bootstrap.simulate(made, None, 150, random))
+        fit = fitting.fit(LAWS["floor"], x, (1.8 + (1e5 / x) ** 0.5) * np.exp(noise * random.standard_normal(points)))
+        low, high = bootstrap.floor_interval(fit, bootstrap.simulate(fit, None, 150, random))
         held += low <= 1.8 <= high
         widths.append(high - low)
     assert held >= 34
@@ -309,34 +307,34 @@ def test_the_profile_holds_the_floor_where_it_is_told_well_or_lies_above_some_po
 def test_a_joint_law_does_not_depend_on_the_units_of_its_metric():
     x, random = GRIDS["4 x 4"], np.random.default_rng(2)
     y = joint(x, 3.6e4, 0.56, 7.1e3, 1.31, 0.03) * np.exp(0.02 * random.standard_normal(len(x)))
-    found = []
+    exponents = []
     for scale in (1, 1e6):
-        made = fitting.fit(LAWS["joint"], x, scale * y)
-        drawn = bootstrap.simulate(made, None, 200, np.random.default_rng(0))
-        found.append([value for n in ("alpha", "beta") for value in bootstrap.parameters(made, drawn)[n]])
-    assert found[0] == pytest.approx(found[1], rel=0.02)
+        fit = fitting.fit(LAWS["joint"], x, scale * y)
+        drawn = bootstrap.simulate(fit, None, 200, np.random.default_rng(0))
+        exponents.append([value for n in ("alpha", "beta") for value in bootstrap.parameters(fit, drawn)[n]])
+    assert exponents[0] == pytest.approx(exponents[1], rel=0.02)
 
 
 def test_a_scale_without_a_sure_decay_is_open():
     random = np.random.default_rng(3)
-    made = fitting.fit(
+    fit = fitting.fit(
         LAWS["floor"], np.geomspace(1e4, 1e5, 7), 2 * np.exp(random.normal(0, 0.02, 7)) - np.arange(7) * 0.01
     )
-    if made.converged:
-        drawn = bootstrap.simulate(made, np.zeros((7, 7)), 300, random)
-        assert bootstrap.parameters(made, drawn)["A"][1:] == (None, None)
+    if fit.converged:
+        drawn = bootstrap.simulate(fit, np.zeros((7, 7)), 300, random)
+        assert bootstrap.parameters(fit, drawn)["A"][1:] == (None, None)
 
 
 def test_hc3_intervals_are_statsmodels_and_wider_than_nothing():
     """HC3 by its formula: each residual over one less its leverage, squared, in the sandwich."""
     random = np.random.default_rng(4)
     x = np.geomspace(1e4, 1e7, 9)
-    made = fitting.fit(LAWS["line"], x, 5 * x**-0.2 * np.exp(random.normal(0, 0.03, 9)))
+    fit = fitting.fit(LAWS["line"], x, 5 * x**-0.2 * np.exp(random.normal(0, 0.03, 9)))
     design = np.column_stack([np.ones(9), -np.log(x)])
     bread = np.linalg.inv(design.T @ design)
     leverage = np.diag(design @ bread @ design.T)
-    meat = design.T @ np.diag((made.residuals() / (1 - leverage)) ** 2) @ design
+    meat = design.T @ np.diag((fit.residuals() / (1 - leverage)) ** 2) @ design
     error = np.sqrt(np.diag(bread @ meat @ bread))[1]
     quantile = stats.t.ppf(0.975, 7)
-    alpha = made.named()["alpha"]
-    assert fit_tasks.hc3(made)["alpha"] == pytest.approx((alpha - quantile * error, alpha + quantile * error), rel=1e-9)
+    alpha = fit.named()["alpha"]
+    assert fit_tasks.hc3(fit)["alpha"] == pytest.approx((alpha - quantile * error, alpha + quantile * error), rel=1e-9)

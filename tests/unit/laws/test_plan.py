@@ -50,8 +50,8 @@ def test_a_budget_and_a_target_are_met_where_all_cells_say_so():
     spent = allocation.optimal_allocation(LAWS["additive"], theta[0], costs(), n, d, 20_000.0, None)
     assert costs().total(np.array([spent.n]), np.array([spent.d]))[0] == pytest.approx(20_000, rel=1e-3)
     best = value[paid <= 20_000].min()
-    found = 1.82 + 482 / spent.n**0.348 + 2085 / spent.d**0.366
-    assert found == pytest.approx(best, rel=2e-3)
+    predicted = 1.82 + 482 / spent.n**0.348 + 2085 / spent.d**0.366
+    assert predicted == pytest.approx(best, rel=2e-3)
     reached = allocation.optimal_allocation(LAWS["additive"], theta[0], costs(), n, d, None, best)
     least = paid[value <= best].min()
     assert costs().total(np.array([reached.n]), np.array([reached.d]))[0] == pytest.approx(least, rel=0.02)
@@ -73,11 +73,11 @@ def test_a_choice_is_warned_of_where_a_cheaper_run_was_measured_to_be_as_good():
     """Only runs that cost no more count: a dearer one that is better says nothing against a small budget."""
     x = np.array([(n, d) for n in (1e4, 1e5, 1e6) for d in (1e3, 1e4, 1e5)])
     y = 1.82 + 482 / x[:, 0] ** 0.348 + 2085 / x[:, 1] ** 0.366
-    made = fitting.fit(LAWS["additive"], x, y)
-    assert plan.already_measured(made, costs(), 2e4, 2e3) == []
-    assert plan.already_measured(made, costs(), 2e6, 2e5) == []
+    fit = fitting.fit(LAWS["additive"], x, y)
+    assert plan.already_measured(fit, costs(), 2e4, 2e3) == []
+    assert plan.already_measured(fit, costs(), 2e6, 2e5) == []
     lucky = fitting.LawFit(
-        LAWS["additive"], x, np.append(1.9, y[1:]), True, "", made.theta
+        LAWS["additive"], x, np.append(1.9, y[1:]), True, "", fit.theta
     )  # the smallest is better than its law
     assert "but 1.900 was measured at no more cost" in plan.already_measured(lucky, costs(), 2e4, 2e3)[0]
 
@@ -112,12 +112,12 @@ def write_forecasts(folder, **covered):
     tables.write("forecasts", table, folder / "forecasts.parquet")
 
 
-def planned(folder, out, *asked, prices=None, check=True):
+def planned(folder, out, *options, prices=None, check=True):
     prices = json.dumps(prices or {"device_hour": 3, "judged_query": 0.01})
-    places = ("--plan", out / "plan.parquet", "--grid", out / "grid.parquet")
+    outputs = ("--plan", out / "plan.parquet", "--grid", out / "grid.parquet")
     where = ("--metrics", folder / "metrics.parquet", "--study", folder, "--bootstrap", 100)
     where += ("--forecasts", folder / "forecasts.parquet")
-    return stage("plan", *where, "--prices", prices, *asked, *places, check=check)
+    return stage("plan", *where, "--prices", prices, *options, *outputs, check=check)
 
 
 def test_a_plan_spends_the_budget_and_marks_what_it_extrapolates(synthetic, tmp_path):
@@ -157,7 +157,7 @@ def test_a_plan_goes_no_further_than_it_is_told(synthetic, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("asked", "prices", "said"),
+    ("options", "prices", "message"),
     [
         (("--budget", 5, "--metric", "ndcg_10"), None, "plan.metric: ndcg_10 was not measured of every run"),
         (("--budget", 5, "--candidates", "random"), None, "plan.candidates: random was not evaluated"),
@@ -178,10 +178,10 @@ def test_a_plan_goes_no_further_than_it_is_told(synthetic, tmp_path):
         (("--budget", 5, "--law", "bounded", "--metric", "cross_entropy"), None, "cross_entropy has none here"),
     ],
 )
-def test_a_plan_that_cannot_be_made_is_refused(synthetic, tmp_path, asked, prices, said):
-    done = planned(synthetic, tmp_path, *asked, prices=prices, check=False)
+def test_a_plan_that_cannot_be_made_is_refused(synthetic, tmp_path, options, prices, message):
+    done = planned(synthetic, tmp_path, *options, prices=prices, check=False)
     assert done.returncode
-    assert said in done.stdout
+    assert message in done.stdout
     assert "Traceback" not in done.stdout
 
 

@@ -36,8 +36,8 @@ def synthetic(tmp_path_factory):
 
 def fitted(folder, out, workers, *more):
     outputs = [word for name in study_fit.OUTPUTS for word in (f"--{name}", out / f"{name}.parquet")]
-    asked = ["--metrics", folder / "metrics.parquet", "--study", folder, "--bootstrap", 100, "--workers", workers]
-    fit.main(fit.arguments().parse_args(list(map(str, [*asked, *more, *outputs]))))
+    inputs = ["--metrics", folder / "metrics.parquet", "--study", folder, "--bootstrap", 100, "--workers", workers]
+    fit.main(fit.arguments().parse_args(list(map(str, [*inputs, *more, *outputs]))))
     return {name: tables.read(name, out / f"{name}.parquet").to_pandas() for name in study_fit.OUTPUTS}
 
 
@@ -92,15 +92,15 @@ def test_a_known_law_is_forecast_well_and_ranked_above_no_change(found):
 
 def test_the_claim_is_said_with_its_uncertainty(synthetic, found):
     metrics = tables.read("metrics", synthetic / "metrics.parquet").to_pandas()
-    said = narrative.forecast_sentences(found["ranking"], metrics)
-    assert len(said) == 3
+    sentences = narrative.forecast_sentences(found["ranking"], metrics)
+    assert len(sentences) == 3
     number = r"[\d.]+%"
     within = rf"of {number} \[{number}, {number}\], no change of {number}"
     who = r"Rank-Entropy \(\w+\) forecasts the largest models with a mean error"
     pattern = rf"{who} {within}; cross-entropy \(\w+\) {within}"
-    assert re.match(pattern, said[0])
+    assert re.match(pattern, sentences[0])
     row = found["ranking"].query("axis == 'model' and metric == 'cross_entropy'").iloc[0]
-    assert f"that is {'' if row.significant else 'not '}significant" in said[0]
+    assert f"that is {'' if row.significant else 'not '}significant" in sentences[0]
     table = text_tables.ranking_table(found["ranking"], metrics)
     assert list(table.columns[:3]) == ["axis", "metric", "law"]
     assert len(table) == 9
@@ -124,8 +124,10 @@ def test_noise_of_two_metrics_is_the_covariance_of_their_means_over_queries(synt
     metrics = tables.read("metrics", synthetic / "metrics.parquet").to_pandas()
     rows = metrics[metrics.train_queries == 500].iloc[:2]
     noise = QueryCovariance.read(metrics, ["mean_rank", "1-auc"], synthetic, "expected")
-    seen = [pd.read_parquet(synthetic / f"observations/synthetic/base/{m}/500/42/final.parquet") for m in rows.model]
-    ranks = [s.sort_values("query_id").above.to_numpy(float) for s in seen]
+    observations = [
+        pd.read_parquet(synthetic / f"observations/synthetic/base/{m}/500/42/final.parquet") for m in rows.model
+    ]
+    ranks = [s.sort_values("query_id").above.to_numpy(float) for s in observations]
     covariance = np.cov(np.stack(ranks)) / 400
     assert noise.of(rows, ["mean_rank"]) == pytest.approx(covariance, rel=1e-5)
     assert noise.of(rows, ["1-auc"]) == pytest.approx(covariance / 64**2, rel=1e-5)
@@ -134,9 +136,9 @@ def test_noise_of_two_metrics_is_the_covariance_of_their_means_over_queries(synt
 
 def test_every_metrics_values_have_the_metrics_mean(synthetic):
     row = tables.read("metrics", synthetic / "metrics.parquet").to_pandas().iloc[[0]]
-    place = f"{row.model.iloc[0]}/{row.subset.iloc[0]}/42/final.parquet"
-    seen = pd.read_parquet(synthetic / "observations/synthetic/base" / place)
-    queries = CheckpointQueries.of_observations(seen, "expected")
+    checkpoint = f"{row.model.iloc[0]}/{row.subset.iloc[0]}/42/final.parquet"
+    observations = pd.read_parquet(synthetic / "observations/synthetic/base" / checkpoint)
+    queries = CheckpointQueries.of_observations(observations, "expected")
     means = [m for m in metrics_of("candidates") if m.per_query is not None and not m.name.endswith("_plugin")]
     assert len(means) >= 8
     for metric in means:
@@ -152,10 +154,10 @@ def test_every_metrics_values_have_the_metrics_mean(synthetic):
 def test_a_metric_that_is_lost_in_noise_gets_no_power_law():
     x, y = np.geomspace(1e4, 1e6, 7)[:, None], np.linspace(0.02, 0.01, 7)
     where = dict.fromkeys(("metric", "split", "candidates", "axis", "fixed"), "")
-    made = run_fit_task(
+    result = run_fit_task(
         FitTask(where, x, y, np.eye(7) * 0.01**2, [{}] * 7, (LAWS["line"], LAWS["trend"]), [], False, 100, 0)
     )
-    notes = {row["law"]: (row["converged"], row["note"]) for row in made.fits}
+    notes = {row["law"]: (row["converged"], row["note"]) for row in result.fits}
     assert notes["line"] == (False, "a value cannot be told from 0: a power law needs positive values")
     assert notes["trend"][0]
 
@@ -190,11 +192,11 @@ def test_a_metric_that_is_forecast_better_by_far_is_significantly_better():
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "message"),
     [(["nonsense"], "'nonsense' is no metric"), (["model"], "'model' is no metric"), (["ndcg_10"], "none of them")],
 )
-def test_metrics_that_are_not_there_are_refused(synthetic, tmp_path, columns, said):
-    with pytest.raises(StudyError, match=said):
+def test_metrics_that_are_not_there_are_refused(synthetic, tmp_path, columns, message):
+    with pytest.raises(StudyError, match=message):
         fitted(synthetic, tmp_path, 1, "--columns", *columns)
 
 
@@ -218,13 +220,13 @@ def test_a_table_of_runs_made_elsewhere_is_fitted_and_printed(tmp_path, suffix):
     path, out = tmp_path / f"runs.{suffix}", tmp_path / "fits.parquet"
     table = runs()
     table.to_csv(path, index=False) if suffix == "csv" else table.to_parquet(path)
-    asked = ("--metric", "loss", "--size", "N", "--data", "D", "--law", "additive", "--hold-out-size", 1)
-    said = own(path, *asked, "--output", out).stdout
-    assert "y = delta + A/N^alpha + B/D^beta, loss: 30 runs, R² 1.0000" in said
-    assert "held out" in said
-    assert said.count("no change") == 5
-    found = tables.read("fits", out).to_pandas().set_index("parameter").estimate
-    assert found[["A", "alpha", "B", "beta", "delta"]].tolist() == pytest.approx(
+    options = ("--metric", "loss", "--size", "N", "--data", "D", "--law", "additive", "--hold-out-size", 1)
+    output = own(path, *options, "--output", out).stdout
+    assert "y = delta + A/N^alpha + B/D^beta, loss: 30 runs, R² 1.0000" in output
+    assert "held out" in output
+    assert output.count("no change") == 5
+    estimates = tables.read("fits", out).to_pandas().set_index("parameter").estimate
+    assert estimates[["A", "alpha", "B", "beta", "delta"]].tolist() == pytest.approx(
         [482, 0.348, 2085, 0.366, 1.82], rel=1e-4
     )
 
@@ -233,22 +235,22 @@ def test_one_column_takes_the_laws_of_one_variable(tmp_path):
     table = runs()
     table[table.D.max() == table.D].to_csv(tmp_path / "r.csv", index=False)
     assert "y = delta + (A/x)^alpha" in own(tmp_path / "r.csv", "--metric", "loss", "--size", "N").stdout
-    said = own(tmp_path / "r.csv", "--metric", "loss", "--size", "N", "--law", "line", "--hold-out-size", 2).stdout
-    assert "log y = a - alpha log x" in said
-    assert said.count("no change") == 2
+    output = own(tmp_path / "r.csv", "--metric", "loss", "--size", "N", "--law", "line", "--hold-out-size", 2).stdout
+    assert "log y = a - alpha log x" in output
+    assert output.count("no change") == 2
 
 
 def test_equal_seeds_print_the_same(tmp_path):
     runs(0.01).to_csv(tmp_path / "r.csv", index=False)
-    asked = ("--metric", "loss", "--size", "N", "--data", "D")
+    options = ("--metric", "loss", "--size", "N", "--data", "D")
     first, again, other = (
-        own(tmp_path / "r.csv", *asked, "--seed", seed).stdout.split("fit: done")[0] for seed in (1, 1, 2)
+        own(tmp_path / "r.csv", *options, "--seed", seed).stdout.split("fit: done")[0] for seed in (1, 1, 2)
     )
     assert first == again != other
 
 
 @pytest.mark.parametrize(
-    ("text", "arguments", "said"),
+    ("text", "arguments", "message"),
     [
         ("N,loss\n1,2\n", ("--metric", "los", "--size", "N"), "no column los; it has N, loss"),
         ("N,loss\n1,2\n", ("--metric", "loss"), "give --size, --data or both"),
@@ -282,10 +284,10 @@ def test_equal_seeds_print_the_same(tmp_path):
         ),
     ],
 )
-def test_a_table_that_cannot_be_fitted_is_refused_in_one_line(tmp_path, text, arguments, said):
+def test_a_table_that_cannot_be_fitted_is_refused_in_one_line(tmp_path, text, arguments, message):
     path = tmp_path / "runs.csv"
     path.write_text(text)
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=message):
         fit_table.main(fit_table.arguments().parse_args([str(path), *arguments]))
 
 
@@ -311,8 +313,8 @@ def test_what_the_points_do_not_tell_is_noted(tmp_path):
     table = runs(0.01)
     table.loc[3, "loss"] *= 10
     table.to_csv(tmp_path / "r.csv", index=False)
-    said = own(tmp_path / "r.csv", "--metric", "loss", "--size", "N", "--data", "D", "--law", "additive").stdout
-    assert re.search(r"Note: .*a point lies \d+ times as far off as the middle one; intervals count it", said)
+    output = own(tmp_path / "r.csv", "--metric", "loss", "--size", "N", "--data", "D", "--law", "additive").stdout
+    assert re.search(r"Note: .*a point lies \d+ times as far off as the middle one; intervals count it", output)
 
 
 def test_a_long_table_is_fitted_in_seconds(tmp_path):
@@ -321,8 +323,8 @@ def test_a_long_table_is_fitted_in_seconds(tmp_path):
     y = 5 * n**-0.1 * np.exp(0.01 * random.standard_normal(10_000))
     pd.DataFrame({"N": n, "loss": y}).to_csv(tmp_path / "r.csv", index=False)
     start = time.monotonic()
-    said = own(tmp_path / "r.csv", "--metric", "loss", "--size", "N", "--law", "line").stdout
-    assert "10000 runs" in said
+    output = own(tmp_path / "r.csv", "--metric", "loss", "--size", "N", "--law", "line").stdout
+    assert "10000 runs" in output
     assert time.monotonic() - start < 60  # no matrix of runs by runs
 
 
@@ -342,5 +344,5 @@ def test_per_query_values_of_other_queries_are_refused(synthetic, tmp_path):
 
 def test_a_rising_metric_is_said_to_rise(tmp_path):
     (tmp_path / "r.csv").write_text("N,mrr\n1,.1\n2,.2\n4,.3\n8,.35\n")
-    said = own(tmp_path / "r.csv", "--metric", "mrr", "--size", "N", "--law", "line").stdout
-    assert "Note: the metric rises with size." in said
+    output = own(tmp_path / "r.csv", "--metric", "mrr", "--size", "N", "--law", "line").stdout
+    assert "Note: the metric rises with size." in output

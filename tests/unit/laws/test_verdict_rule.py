@@ -58,8 +58,8 @@ def test_the_verdict_by_hand():
 )
 def test_fieller_s_set_is_all_shares_that_are_not_rejected(predicted, realised, shape):
     variances, critical = (0.4, -0.05, 0.1), 2.5
-    found = fieller(*(np.array([v]) for v in (realised, predicted, *variances)), critical)
-    low, high, bounded = (a[0] for a in found)
+    fieller_set = fieller(*(np.array([v]) for v in (realised, predicted, *variances)), critical)
+    low, high, bounded = (a[0] for a in fieller_set)
     share = np.linspace(-80, 80, 100_001)
     inside = (realised - share * predicted) ** 2 <= critical**2 * (0.4 + 0.1 * share + 0.1 * share**2)
     between = (low <= share) & (share <= high)
@@ -236,7 +236,7 @@ def test_holm():
 
 def test_lack_of_fit_is_the_f_test_of_nested_regressions():
     y = study(seeds=3, misfit=0.01, seed=7)[0]
-    found = lack_of_fit(EMBEDDED.x, y, LINE)
+    result = lack_of_fit(EMBEDDED.x, y, LINE)
     n, s = y.shape
     # The geometric mean is what a regression on logs sees; the difference to the log of the mean is of second order.
     z, u = np.log(y).reshape(-1), np.repeat(np.log(EMBEDDED.x), s)
@@ -248,26 +248,26 @@ def test_lack_of_fit_is_the_f_test_of_nested_regressions():
 
     narrow, full = squares(seeds, u), squares(seeds, cells)
     f = (narrow - full) / 5 / (full / 12)
-    assert found.freedom == (5, 12)
-    assert found.f == pytest.approx(f, rel=0.01)
-    assert found.p == pytest.approx(stats.f.sf(f, 5, 12), rel=0.03)
+    assert result.freedom == (5, 12)
+    assert result.f == pytest.approx(f, rel=0.01)
+    assert result.p == pytest.approx(stats.f.sf(f, 5, 12), rel=0.03)
 
 
 def test_the_bend_is_how_far_the_ends_lie_above_the_middle():
     u = np.linspace(-2, 2, 9)
     y = np.exp(1 - 0.1 * u + 0.01 * u**2)[:, None] * np.exp(0.0005 * np.random.default_rng(1).standard_normal((9, 2)))
-    found = lack_of_fit(np.exp(u), y, LINE)
-    assert found.bend == pytest.approx(0.04, abs=0.001)
-    assert 0 < found.bend_low < found.bend < found.bend_high
-    assert found.p < 1e-6
+    result = lack_of_fit(np.exp(u), y, LINE)
+    assert result.bend == pytest.approx(0.04, abs=0.001)
+    assert 0 < result.bend_low < result.bend < result.bend_high
+    assert result.p < 1e-6
     # Spread of a parabola about its line over nine even points.
-    assert found.misfit == pytest.approx(np.sqrt(((u**2 - (u**2).mean()) ** 2).sum() / 7) * 0.01, rel=0.05)
+    assert result.misfit == pytest.approx(np.sqrt(((u**2 - (u**2).mean()) ** 2).sum() / 7) * 0.01, rel=0.05)
 
 
 def test_without_repeats_lack_of_fit_cannot_be_tested():
-    found = lack_of_fit(EMBEDDED.x, study(seeds=1)[0], LINE)
-    assert np.isnan([found.f, found.p, found.misfit]).all()
-    assert found.bend_low < found.bend < found.bend_high
+    result = lack_of_fit(EMBEDDED.x, study(seeds=1)[0], LINE)
+    assert np.isnan([result.f, result.p, result.misfit]).all()
+    assert result.bend_low < result.bend < result.bend_high
 
 
 def test_a_clear_verdict_is_stable_and_its_power_is_stated():
@@ -290,12 +290,12 @@ def test_an_unclear_verdict_is_not():
 
 def test_error_rates():
     """The embedded study of two seeds, as in `tests/benchmarks/verdicts.py`: 4,000 studies have an error of .003."""
-    found = benchmark.rates(4000, 2, np.random.default_rng(11), misfit=0.004, growth=4, seed=0.0149)
-    assert 0.02 < found["improving: stops"] < 0.06
-    assert 0.02 < found["improving: flat"] < 0.06
-    assert found["improving: law"] > 0.45
-    assert 0.94 < found["covered: law"] < 0.99
-    assert found["no longer: law"] < 0.01
+    rates = benchmark.rates(4000, 2, np.random.default_rng(11), misfit=0.004, growth=4, seed=0.0149)
+    assert 0.02 < rates["improving: stops"] < 0.06
+    assert 0.02 < rates["improving: flat"] < 0.06
+    assert rates["improving: law"] > 0.45
+    assert 0.94 < rates["covered: law"] < 0.99
+    assert rates["no longer: law"] < 0.01
 
 
 def test_error_rates_of_differences():

@@ -42,13 +42,13 @@ def texts():
     return Packed(ids, np.array([8, 6, 4]), torch.arange(3))
 
 
-def encoder_folder(folder, kind, dtype=torch.float32, **told):
-    """A tiny encoder as a hub has it, its config telling `told` besides."""
+def encoder_folder(folder, kind, dtype=torch.float32, **settings):
+    """A tiny encoder as a hub has it, its config with `settings` besides."""
     torch.manual_seed(0)
     config = getattr(transformers, f"{kind}Config")(vocab_size=100, **SHAPES[kind])
     AutoModel.from_config(config).to(dtype).save_pretrained(folder)
     path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **told}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), **settings}))
     return folder
 
 
@@ -85,7 +85,7 @@ def test_what_is_read_is_what_was_trained(tmp_path, kind, dtype):
 
 @pytest.mark.parametrize("kind", ["Bert", "Roberta", "DistilBert"])
 @pytest.mark.parametrize(
-    "told",
+    "settings",
     [
         {"torch_dtype": "bfloat16"},
         {"attn_implementation": "eager"},
@@ -95,10 +95,10 @@ def test_what_is_read_is_what_was_trained(tmp_path, kind, dtype):
         {"output_hidden_states": True, "output_attentions": True},
         {"id2label": {str(i): f"LABEL_{i}" for i in range(12)}},
     ],
-    ids=lambda told: next(iter(told)),
+    ids=lambda settings: next(iter(settings)),
 )
-def test_whatever_its_config_says(tmp_path, kind, told):
-    ranker = trained(load_pretrained(str(encoder_folder(tmp_path, kind, **told))))
+def test_whatever_its_config_says(tmp_path, kind, settings):
+    ranker = trained(load_pretrained(str(encoder_folder(tmp_path, kind, **settings))))
     checkpoints.save_checkpoint(ranker, tmp_path / "a.safetensors", FACTS)
     refuse_difference(ranker, checkpoints.load_checkpoint(tmp_path / "a.safetensors")[0])
 
@@ -111,15 +111,15 @@ def test_our_own_encoder_too(tmp_path, pooling):
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("settings", "message"),
     [
         ({"pad_token_id": None}, "it cannot read a text"),
         ({"position_embedding_type": "relative_key"}, "its positions are relative"),
     ],
 )
-def test_a_config_that_misleads_is_named(tmp_path, told, said):
-    folder = encoder_folder(tmp_path, "Roberta", **told)
-    with pytest.raises(StudyError, match=said):
+def test_a_config_that_misleads_is_named(tmp_path, settings, message):
+    folder = encoder_folder(tmp_path, "Roberta", **settings)
+    with pytest.raises(StudyError, match=message):
         load_pretrained(str(folder))
 
 
@@ -146,12 +146,12 @@ def test_no_bit_of_it_can_turn_without_a_word(written, tmp_path):
         flipped[bit // 8] ^= 1 << bit % 8
         path.write_bytes(flipped)
         try:
-            again, found = checkpoints.load_checkpoint(path)
+            again, facts_again = checkpoints.load_checkpoint(path)
         except StudyError as error:
             assert str(path) in str(error)
         else:
             passed += 1
-            assert facts == found
+            assert facts == facts_again
             refuse_difference(weights, again)
     assert passed < 5
 

@@ -16,9 +16,9 @@ LOCK = [line for line in (ROOT / "envs/lock.txt").read_text().splitlines() if li
 
 
 def conda(name):
-    made = yaml.safe_load((ROOT / f"envs/{name}.yaml").read_text())
-    pip = next(part["pip"] for part in made["dependencies"] if isinstance(part, dict))
-    return pip, [part for part in made["dependencies"] if isinstance(part, str)]
+    environment = yaml.safe_load((ROOT / f"envs/{name}.yaml").read_text())
+    pip = next(part["pip"] for part in environment["dependencies"] if isinstance(part, dict))
+    return pip, [part for part in environment["dependencies"] if isinstance(part, str)]
 
 
 def test_conda_takes_the_versions_of_the_lock():
@@ -37,9 +37,11 @@ def test_the_container_installs_the_lock_on_the_same_python():
 
 
 def test_what_is_asked_for_is_locked():
-    asked = [line for line in (ROOT / "envs/requirements.in").read_text().splitlines() if line and line[0] != "#"]
+    requirements = [
+        line for line in (ROOT / "envs/requirements.in").read_text().splitlines() if line and line[0] != "#"
+    ]
     locked = {Requirement(line).name.lower(): Requirement(line) for line in LOCK}
-    for line in asked:
+    for line in requirements:
         wanted = Requirement(line)
         version = next(iter(locked[wanted.name.lower()].specifier)).version
         assert wanted.specifier.contains(version), line

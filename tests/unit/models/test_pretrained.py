@@ -35,7 +35,7 @@ CONFIGS = {
 PADDED = {"roberta", "mpnet"}  # they number positions, or attend, in ways of their own
 
 
-def made(name):
+def model_of(name):
     torch.manual_seed(0)
     return AutoModel.from_config(CONFIGS[name]).eval()
 
@@ -45,20 +45,20 @@ def test_side_by_side_gives_what_padded_gives(name, monkeypatch):
     texts = Packed(torch.randint(3, 2000, (60,)), np.array([30, 20, 10]), torch.arange(3))
     ids, inside = texts.padded()
     with torch.no_grad():
-        expected = made(name)(input_ids=ids, attention_mask=inside.long()).last_hidden_state[inside]
-        encoder = Pretrained(made(name))
+        expected = model_of(name)(input_ids=ids, attention_mask=inside.long()).last_hidden_state[inside]
+        encoder = Pretrained(model_of(name))
         monkeypatch.setattr(packing, "PADDING", 0)  # each length apart
-        found = encoder(texts)
+        states = encoder(texts)
     assert encoder.packed == (name not in PADDED)
-    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(states, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["modernbert", "gpt_neox", "roberta"])
 def test_it_trains_is_kept_and_counts_itself(shared, tmp_path, name):
-    made(name).save_pretrained(tmp_path / "encoder")
-    given = ("--checkpoint", tmp_path / "encoder", "--micro-batch", 6)
+    model_of(name).save_pretrained(tmp_path / "encoder")
+    options = ("--checkpoint", tmp_path / "encoder", "--micro-batch", 6)
     for folder, more in (("a", ()), ("b", ("--gradient-checkpointing",))):
-        train(shared, tmp_path / folder, *given, *more)
+        train(shared, tmp_path / folder, *options, *more)
     assert published(tmp_path / "a") == published(tmp_path / "b")
     model, facts = checkpoints.load_checkpoint(tmp_path / "a/run/final.safetensors")
     assert facts["pooling"] == "mean"

@@ -58,7 +58,7 @@ def test_verdicts_in_words(columns, words):
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "sentence"),
     [
         ({"forecast": "unbounded"}, "a gain of 0.25 would have been seen in 80% of such studies, 0.2 is forecast; 5"),
         ({"seeds_needed": None}, "more cells are needed"),
@@ -73,15 +73,17 @@ def test_verdicts_in_words(columns, words):
         ({"predicted_gain": None, "reason": "nothing was held out"}, "nothing was held out"),
     ],
 )  # fmt: skip
-def test_what_is_undecided_says_what_would_decide_it(columns, said):
-    assert said in what_would_decide(pd.Series(verdict(verdict=OPEN, **columns)))
+def test_what_is_undecided_says_what_would_decide_it(columns, sentence):
+    assert sentence in what_would_decide(pd.Series(verdict(verdict=OPEN, **columns)))
     assert not what_would_decide(pd.Series(verdict()))
 
 
 def test_each_undecided_verdict_of_a_study_has_its_sentence():
     rows = [verdict(), verdict("mrr", OPEN), verdict("rank_entropy", OPEN, axis="data", fixed="model=L1H96")]
-    said = open_verdicts(pd.DataFrame([*rows, verdict("cross_entropy", STOPPED), verdict("auc", OPEN, axis="compute")]))
-    assert said == [
+    sentences = open_verdicts(
+        pd.DataFrame([*rows, verdict("cross_entropy", STOPPED), verdict("auc", OPEN, axis="compute")])
+    )
+    assert sentences == [
         "MRR over model size (on 4,000 training queries): 5 seeds in all would show the forecast gain in 80% of such "
         "studies.",
         "Rank-Entropy over training queries (of L1H96): 5 seeds in all would show the forecast gain in 80% of such "
@@ -126,7 +128,7 @@ def test_how_sure_the_answer_is():
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "answer", "said"),
+    ("verdicts", "answer", "sentence"),
     [
         ({"rank_entropy": KEEPS, "cross_entropy": KEEPS}, "better", "does not hold here: Cross-entropy keeps"),
         ({"rank_entropy": KEEPS}, OPEN, "undecided: Rank-Entropy keeps improving, but is not told apart"),
@@ -136,8 +138,8 @@ def test_how_sure_the_answer_is():
         ({}, OPEN, "undecided"),
     ],
 )  # fmt: skip
-def test_a_yes_beside_an_undecided_is_no_difference(verdicts, answer, said):
-    assert claim_sentence(verdicts_of(**verdicts), contrasts_of(answer), "model").startswith(said)
+def test_a_yes_beside_an_undecided_is_no_difference(verdicts, answer, sentence):
+    assert claim_sentence(verdicts_of(**verdicts), contrasts_of(answer), "model").startswith(sentence)
 
 
 def test_tables_leave_open_what_is_not_told():

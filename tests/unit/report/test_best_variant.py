@@ -34,12 +34,12 @@ EXPONENTS = pd.DataFrame(
 STAR, KL = worth("star", 2.5, 1.6, 4.0), worth("kl", 0.5, 0.3, 0.8)
 
 
-def said(*rows, exponents=EXPONENTS):
+def best_sentences(*rows, exponents=EXPONENTS):
     return recipe_sentences(pd.DataFrame(rows), exponents)
 
 
 def test_the_best_is_named_with_what_it_is_worth_and_how_sure_that_is():
-    answer, sure = said(KL, STAR, worth("mw", 1.8, 0.9, 3.0))
+    answer, sure = best_sentences(KL, STAR, worth("mw", 1.8, 0.9, 3.0))
     assert answer == (
         "By Rank-Entropy, star scales best of 4 ways to train: base needs 2.5 [1.6, 4] times the compute to be as good "
         "as star on its best cell; kl is worse than base."
@@ -50,7 +50,7 @@ def test_the_best_is_named_with_what_it_is_worth_and_how_sure_that_is():
 
 
 def test_where_none_is_told_to_be_better_it_is_said():
-    answer, sure = said(KL, worth("mw", 1.8, 0.9, 3.0))
+    answer, sure = best_sentences(KL, worth("mw", 1.8, 0.9, 3.0))
     assert answer == (
         "By Rank-Entropy, none of 2 other ways to train is told to be better than base: the best of them, mw, is worth "
         "1.8 [0.9, 3] times the compute; kl is worse than base."
@@ -60,37 +60,37 @@ def test_where_none_is_told_to_be_better_it_is_said():
 
 def test_a_steeper_law_of_one_that_is_not_better_is_no_secret():
     steeper = pd.DataFrame([exponent("kl", "beta", 0.4, 0.2, 0.6), exponent("mw", "alpha", 0.04, -0.01, 0.09)])
-    _, sure = said(KL, worth("mw", 1.8, 0.9, 3.0), exponents=steeper)
+    _, sure = best_sentences(KL, worth("mw", 1.8, 0.9, 3.0), exponents=steeper)
     assert "are the laws of kl in training queries: whether these overtake it lies beyond what was measured." in sure
-    _, sure = said(STAR, KL)
+    _, sure = best_sentences(STAR, KL)
     assert "overtake" not in sure
 
 
 def test_a_larger_multiplier_that_is_not_told_from_one_is_not_the_best():
-    answer, sure = said(STAR, worth("mw", 9.0, 0.5))
+    answer, sure = best_sentences(STAR, worth("mw", 9.0, 0.5))
     assert "star scales best of 3" in answer
     assert "the intervals of mw reach that of star" in sure
 
 
 def test_what_extrapolates_what_is_never_reached_and_what_has_no_law_say_so():
-    answer, _ = said(STAR | {"extrapolated": True, "reach": 12.3})
+    answer, _ = best_sentences(STAR | {"extrapolated": True, "reach": 12.3})
     assert "(this extrapolates, to 12.3 times the largest measured)" in answer
-    answer, _ = said(STAR, worth("mw", low=3.0))
+    answer, _ = best_sentences(STAR, worth("mw", low=3.0))
     assert "base never gets as good as mw by its law" in answer
-    answer, _ = said(STAR, worth("mw", own=NONE))
+    answer, _ = best_sentences(STAR, worth("mw", own=NONE))
     assert answer.endswith("; mw cannot be told.")
-    (only,) = said(worth("mw", own=NONE))
+    (only,) = best_sentences(worth("mw", own=NONE))
     assert "cannot be told by Rank-Entropy: there are no laws" in only
 
 
 def test_a_teacher_s_compute_stands_beside_what_leaves_it_out():
     teacher = {"teacher_flops": 4e12, "with_teacher": 0.5, "with_teacher_low": 0.32, "with_teacher_high": 0.8}
-    answer, _ = said(STAR | teacher)
+    answer, _ = best_sentences(STAR | teacher)
     assert "on its best cell, teachers' compute counted 0.5 [0.32, 0.8]." in answer
     # Of the first it is its teacher that counts.
-    answer, _ = said(STAR | {"with_teacher": 7.5, "with_teacher_low": 4.8, "with_teacher_high": 12.0})
+    answer, _ = best_sentences(STAR | {"with_teacher": 7.5, "with_teacher_low": 4.8, "with_teacher_high": 12.0})
     assert "teachers' compute counted 7.5 [4.8, 12]" in answer
-    assert "teachers" not in said(STAR)[0]
+    assert "teachers" not in best_sentences(STAR)[0]
     cell = {"model": "L1H32", "train_queries": 512, "out_of_reach": 0.0, "note": ""}
     rows = pd.DataFrame([STAR | teacher | cell | {"kind": kind} for kind in ("compute", "data", "parameters")])
     assert "With teachers' compute counted it is 0.5 [0.32, 0.8] times." in multiplier_sentences(rows)[0]
@@ -98,9 +98,9 @@ def test_a_teacher_s_compute_stands_beside_what_leaves_it_out():
 
 def test_other_metrics_that_say_otherwise_are_named():
     others = [worth("star", 0.9, 0.5, 1.4, metric="1-mrr"), worth("kl", 1.5, 1.2, 1.9, metric="1-mrr")]
-    _, sure = said(STAR, KL, *others)
+    _, sure = best_sentences(STAR, KL, *others)
     assert "; by 1 - MRR it is kl." in sure
-    _, sure = said(STAR, KL, others[0])
+    _, sure = best_sentences(STAR, KL, others[0])
     assert "; by 1 - MRR none is told to be better." in sure
 
 

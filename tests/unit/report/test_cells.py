@@ -73,8 +73,8 @@ def test_the_summary_speaks_of_the_slices_with_the_most_cells(read):
 
 def test_every_figure_is_drawn(plus, tmp_path):
     largest = [plus / f"observations/synthetic/base/N{size}/4000/42/final.parquet" for size in SIZES]
-    given = ("--metrics", plus / "metrics.parquet", "--observations", *largest)
-    run(subsample, *given, "--draws", 3, "--output", plus / "subsamples.parquet")
+    arguments = ("--metrics", plus / "metrics.parquet", "--observations", *largest)
+    run(subsample, *arguments, "--draws", 3, "--output", plus / "subsamples.parquet")
     inputs = [word for name in plot.TABLES for word in (f"--{name}", plus / f"{name}.parquet")]
     run(plot, *inputs, "--left-out", plus / "left_out.parquet", "--output", tmp_path)
     assert {path.stem for path in tmp_path.glob("*.svg")} == set(figures_of(set()))

@@ -24,9 +24,9 @@ def test_every_figure_has_a_function_and_a_caption():
 
 def test_the_stage_that_draws_is_made_of_every_figures_module():
     """A figure is found by name; its stage must still run again when its code changes."""
-    seen = code_digest.modules("stages.plot")
+    modules = code_digest.modules("stages.plot")
     for figure in FIGURES.values():
-        assert figure.function.partition(":")[0].removeprefix("rankscale.") in seen
+        assert figure.function.partition(":")[0].removeprefix("rankscale.") in modules
 
 
 def test_a_figure_is_drawn_where_its_tables_are():
@@ -51,8 +51,8 @@ def analysed(tmp_path_factory):
     chosen = ["--bootstrap", 100, "--columns", *FitOptions().columns]
     run(fit, "--metrics", folder / "metrics.parquet", "--study", folder, *chosen, *outputs)
     largest = [folder / f"observations/synthetic/base/N{int(size)}/2000/42/final.parquet" for size in SIZES]
-    given = ("--metrics", folder / "metrics.parquet", "--observations", *largest)
-    run(subsample, *given, "--draws", 3, "--output", folder / "subsamples.parquet")
+    arguments = ("--metrics", folder / "metrics.parquet", "--observations", *largest)
+    run(subsample, *arguments, "--draws", 3, "--output", folder / "subsamples.parquet")
     return folder
 
 
@@ -62,8 +62,8 @@ def run(stage, *words):
 
 def drawn(folder, out, *figures):
     inputs = [word for name in plot.TABLES for word in (f"--{name}", folder / f"{name}.parquet")]
-    asked = ("--figures", *figures) if figures else ()
-    run(plot, *inputs, "--left-out", folder / "left_out.parquet", "--output", out, *asked)
+    options = ("--figures", *figures) if figures else ()
+    run(plot, *inputs, "--left-out", folder / "left_out.parquet", "--output", out, *options)
     return sorted(path.name for path in out.iterdir())
 
 

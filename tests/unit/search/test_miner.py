@@ -27,12 +27,12 @@ def naive(documents, queries, depth):
     return np.take_along_axis(scores, order, 1), order
 
 
-def found(documents, queries, depth, parts=1, way="faiss", order=None):
+def search(documents, queries, depth, parts=1, way="faiss", order=None):
     best = exact_search.TopK(queries, depth)
     best.scan = WAYS[way] or best.scan
     rows = np.arange(len(documents)) if order is None else order
-    for some in np.array_split(rows, parts):
-        best.add(np.sort(some), documents[np.sort(some)])
+    for chunk in np.array_split(rows, parts):
+        best.add(np.sort(chunk), documents[np.sort(chunk)])
     return best.result()
 
 
@@ -48,7 +48,7 @@ def test_search_is_exact_and_ties_keep_document_order(depth, parts, way):
     random = np.random.default_rng(0)
     documents, queries = whole_numbers(random, (300, 16)), whole_numbers(random, (30, 16))
     documents[40:240] = documents[random.integers(0, 10, 200)]  # many equal documents, and many equal scores besides
-    scores, rows = found(documents, queries, depth, parts, way)
+    scores, rows = search(documents, queries, depth, parts, way)
     expected_scores, expected = naive(documents, queries, depth)
     n = expected.shape[1]
     assert np.array_equal(rows[:, :n], expected)
@@ -62,7 +62,7 @@ def test_of_any_vectors_the_result_is_the_naive_one_up_to_rounding(way, size):
     random = np.random.default_rng(1)
     documents = (random.normal(size=(5000, 48)) * size).astype(np.float16)
     queries = (random.normal(size=(40, 48)) * size).astype(np.float32)
-    scores, rows = found(documents, queries, 100, 3, way)
+    scores, rows = search(documents, queries, 100, 3, way)
     expected, order = naive(documents, queries, 100)
     assert np.allclose(scores, expected, rtol=1e-5, atol=1e-6 * size**2)
     assert (rows == order).mean() > 0.999  # those that differ have scores that rounding cannot tell apart
@@ -74,7 +74,7 @@ def test_what_sixteen_bits_cannot_tell_apart_is_scored_exactly():
     documents[:, 0] += np.random.default_rng(2).permutation(3000) * 1e-5
     queries = np.eye(8, dtype=np.float32)[:1] + 1
     for way in WAYS:
-        assert np.array_equal(found(documents, queries, 50, way=way)[1], naive(documents, queries, 50)[1])
+        assert np.array_equal(search(documents, queries, 50, way=way)[1], naive(documents, queries, 50)[1])
 
 
 @pytest.mark.parametrize("dimension", [1, 4, 100, 384])
@@ -82,7 +82,7 @@ def test_equal_vectors_tie_to_the_bit_wherever_they_stand(dimension):
     random = np.random.default_rng(3)
     documents = np.repeat(random.normal(size=(1, dimension)).astype(np.float32), 3000, 0)
     queries = random.normal(size=(1500, dimension)).astype(np.float32)
-    scores, rows = found(documents, queries, 20, parts=4)
+    scores, rows = search(documents, queries, 20, parts=4)
     assert (rows == np.arange(20)).all()
     assert (scores == scores[:, :1]).all()
 
@@ -92,32 +92,32 @@ def test_parts_may_come_in_any_order():
     documents, queries = whole_numbers(random, (200, 6)), whole_numbers(random, (9, 6))
     documents[100:] = documents[:100]
     assert np.array_equal(
-        found(documents, queries, 30, 5, order=random.permutation(200))[1], naive(documents, queries, 30)[1]
+        search(documents, queries, 30, 5, order=random.permutation(200))[1], naive(documents, queries, 30)[1]
     )
 
 
 def test_the_top_k_is_a_prefix_of_a_longer_one():
     random = np.random.default_rng(1)
     documents, queries = (random.normal(size=(n, 8)).astype(np.float32) for n in (500, 20))
-    assert np.array_equal(found(documents, queries, 10)[1], found(documents, queries, 100)[1][:, :10])
+    assert np.array_equal(search(documents, queries, 10)[1], search(documents, queries, 100)[1][:, :10])
 
 
 def test_packed_scores_sort_as_scores_and_rows_do():
     scores = np.array([[0.0, -0.0, np.inf, -np.inf, 1e-30, -1e-30, -2.5, 2.5]], np.float32)
     rows = np.array([[5, 4, 3, 2, 1, 0, 7, 2**32 - 2]])
-    back, places = exact_search.unpack(np.sort(exact_search.pack(scores, rows)))
-    assert places.tolist() == [[3, 2**32 - 2, 1, 4, 5, 0, 7, 2]]
+    back, back_rows = exact_search.unpack(np.sort(exact_search.pack(scores, rows)))
+    assert back_rows.tolist() == [[3, 2**32 - 2, 1, 4, 5, 0, 7, 2]]
     assert (np.diff(back[0][1:-1]) <= 0).all()
 
 
 def test_vectors_too_large_for_a_product_are_refused():
     with pytest.raises(StudyError, match="a score is not finite"):
-        found(np.array([[1e30, 1e30]], np.float32), np.array([[1e30, -1e30]], np.float32), 1)
+        search(np.array([[1e30, 1e30]], np.float32), np.array([[1e30, -1e30]], np.float32), 1)
 
 
 def test_an_overflow_that_faiss_passes_over_is_refused_and_an_empty_part_is_nothing():
     with pytest.raises(StudyError, match="a score is not finite"):
-        found(np.array([[1, 0], [-6e4, -6e4], [2, 0]], np.float32), np.array([[1e38, 1e38]], np.float32), 3)
+        search(np.array([[1, 0], [-6e4, -6e4], [2, 0]], np.float32), np.array([[1e38, 1e38]], np.float32), 3)
     best = exact_search.TopK(np.ones((1, 2), np.float32), 1)
     best.add(np.arange(0), np.empty((0, 2), np.float32))
     assert best.result()[1].tolist() == [[-1]]
@@ -196,8 +196,8 @@ def test_what_was_left_out_is_counted():
 
 
 def test_a_fill_draws_what_is_free_and_unseen_and_begins_as_a_longer_one():
-    free, seen = np.arange(10, 200), np.array([[10, 11, 12]] * 2)
-    short, long = (draw_fill_documents(["a", "b"], seen, np.array([n, n]), free, 0, 2) for n in (3, 20))
+    free, ranked = np.arange(10, 200), np.array([[10, 11, 12]] * 2)
+    short, long = (draw_fill_documents(["a", "b"], ranked, np.array([n, n]), free, 0, 2) for n in (3, 20))
     for s, t in zip(short, long, strict=True):
         assert len(set(t)) == len(t) >= 20
         assert not {10, 11, 12} & set(t)
@@ -227,10 +227,10 @@ def mined(tmp_path_factory):
     save(folder / "queries0.parquet", queries, names)
 
     def go(*more, check=True, shards=3):
-        places = ("--documents", *(folder / f"documents{i}.parquet" for i in range(shards)))
+        shard_files = ("--documents", *(folder / f"documents{i}.parquet" for i in range(shards)))
         out = ("--output", folder / "out.parquet", "--manifest", folder / "out.json")
-        asked = ("--collection", folder, *places, "--queries", folder / "queries0.parquet", "--top-k", TOP)
-        done = stage("mine", *asked, *out, *more, check=check)
+        arguments = ("--collection", folder, *shard_files, "--queries", folder / "queries0.parquet", "--top-k", TOP)
+        done = stage("mine", *arguments, *out, *more, check=check)
         return tables.read("negatives", folder / "out.parquet").to_pydict() if check else done
 
     go.folder, go.near, go.vectors = folder, near, (documents, queries)
@@ -270,8 +270,8 @@ def test_short_lists_are_refused_or_filled(mined):
     assert all(max(scores) <= -1 for scores in mined(*filters)["scores"])
     done = mined("--range-max", 6, check=False)
     assert done.returncode == 1
-    said = "query q0 has only 6 documents that are not its positives and pass the filters"
-    assert said in done.stdout
+    message = "query q0 has only 6 documents that are not its positives and pass the filters"
+    assert message in done.stdout
     assert "or set miner.short to fill" in done.stdout
     table = mined("--range-max", 6, "--short", "fill")
     positive = set(mined.near)

@@ -25,8 +25,8 @@ def collection(tmp_path_factory):
 
 def taught(collection, output, *more):
     """What the stage teach writes: scores by query and row, and the manifest."""
-    given = ("--collection", collection, *more, "--device", "cpu", "--manifest", output / "t.json")
-    teach.main(teach.arguments().parse_args(list(map(str, (*given, "--output", output / "t.parquet")))))
+    arguments = ("--collection", collection, *more, "--device", "cpu", "--manifest", output / "t.json")
+    teach.main(teach.arguments().parse_args(list(map(str, (*arguments, "--output", output / "t.parquet")))))
     rows = tables.read("teacher", output / "t.parquet").to_pylist()
     table = {row["query_id"]: dict(zip(row["rows"], row["scores"], strict=True)) for row in rows}
     return table, json.loads((output / "t.json").read_text())
@@ -55,8 +55,8 @@ def test_a_checkpoint_scores_the_same_pairs_by_its_vectors(collection, tmp_path)
     run.train(Stop())
     run.publish()
     path = tmp_path / "run/final.safetensors"
-    given = ("--teacher", "checkpoint", "--scores", path, "--tokens", collection / "tokens")
-    table, manifest = taught(collection, tmp_path, *given, *mined(collection))
+    options = ("--teacher", "checkpoint", "--scores", path, "--tokens", collection / "tokens")
+    table, manifest = taught(collection, tmp_path, *options, *mined(collection))
     model, facts = load_checkpoint(path)
     vectors = {}
     for unit in ("queries", "documents"):
@@ -92,7 +92,7 @@ def test_a_file_is_read_in_each_of_its_forms(collection, tmp_path, form):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda text: text.replace("q4\t", "x\t"), "no scores of training query q4$"),
         (lambda text: "q1\td1\tnan\n" + text, r"scores\.tsv:1: the score is not a finite number"),
@@ -102,10 +102,10 @@ def test_a_file_is_read_in_each_of_its_forms(collection, tmp_path, form):
         (lambda text: "", "holds no scores"),
     ],
 )
-def test_a_file_that_cannot_teach_is_refused_by_name(collection, tmp_path, change, said):
+def test_a_file_that_cannot_teach_is_refused_by_name(collection, tmp_path, change, message):
     text = lines_of(collection, "scores.tsv").read_text()
     (tmp_path / "scores.tsv").write_text(change(text))
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=message):
         taught(collection, tmp_path, "--teacher", "file", "--scores", tmp_path / "scores.tsv")
 
 

@@ -62,8 +62,8 @@ def taught(collection, output, *more, name="t"):
     """Scores by query and row that the stage teach writes, and its manifest."""
     paths = ("--collection", collection, "--mined", collection / "lsa/negatives.parquet")
     files = ("--manifest", output / f"{name}.json", "--output", output / f"{name}.parquet")
-    given = (*paths, *more, "--device", "cpu", "--precision", "fp32", *files)
-    teach.main(teach.arguments().parse_args(list(map(str, given))))
+    arguments = (*paths, *more, "--device", "cpu", "--precision", "fp32", *files)
+    teach.main(teach.arguments().parse_args(list(map(str, arguments))))
     rows = tables.read("teacher", output / f"{name}.parquet").to_pylist()
     table = {row["query_id"]: dict(zip(row["rows"], row["scores"], strict=True)) for row in rows}
     return table, json.loads((output / f"{name}.json").read_text())
@@ -112,11 +112,11 @@ def test_a_bi_encoder_gives_cosines_of_means_of_states(collection, bi_encoder, t
 
 
 def test_shards_together_say_what_one_says(collection, cross_encoder, tmp_path):
-    given = ("--teacher", "cross_encoder", "--encoder", cross_encoder, "--top-k", 3)
-    whole, _ = taught(collection, tmp_path, *given)
+    options = ("--teacher", "cross_encoder", "--encoder", cross_encoder, "--top-k", 3)
+    whole, _ = taught(collection, tmp_path, *options)
     parts, paths = {}, []
     for shard in range(3):
-        table, manifest = taught(collection, tmp_path, *given, "--shards", 3, "--shard", shard, name=f"part{shard}")
+        table, manifest = taught(collection, tmp_path, *options, "--shards", 3, "--shard", shard, name=f"part{shard}")
         assert manifest["queries"] == len(table)
         assert not parts.keys() & table.keys()
         parts |= table
@@ -152,19 +152,19 @@ def not_finite(folder):
 def test_a_model_that_is_no_cross_encoder_is_refused_by_name(collection, cross_encoder, bi_encoder, tmp_path):
     two = save_model(tmp_path / "two", BertForSequenceClassification, num_labels=2)
     (tmp_path / "nan").mkdir()
-    for folder, said in (
+    for folder, message in (
         (two, "gives 2 logits a pair, one is needed"),
         (bi_encoder, "is no cross-encoder: it has no weights classifier"),
         (broken(tmp_path / "nan", cross_encoder, not_finite), "its weights classifier.bias are not finite"),
         (tmp_path, "cannot be loaded"),
     ):
-        with pytest.raises(StudyError, match=said) as error:
+        with pytest.raises(StudyError, match=message) as error:
             taught(collection, tmp_path, "--teacher", "cross_encoder", "--encoder", folder)
         assert str(folder) in str(error.value)
         assert "\n" not in str(error.value)
 
 
 def test_more_shards_than_queries_are_refused(collection, cross_encoder, tmp_path):
-    given = ("--teacher", "cross_encoder", "--encoder", cross_encoder, "--shards", N + 1, "--shard", 0)
+    options = ("--teacher", "cross_encoder", "--encoder", cross_encoder, "--shards", N + 1, "--shard", 0)
     with pytest.raises(StudyError, match=r"training\.teacher\.shards: 33 are more than there are training queries"):
-        taught(collection, tmp_path, *given)
+        taught(collection, tmp_path, *options)

@@ -90,8 +90,8 @@ def test_nor_are_they_scored_dropped_or_compared(synthetic, tmp_path):
     with pytest.raises(StudyError, match="model is N46415, where N10000"):
         call(score, "--observations", path, "--output", tmp_path / "scores.parquet")
     with pytest.raises(StudyError, match="model is N46415, where N10000"):
-        given = ("--metrics", synthetic / "metrics.parquet", "--observations", path)
-        call(subsample, *given, "--output", tmp_path / "s.parquet")
+        inputs = ("--metrics", synthetic / "metrics.parquet", "--observations", path)
+        call(subsample, *inputs, "--output", tmp_path / "s.parquet")
     with pytest.raises(StudyError, match="model is N46415, where N10000"):
         values_per_query(path, "expected")
 
@@ -103,9 +103,9 @@ def test_a_run_of_another_checkpoint_is_not_measured_with_these_observations(syn
     tables.write("runs", {**keys, **rows}, tmp_path / "run.parquet")
     judged = {"split": "test", "query_id": ["q00000"], "doc_id": ["d"], "row": [0], "grade": [1], "positive": [True]}
     tables.write("qrels", judged, tmp_path / "qrels.parquet")
-    given = ("--observations", evaluated(synthetic, "observations"), "--run", tmp_path / "run.parquet")
+    inputs = ("--observations", evaluated(synthetic, "observations"), "--run", tmp_path / "run.parquet")
     with pytest.raises(StudyError, match=r"run\.parquet: seed is 43, where 42 is asked for"):
-        call(score, *given, "--qrels", tmp_path / "qrels.parquet", "--output", tmp_path / "scores.parquet")
+        call(score, *inputs, "--qrels", tmp_path / "qrels.parquet", "--output", tmp_path / "scores.parquet")
 
 
 def test_a_snapshot_in_the_place_of_the_last_checkpoint_is_seen(synthetic, tmp_path):
@@ -116,8 +116,8 @@ def test_a_snapshot_in_the_place_of_the_last_checkpoint_is_seen(synthetic, tmp_p
     path.unlink()
     tables.write("observations", early, path)
     with pytest.raises(StudyError, match="step is 7, where 400 is asked for"):
-        given = ("--metrics", synthetic / "metrics.parquet", "--observations", path)
-        call(subsample, *given, "--output", tmp_path / "s.parquet")
+        inputs = ("--metrics", synthetic / "metrics.parquet", "--observations", path)
+        call(subsample, *inputs, "--output", tmp_path / "s.parquet")
     with pytest.raises(StudyError, match="step is 7, where 400 is asked for"):
         fit_in(synthetic)
 
@@ -157,34 +157,34 @@ def other(analysed, tmp_path):
 def test_tables_of_another_study_are_not_reported(synthetic, other, tmp_path):
     for name in ("verdicts", "left_out", "forecasts"):
         shutil.copy(other / f"{name}.parquet", synthetic / f"{name}.parquet")
-    said = r"parquet: study is other, where synthetic is asked for"
+    message = r"parquet: study is other, where synthetic is asked for"
     for reader in (lambda: read_study(synthetic), lambda: call(headline, synthetic)):
-        with pytest.raises(StudyError, match=said):
+        with pytest.raises(StudyError, match=message):
             reader()
     named = {name: ("--" + name, synthetic / f"{name}.parquet") for name in (*study_fit.OUTPUTS, "metrics")}
     left_out = ("--left-out", synthetic / "left_out.parquet")
     kinds = ("metrics", "fits", "forecasts", "curves", "influence", "verdicts")
     drawn = [word for name in kinds for word in named[name]]
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=message):
         subsamples = ("--subsamples", synthetic / "fits.parquet")
         call(plot, *drawn, *subsamples, *left_out, "--output", tmp_path)
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=message):
         outputs = ("--plan", tmp_path / "p.parquet", "--grid", tmp_path / "g.parquet")
-        asked = ("--study", synthetic, "--budget", 1, "--prices", json.dumps({"device_hour": 1}))
-        call(plan, *named["metrics"], *named["forecasts"], *asked, *outputs)
+        options = ("--study", synthetic, "--budget", 1, "--prices", json.dumps({"device_hour": 1}))
+        call(plan, *named["metrics"], *named["forecasts"], *options, *outputs)
 
 
 def test_nor_is_a_whole_set_of_another_study_where_one_is_named(other, tmp_path):
-    said = r"metrics\.parquet: study is other, where synthetic is asked for"
-    with pytest.raises(StudyError, match=said):
+    message = r"metrics\.parquet: study is other, where synthetic is asked for"
+    with pytest.raises(StudyError, match=message):
         fit_in(other, "--study-name", "synthetic")
     named = [word for name in summarize.TABLES[:-1] for word in (f"--{name}", other / f"{name}.parquet")]
     outputs = ("--tables", tmp_path, "--summary", tmp_path / "s.md", "--provenance", tmp_path / "p.json")
-    with pytest.raises(StudyError, match=said):
-        asked = ("--config", json.dumps({"study": "synthetic"}), "--manifest", tmp_path / "manifest.json")
-        call(summarize, *named, "--left-out", other / "left_out.parquet", *asked, *outputs)
+    with pytest.raises(StudyError, match=message):
+        options = ("--config", json.dumps({"study": "synthetic"}), "--manifest", tmp_path / "manifest.json")
+        call(summarize, *named, "--left-out", other / "left_out.parquet", *options, *outputs)
     with pytest.raises(StudyError, match="is of study synthetic, where other is asked for"):
         path = evaluated(other, "observations")
-        asked = ("--metrics", other / "metrics.parquet", "--study-name", "other", "--output", tmp_path / "s.parquet")
+        options = ("--metrics", other / "metrics.parquet", "--study-name", "other", "--output", tmp_path / "s.parquet")
         elsewhere = tmp_path / "synthetic" / path.relative_to(other)
-        call(subsample, *asked, "--observations", elsewhere)
+        call(subsample, *options, "--observations", elsewhere)

@@ -27,7 +27,7 @@ def call(stage, *arguments):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def collection(tmp_path_factory):
     """A collection of twelve documents with its token ids and mined negatives, by the stages."""
     source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("shared") / "c"
     random = np.random.default_rng(3)
@@ -52,15 +52,15 @@ def made(tmp_path_factory):
 
 
 def teach_to(folder, name):
-    given = ("--mined", folder / "lsa/negatives/0.parquet", "--documents", folder / "lsa/documents/0.parquet")
+    inputs = ("--mined", folder / "lsa/negatives/0.parquet", "--documents", folder / "lsa/documents/0.parquet")
     results = ("--manifest", folder / f"{name}.json", "--output", folder / f"{name}.parquet")
-    asked = ("--teacher", "miner", "--split", "train", "--queries", folder / "lsa/queries/0.parquet")
-    call(teach, "--collection", folder, *given, *asked, *results)
+    options = ("--teacher", "miner", "--split", "train", "--queries", folder / "lsa/queries/0.parquet")
+    call(teach, "--collection", folder, *inputs, *options, *results)
 
 
 @pytest.fixture
-def shared(made, tmp_path):
-    return shutil.copytree(made, tmp_path / "c")
+def shared(collection, tmp_path):
+    return shutil.copytree(collection, tmp_path / "c")
 
 
 def exchange(name, path, harm):
@@ -111,7 +111,7 @@ def taught(folder):
     teach_to(folder, "x")
 
 
-def told(folder):
+def read_scores(folder):
     return ScoredPairs.read([folder / "teachers/miner.parquet"], pa.array(["q0", "q1"]), NUMBER)
 
 
@@ -119,7 +119,7 @@ def read_tokens(folder):
     return TokenStore.read(folder / "tokens/w", "documents", 16)
 
 
-@pytest.mark.parametrize("reader", [tokenized, encoded, mined, taught, told, sampled, trained, read_tokens])
+@pytest.mark.parametrize("reader", [tokenized, encoded, mined, taught, read_scores, sampled, trained, read_tokens])
 def test_whole_files_are_read(shared, reader):
     reader(shared)
     assert shard_rows(shared, "documents", 0, 1) == (0, NUMBER)
@@ -134,15 +134,15 @@ def test_whole_files_are_read(shared, reader):
         ("negatives", "lsa/negatives/0.parquet", lambda rows: rows["rows"][0].reverse(), [sampled, taught, trained]),
         ("copies", "copies.parquet", add_copies, [mined, sampled]),
         ("own_documents", "own_documents.parquet", add_own_document, [mined]),
-        ("teacher", "teachers/miner.parquet", lambda rows: rows["scores"][0].reverse(), [told]),
+        ("teacher", "teachers/miner.parquet", lambda rows: rows["scores"][0].reverse(), [read_scores]),
         ("tokens", "tokens/w/documents.parquet", lambda rows: rows["ids"].reverse(), [read_tokens]),
     ],
 )
 def test_another_file_of_the_same_ids_is_refused_by_who_reads_it(shared, name, file, harm, readers):
     exchange(name, shared / file, harm)
-    said = rf"{file}: is not the file that .*\.json speaks of.*delete it and run again"
+    message = rf"{file}: is not the file that .*\.json speaks of.*delete it and run again"
     for reader in readers:
-        with pytest.raises(StudyError, match=said):
+        with pytest.raises(StudyError, match=message):
             reader(shared)
 
 
@@ -167,11 +167,11 @@ def test_other_judgments_are_not_measured_by(shared, tmp_path):
         **{"query_id": queries, "candidates": "random", "n_candidates": 3, "above": 0, "tied": 0, "at_cap": True},
     }
     tables.write("observations", {**keys, **observed}, tmp_path / "observations.parquet")
-    given = ("--observations", tmp_path / "observations.parquet", "--run", tmp_path / "run.parquet")
-    call(score, *given, "--qrels", shared / "qrels.parquet", "--output", tmp_path / "scores.parquet")
+    inputs = ("--observations", tmp_path / "observations.parquet", "--run", tmp_path / "run.parquet")
+    call(score, *inputs, "--qrels", shared / "qrels.parquet", "--output", tmp_path / "scores.parquet")
     exchange("qrels", shared / "qrels.parquet", lambda rows: rows["grade"].__setitem__(0, 2))
     with pytest.raises(StudyError, match=r"qrels\.parquet: is not the file"):
-        call(score, *given, "--qrels", shared / "qrels.parquet", "--output", tmp_path / "scores.parquet")
+        call(score, *inputs, "--qrels", shared / "qrels.parquet", "--output", tmp_path / "scores.parquet")
 
 
 def test_token_ids_of_another_collection_are_seen_by_the_sums_alone(shared):

@@ -64,34 +64,34 @@ class Study:
         call(teach, "--collection", self.shared, "--mined", self.negatives(), *self.vectors(), *results)
 
     def sample(self, seed=7):
-        asked = ("--hard", 4, "--random", 4, "--splits", "test", "--train-split", "train", "--seed", seed)
-        asked += ("--pool-sample", 5, "--pool", self.layout.pool())
-        given = ("--collection", self.shared, "--mined", self.negatives())
-        call(sample, *given, *asked, "--output", self.layout.candidates())
+        options = ("--hard", 4, "--random", 4, "--splits", "test", "--train-split", "train", "--seed", seed)
+        options += ("--pool-sample", 5, "--pool", self.layout.pool())
+        inputs = ("--collection", self.shared, "--mined", self.negatives())
+        call(sample, *inputs, *options, "--output", self.layout.candidates())
 
     def train(self, run=RUNS[0], *more):
         shape = ("--layers", 1, "--hidden", 8, "--heads", 2, "--output-dim", 4, "--batch-size", 8, "--steps", 1)
         keys = ("--model", run.model, "--train-queries", run.subset, "--seed", run.seed)
         keys += ("--query-length", 8, "--passage-length", 10, "--learning-rate", 1e-3, "--device", "cpu")
-        given = ("--collection", self.shared, "--tokens", self.tokens, "--mined", self.negatives())
+        inputs = ("--collection", self.shared, "--tokens", self.tokens, "--mined", self.negatives())
         folders = ("--scratch", self.root / f"scratch/{run}", "--output", self.layout.run(run))
-        call(train, *given, *shape, *keys, *folders, *more)
+        call(train, *inputs, *shape, *keys, *folders, *more)
 
     def retrieve(self, run=RUNS[0]):
-        given = ("--collection", "c", "--tokens", self.tokens, "--checkpoint", self.layout.checkpoint(run, FINAL))
-        given += ("--candidates", self.layout.candidates(), "--own-documents", self.shared / "own_documents.parquet")
+        inputs = ("--collection", "c", "--tokens", self.tokens, "--checkpoint", self.layout.checkpoint(run, FINAL))
+        inputs += ("--candidates", self.layout.candidates(), "--own-documents", self.shared / "own_documents.parquet")
         results = [
             w
             for k in ("observations", "runs")
             for w in (f"--{k.removesuffix('s') if k == 'runs' else k}", self.layout.table(k, run, FINAL))
         ]
-        call(retrieve, *given, "--pool", self.layout.pool(), "--top-k", 5, "--device", "cpu", *results)
+        call(retrieve, *inputs, "--pool", self.layout.pool(), "--top-k", 5, "--device", "cpu", *results)
 
     def score(self, run=RUNS[0]):
         tables_of = {k: self.layout.table(k, run, FINAL) for k in ("observations", "runs", "scores", "per_query")}
-        given = ("--observations", tables_of["observations"], "--run", tables_of["runs"])
+        inputs = ("--observations", tables_of["observations"], "--run", tables_of["runs"])
         results = ("--output", tables_of["scores"], "--per-query", tables_of["per_query"])
-        call(score, *given, "--qrels", self.shared / "qrels.parquet", *results)
+        call(score, *inputs, "--qrels", self.shared / "qrels.parquet", *results)
 
     def gather(self):
         runs = [f"{self.layout.run(run)}/checkpoints.parquet" for run in RUNS]
@@ -170,15 +170,15 @@ def test_negatives_of_another_collection_are_not_used(studies, study, stage):
 
 
 def test_nor_is_a_teacher(studies, study):
-    asked = ("--objective", "margin_mse", "--teacher-scores", study.mined_in / "teachers/miner.parquet")
-    study.train(RUNS[0]._replace(model="taught"), *asked)
+    options = ("--objective", "margin_mse", "--teacher-scores", study.mined_in / "teachers/miner.parquet")
+    study.train(RUNS[0]._replace(model="taught"), *options)
     bring(study, studies[1], "shared/c/lsa/teachers")
     with pytest.raises(StudyError, match=r"teachers: was made from another"):
-        study.train(RUNS[0]._replace(model="again"), *asked)
+        study.train(RUNS[0]._replace(model="again"), *options)
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [
         (["one/candidates/c.parquet"], r"candidates/c\.parquet: was made from another"),
         (["one/pool/c.parquet"], r"pool/c\.parquet: was made from another"),
@@ -187,10 +187,10 @@ def test_nor_is_a_teacher(studies, study):
         (["shared/c/own_documents.parquet", "shared/c/manifest.json"], r"tokens/w: was made from another"),
     ],
 )
-def test_a_checkpoint_is_not_evaluated_on_parts_of_two_studies(studies, study, names, said):
+def test_a_checkpoint_is_not_evaluated_on_parts_of_two_studies(studies, study, names, message):
     study.retrieve()
     bring(study, studies[1], *names)
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=message):
         study.retrieve()
 
 

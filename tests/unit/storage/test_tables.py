@@ -26,7 +26,7 @@ def test_what_is_written_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"query_id": ["a", None]}, "column query_id, row 1: a value is missing"),
         ({"grade": [1, "x"]}, "qrels"),
@@ -34,9 +34,9 @@ def test_what_is_written_is_read(tmp_path):
         ({"more": [1, 2]}, "do not match the schema"),
     ],
 )
-def test_a_bad_table_is_not_written(tmp_path, change, said):
+def test_a_bad_table_is_not_written(tmp_path, change, message):
     path = tmp_path / "t.parquet"
-    with pytest.raises(StudyError, match=said) as error:
+    with pytest.raises(StudyError, match=message) as error:
         tables.write("qrels", {**GOOD, **change}, path)
     assert str(path) in str(error.value)
     assert not path.exists()
@@ -57,7 +57,7 @@ def test_a_number_that_is_none_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"),
+    ("harm", "message"),
     [
         (lambda p: p.write_bytes(p.read_bytes()[:100]), "not a whole Parquet table"),
         (lambda p: p.write_bytes(b""), "not a whole Parquet table"),
@@ -71,11 +71,11 @@ def test_a_number_that_is_none_is_named(tmp_path):
         (lambda p: pq.write_table(pq.read_table(p).set_column(4, "grade", [["1", "2"]]), p), "column grade is string"),
     ],
 )
-def test_a_harmed_table_is_named(tmp_path, harm, said):
+def test_a_harmed_table_is_named(tmp_path, harm, message):
     path = tmp_path / "t.parquet"
     tables.write("qrels", GOOD, path)
     harm(path)
-    with pytest.raises(StudyError, match=said) as error:
+    with pytest.raises(StudyError, match=message) as error:
         tables.read("qrels", path)
     assert str(path) in str(error.value)
 
@@ -88,33 +88,33 @@ def save(path, values, ids=None):
 def test_vectors_come_back_and_holes_are_named(tmp_path):
     path, values = tmp_path / "v.parquet", np.random.default_rng(0).normal(size=(5, 3))
     save(path, values, list("abcde"))
-    ids, found = vector_shards.read_shard(path)
+    ids, vectors = vector_shards.read_shard(path)
     assert ids.to_pylist() == list("abcde")
-    assert np.array_equal(found, values.astype(np.float16))
+    assert np.array_equal(vectors, values.astype(np.float16))
     for hole in (np.nan, 1e6):  # the second is too large for 16 bits
         values[3, 1] = hole
         with pytest.raises(StudyError, match="not finite for d"):
             save(path, values, list("abcde"))
     # The one that was there is still there.
-    assert np.array_equal(vector_shards.read_shard(path)[1], found)
+    assert np.array_equal(vector_shards.read_shard(path)[1], vectors)
 
 
 def test_shards_are_read_in_parts_of_any_size(tmp_path):
     values = np.random.default_rng(0).normal(size=(40_000, 4)).astype(np.float16)
     paths = [tmp_path / f"{i}.parquet" for i in range(3)]
-    for path, some in zip(paths, np.split(values, [100, 39_000]), strict=True):
-        save(path, some)
+    for path, chunk in zip(paths, np.split(values, [100, 39_000]), strict=True):
+        save(path, chunk)
     for size in (1, 16 * 20_000, 1 << 30):
-        seen = [(rows, some.copy()) for rows, some in vector_shards.vector_chunks(paths, size)]
-        rows, found = (np.concatenate(part) for part in zip(*seen, strict=True))
+        chunks = [(rows, chunk.copy()) for rows, chunk in vector_shards.vector_chunks(paths, size)]
+        rows, vectors = (np.concatenate(part) for part in zip(*chunks, strict=True))
         assert np.array_equal(rows, np.arange(40_000))
-        assert np.array_equal(found, values)
+        assert np.array_equal(vectors, values)
     assert len(list(vector_shards.vector_chunks(paths, 1))) == -(-40_000 // vector_shards.ROWS)
     assert len(list(vector_shards.vector_chunks(paths, 1 << 30))) == 1
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"),
+    ("harm", "message"),
     [
         (lambda p: p.write_bytes(p.read_bytes()[:-100]), "not a whole Parquet table"),
         (lambda p: p.write_bytes(p.read_bytes()[:50_000] + bytes(10_000)), "not a whole Parquet table"),
@@ -122,11 +122,11 @@ def test_shards_are_read_in_parts_of_any_size(tmp_path):
         (lambda p: pq.write_table(pa.table({"id": ["a"]}), p), "no fixed-size list column 'vector'"),
     ],
 )
-def test_a_shard_harmed_after_it_was_written_is_named(tmp_path, harm, said):
+def test_a_shard_harmed_after_it_was_written_is_named(tmp_path, harm, message):
     path = tmp_path / "7.parquet"
     save(path, np.ones((40_000, 4)))
     harm(path)
-    with pytest.raises(StudyError, match=said) as error:
+    with pytest.raises(StudyError, match=message) as error:
         list(vector_shards.vector_chunks([path], 1 << 20))
     assert str(path) in str(error.value)
 

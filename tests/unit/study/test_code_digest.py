@@ -38,12 +38,12 @@ def test_a_stage_knows_the_modules_it_is_made_of():
 
 def test_comments_and_docstrings_do_not_count(tmp_path, monkeypatch):
     monkeypatch.setattr(code_digest, "PACKAGE", tmp_path)
-    found = []
+    digests = []
     same = ('"""A."""\nx = f"""1\n\n2"""\n', '"""B.\n\nC."""\n# why\n\nx = f"""1\n\n2"""  # as\n')
     for number, text in enumerate((*same, '"""A."""\nx = f"""1\n2"""\n')):
         (tmp_path / f"only_here_{number}.py").write_text(text)  # what is read once is remembered by name
-        found.append(code_digest.code_digest(f"only_here_{number}"))
-    assert found[0] == found[1] != found[2]
+        digests.append(code_digest.code_digest(f"only_here_{number}"))
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_digests_follow_nested_modules_and_refuse_what_is_not_there(tmp_path, monkeypatch):

@@ -47,12 +47,12 @@ def test_studies_of_ways_to_train_hold_out_a_size_and_a_subset_and_leave_enough(
     # What config.yaml, or the published study, has made serves this one too.
     other = ROOT / ("config.yaml" if name == "objectives" else "workflow/studies/msmarco.yaml")
     other = config.check_config(yaml.safe_load(other.read_text()))
-    made, own = (sharing.shared_settings(one, Layout.of(one)) for one in (other, study))
-    assert {path: own[path] for path in made} == made
+    others, own = (sharing.shared_settings(one, Layout.of(one)) for one in (other, study))
+    assert {path: own[path] for path in others} == others
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         ("training.learing_rate", 1, "training.learing_rate: unknown key; did you mean learning_rate?"),
         ("colection", {}, "colection: unknown key; did you mean collection?"),
@@ -103,8 +103,8 @@ def test_studies_of_ways_to_train_hold_out_a_size_and_a_subset_and_leave_enough(
         ("training.precision", "fp8", "training.precision: fp8 is not allowed"),
     ],
 )
-def test_a_wrong_value_is_refused_in_one_line_that_names_it(path, value, said):
-    with pytest.raises(StudyError, match=said) as error:
+def test_a_wrong_value_is_refused_in_one_line_that_names_it(path, value, message):
+    with pytest.raises(StudyError, match=message) as error:
         config.check_config(changed(path, value))
     assert "\n" not in str(error.value)
 
@@ -115,12 +115,12 @@ def test_the_published_study_is_the_published_recipe():
     assert len(list(grid.runs(study_file))) == 200
     assert sum(len(steps) for steps in grid.snapshots(study_file).values()) == 27
     text = (ROOT / "workflow/studies/msmarco.yaml").read_text()
-    for layers, hidden, said in re.findall(r"name: L(\d+)H(\d+),.*# +([\d,]+)", text):
-        assert int(said.replace(",", "")) == int(layers) * (12 * int(hidden) ** 2 + 13 * int(hidden))
+    for layers, hidden, parameters in re.findall(r"name: L(\d+)H(\d+),.*# +([\d,]+)", text):
+        assert int(parameters.replace(",", "")) == int(layers) * (12 * int(hidden) ** 2 + 13 * int(hidden))
     sizes = [(f"L{layers}H{hidden}", layers, hidden) for layers in range(2, 13, 2) for hidden in (128, 256, 512, 768)]
     names = {name: f"google/bert_uncased_L-{layers}_H-{hidden}_A-{hidden // 64}" for name, layers, hidden in sizes}
-    made = {model["name"]: model["checkpoint"] for model in study_file["models"]}
-    assert made == {**names, "L24H1024": "google-bert/bert-large-uncased"}
+    checkpoints = {model["name"]: model["checkpoint"] for model in study_file["models"]}
+    assert checkpoints == {**names, "L24H1024": "google-bert/bert-large-uncased"}
     collection = study_file["collection"]
     assert (collection["source"], collection["splits"]["train"]) == ("msmarco-passage", "train")
     recipe = {
@@ -192,12 +192,12 @@ def test_a_missing_section_is_named():
 
 
 def test_what_is_left_out_takes_the_schema_s_default():
-    found = config.check_config(
+    study = config.check_config(
         {"study": "s", "models": EMBEDDED["models"], "training": {"train_queries": [64], "learning_rate": 1e-3}}
     )
-    assert found["evaluation"]["candidates"] == {"hard": 64, "random": 64}
-    assert found["training"]["negatives"] == "mined"
-    assert found["collection"]["splits"] == {"train": "train", "test": ["test"]}
+    assert study["evaluation"]["candidates"] == {"hard": 64, "random": 64}
+    assert study["training"]["negatives"] == "mined"
+    assert study["collection"]["splits"] == {"train": "train", "test": ["test"]}
 
 
 def test_every_option_is_described_and_stands_in_config_yaml():
@@ -214,27 +214,27 @@ def test_every_option_is_described_and_stands_in_config_yaml():
 
 
 def test_whole_numbers_written_as_floats_are_whole():
-    found = config.check_config(
+    study = config.check_config(
         changed("training", {**EMBEDDED["training"], "epochs": 2.0, "train_queries": [1.0e3, 8000]})
     )
-    assert repr(found["training"]["train_queries"]) == "[1000, 8000]"
-    assert repr(found["training"]["epochs"]) == "2"
-    assert repr(found["training"]["clip"]) == "1.0"
+    assert repr(study["training"]["train_queries"]) == "[1000, 8000]"
+    assert repr(study["training"]["epochs"]) == "2"
+    assert repr(study["training"]["clip"]) == "1.0"
 
 
 def test_tokenizers_of_two_places_have_two_folders():
-    names = {grid.tokenizer_of({}, {"checkpoint": place})[0] for place in ("./bert", "../bert", "/bert", "org/bert")}
+    names = {grid.tokenizer_of({}, {"checkpoint": source})[0] for source in ("./bert", "../bert", "/bert", "org/bert")}
     assert len(names) == 4
 
 
 def test_runs_and_snapshots():
-    found = config.check_config(AS_IT_IS)
-    runs = list(grid.runs(found))
+    study = config.check_config(AS_IT_IS)
+    runs = list(grid.runs(study))
     # All eight sizes on the largest subset, the six others of one size, three sizes on two more: by each of two seeds.
     assert len(runs) == 2 * (8 + 6 + 3 * 2)
     assert str(runs[0]) == "base/L1H16/2300/1"
     steps = ["10", "30", "100", "300"]
-    assert grid.snapshots(found) == {RunId("base", "L1H64", "8000", seed): steps for seed in (1, 2)}
+    assert grid.snapshots(study) == {RunId("base", "L1H64", "8000", seed): steps for seed in (1, 2)}
     everything = changed("training.train_queries", [500, None])
     everything["training"] |= {"seeds": [42]}
     everything["training"]["snapshots"]["train_queries"] = "largest"
@@ -286,7 +286,7 @@ def test_a_folder_that_is_there_is_none_of_the_hub_s(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (b"study: a\ntraining:\n  epochs: 1\n  epochs: 2\n", "line 4: the key epochs stands twice"),
         (b"study: a\nstudy: b\n", "line 2: the key study stands twice"),
@@ -300,9 +300,9 @@ def test_a_folder_that_is_there_is_none_of_the_hub_s(tmp_path, monkeypatch):
         (b"- a\n- b\n", "has no keys"),
     ],
 )
-def test_a_study_file_that_cannot_be_meant_is_refused(tmp_path, text, said):
+def test_a_study_file_that_cannot_be_meant_is_refused(tmp_path, text, message):
     (tmp_path / "mine.yaml").write_bytes(text)
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=message):
         config.check_config(config_file.load_config_file(tmp_path / "mine.yaml"))
 
 
@@ -312,7 +312,7 @@ def test_merged_keys_may_be_overridden(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         ("training.learning_rate", 1e308, "1e.308 is greater than the maximum of"),
         ("models.0.layers", 10**9, "1000000000 is greater than the maximum of 1000"),
@@ -328,8 +328,8 @@ def test_merged_keys_may_be_overridden(tmp_path):
         ("training.epochs", "2", "write them into a second --configfile"),
     ],
 )
-def test_what_no_stage_takes_and_names_that_cannot_be_are_refused_at_once(path, value, said):
-    with pytest.raises(StudyError, match=said) as error:
+def test_what_no_stage_takes_and_names_that_cannot_be_are_refused_at_once(path, value, message):
+    with pytest.raises(StudyError, match=message) as error:
         config.check_config(changed(path, value))
     assert len(str(error.value)) < 1000
 

@@ -106,7 +106,7 @@ def test_what_taught_its_start_counts_for_it():
 
 
 @pytest.mark.parametrize(
-    ("ways", "said"),
+    ("ways", "message"),
     [
         ([ADORE], "dynamic ones are found by a model that is trained already; make this one of two"),
         ([ADORE, FIRST], "variants: adore: training.start_from: adore has dynamic negatives itself"),
@@ -128,8 +128,8 @@ def test_what_taught_its_start_counts_for_it():
         ([FIRST, adore(negatives="dynamic+in_batch")], "training.negatives: dynamic.in_batch is not allowed"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_named_as_the_config_is_read(ways, said):
-    with pytest.raises(StudyError, match=said):
+def test_what_cannot_be_is_named_as_the_config_is_read(ways, message):
+    with pytest.raises(StudyError, match=message):
         study(*ways)
 
 

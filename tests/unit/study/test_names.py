@@ -26,12 +26,12 @@ def study_with(models=(), **sections):
     return study
 
 
-def checkpoint(name, place, **more):
-    return {"name": name, "checkpoint": place, **more}
+def checkpoint(name, source, **more):
+    return {"name": name, "checkpoint": source, **more}
 
 
 @pytest.mark.parametrize(
-    ("study", "said"),
+    ("study", "message"),
     [
         (
             study_with([OWN, checkpoint("small", "owner/bert")], tokenizer={"name": "owner--bert"}),
@@ -60,8 +60,8 @@ def checkpoint(name, place, **more):
         (study_with(study="Shared"), "study: Shared is the name of the folder that studies share"),
     ],
 )
-def test_two_names_of_one_place_are_refused(study, said):
-    with pytest.raises(StudyError, match=said) as error:
+def test_two_names_of_one_place_are_refused(study, message):
+    with pytest.raises(StudyError, match=message) as error:
         config.check_config(study)
     assert "\n" not in str(error.value)
 

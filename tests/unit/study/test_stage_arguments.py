@@ -52,7 +52,7 @@ def test_schema_and_stage_have_the_same_loss_by_default():
     assert study(objective={})["training"]["objective"] == {"name": "infonce"}
 
 
-def told(line, options, parser, **passed):
+def options_of(line, options, parser, **passed):
     """The options that a stage reads of a rule's words, with what the rule's shell text passes."""
     words = [
         *shlex.split(line),
@@ -67,7 +67,9 @@ PATHS = {"collection": "c", "tokens": "t", "scratch": "s", "output": "o"}
 def test_what_the_config_says_is_what_train_reads():
     settings = {"epochs": 7, "clip": None, "precision": "bf16", "micro_batch": 4, "gradient_checkpointing": True}
     config = study(**settings, learning_rate={model["name"]: 0.5 for model in study()["models"]})
-    options = told(stage_arguments.train(config, "L1H96"), TrainOptions, train.arguments(), model="L1H96", **PATHS)
+    options = options_of(
+        stage_arguments.train(config, "L1H96"), TrainOptions, train.arguments(), model="L1H96", **PATHS
+    )
     assert (options.layers, options.hidden, options.heads, options.checkpoint) == (1, 96, 6, None)
     assert (options.learning_rate, options.split, options.threads) == (0.5, "train", 1)
     assert {key: getattr(options, key) for key in settings} == settings
@@ -75,7 +77,9 @@ def test_what_the_config_says_is_what_train_reads():
 
 def test_the_loss_s_own_parameters_are_passed_on():
     config = study(objective={"name": "lambdarank", "cut": 5})
-    options = told(stage_arguments.train(config, "L1H16"), TrainOptions, train.arguments(), model="L1H16", **PATHS)
+    options = options_of(
+        stage_arguments.train(config, "L1H16"), TrainOptions, train.arguments(), model="L1H16", **PATHS
+    )
     assert (options.objective, options.objective_parameters) == ("lambdarank", '{"cut": 5, "metric": "mrr"}')
 
 
@@ -109,7 +113,7 @@ def test_what_the_config_says_is_what_the_stages_read(line, options, stage, pass
     config["machine"] |= {"threads": 3}
     config["evaluation"] |= {"ties": "optimistic", "correction": "none", "candidates": {"hard": 5}, "seed": 99}
     config["evaluation"] |= {"full_retrieval": {"top_k": 321}, "precision": "bf16"}
-    read = told(line(config), options, stage.arguments(), **passed)
+    read = options_of(line(config), options, stage.arguments(), **passed)
     for name, value in expected(config).items():
         assert getattr(read, name) == (value if value is not None else FIELD_DEFAULTS[options][name])
 

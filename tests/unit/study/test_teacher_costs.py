@@ -50,8 +50,8 @@ def test_a_bi_encoder_reads_each_text_once():
 
 
 def test_a_checkpoint_is_as_large_as_its_file_says(tmp_path):
-    said = json.dumps({"encoder": {"num_hidden_layers": 2, "hidden_size": 128}})
-    header = json.dumps({"__metadata__": {"rankscale": said}}).encode()
+    facts = json.dumps({"encoder": {"num_hidden_layers": 2, "hidden_size": 128}})
+    header = json.dumps({"__metadata__": {"rankscale": facts}}).encode()
     path = tmp_path / "final.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header)
     (job,) = taught(study({"scores": str(path)}))

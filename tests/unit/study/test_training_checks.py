@@ -27,7 +27,7 @@ def study(miner=None, **training):
 
 
 @pytest.mark.parametrize(
-    ("training", "said"),
+    ("training", "message"),
     [
         ({"objective": {"name": "focal", "gamma": -1}}, r"training\.objective\.gamma: -1 is not allowed"),
         ({"objective": {"name": "focal", "gama": 1}}, r"training\.objective\.gama: unknown key; did you mean gamma"),
@@ -67,8 +67,8 @@ def study(miner=None, **training):
         ({"miner": {"relative_margin": 0.05}, "curriculum": {}}, r"training\.curriculum: .*miner\.relative_margin"),
     ],
 )  # fmt: skip
-def test_a_recipe_without_what_it_needs_is_refused_in_one_line_that_names_it(training, said):
-    with pytest.raises(StudyError, match=said) as error:
+def test_a_recipe_without_what_it_needs_is_refused_in_one_line_that_names_it(training, message):
+    with pytest.raises(StudyError, match=message) as error:
         study(**training)
     assert "\n" not in str(error.value)
 
@@ -103,5 +103,5 @@ def test_temperatures_of_draws_that_do_not_go_by_them_tell_no_runs_apart():
 
 def test_weights_are_passed_on_as_json():
     words = stage_arguments.train(study(curriculum={"anti": True}), "L1H16")
-    given = words.partition("--curriculum '")[2].partition("'")[0]
-    assert json.loads(given) == {"heuristic": "reciprocal_rank", "epochs": 20, "anti": True}
+    weights = words.partition("--curriculum '")[2].partition("'")[0]
+    assert json.loads(weights) == {"heuristic": "reciprocal_rank", "epochs": 20, "anti": True}

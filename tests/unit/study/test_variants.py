@@ -21,13 +21,13 @@ FIRST = {"name": "base"}
 OTHER = {"name": "random", "training": {"negatives": "random", "epochs": 4.0}}
 
 
-def told(config, name, model="L1H16"):
+def train_words(config, name, model="L1H16"):
     return stage_arguments.train(variants.study_of(config, name), model)
 
 
 def test_without_any_there_is_one_that_overrides_nothing():
     assert {run.variant for run in grid.runs(study())} == {"base"}
-    assert told(study(), "base") == stage_arguments.train(study(), "L1H16")
+    assert train_words(study(), "base") == stage_arguments.train(study(), "L1H16")
 
 
 def test_each_trains_the_same_cells_in_its_own_way():
@@ -35,15 +35,15 @@ def test_each_trains_the_same_cells_in_its_own_way():
     runs = list(grid.runs(both))
     assert runs[:9] == list(grid.runs(study()))
     assert [run[1:] for run in runs[9:]] == [run[1:] for run in runs[:9]]
-    assert told(both, "base") == told(study(), "base")
-    plain = told(both, "base").replace("mined+in_batch", "random").replace("--epochs 2", "--epochs 4")
-    assert told(both, "random") == plain
+    assert train_words(both, "base") == train_words(study(), "base")
+    plain = train_words(both, "base").replace("mined+in_batch", "random").replace("--epochs 2", "--epochs 4")
+    assert train_words(both, "random") == plain
 
 
 def test_mappings_are_replaced_as_a_whole():
     rates = {"L1H8": 0.1, "L1H16": 0.2, "L1H32": 0.3}
     both = study(FIRST, {"name": "rates", "training": {"learning_rate": rates}})
-    assert "--learning-rate 0.2" in told(both, "rates")
+    assert "--learning-rate 0.2" in train_words(both, "rates")
     own = study({"name": "a", "training": {"objective": {"name": "tal", "margin": 1}}})
     assert variants.study_of(own, "a")["training"]["objective"] == {"name": "tal", "margin": 1, "temperature": 0.02}
 
@@ -80,7 +80,7 @@ def test_each_costs_what_its_own_training_takes():
 
 
 @pytest.mark.parametrize(
-    ("ways", "said"),
+    ("ways", "message"),
     [
         ([FIRST, FIRST], "variants: the name base stands twice"),
         ([FIRST, {"name": "same", "training": {}}], "variants: base and same train in the same way"),
@@ -102,10 +102,10 @@ def test_each_costs_what_its_own_training_takes():
         ([{"training": {}}], "variants.0.name: is missing"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_a_variant_is_named(ways, said):
+def test_what_cannot_be_a_variant_is_named(ways, message):
     with pytest.raises(StudyError) as error:
         study(*ways)
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 

@@ -54,8 +54,8 @@ from rankscale.text.tokenizers import wordpieces
 words = [f"{a}{b}ing {b}{a}er" for a in "abcdefghijkl" for b in "mnopqrstuv"]
 print(hashlib.sha256(" ".join(wordpieces(words, 200)).encode()).hexdigest())
 """
-    found = {subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(4)}
-    assert len(found) == 1
+    digests = {subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(4)}
+    assert len(digests) == 1
 
 
 def test_the_vocabulary_is_nearly_that_of_the_library():
@@ -82,7 +82,7 @@ def test_a_word_that_bert_takes_for_unknown_shapes_no_vocabulary():
 def test_batches_are_what_transformers_makes(folder, tokens):
     theirs = BertTokenizer.from_pretrained(folder)(TEXTS, truncation=True, max_length=8, padding=True)
     packed = pack((tokens, np.arange(2)), (tokens, np.arange(2, 5)))
-    ids, inside = (found[packed.back].tolist() for found in packed.padded())
+    ids, inside = (padded[packed.back].tolist() for padded in packed.padded())
     assert ids == theirs["input_ids"]
     assert inside == [[bool(m) for m in mask] for mask in theirs["attention_mask"]]
     assert (np.diff(packed.lengths) <= 0).all()
@@ -170,8 +170,8 @@ def test_a_checkpoint_comes_back(tmp_path, tokens):
     model = bi_encoder.BiEncoder(factory.from_scratch(1, 16, 2, 60, 16), 8)
     facts = {"output_dim": 8, "pooling": "mean", "model": "x"}
     checkpoints.save_checkpoint(model, tmp_path / "m.safetensors", facts)
-    again, found = checkpoints.load_checkpoint(tmp_path / "m.safetensors")
-    assert found == facts
+    again, facts_again = checkpoints.load_checkpoint(tmp_path / "m.safetensors")
+    assert facts_again == facts
     vectors = [encoding.encode(m, tokens, np.arange(5), torch.device("cpu"), "") for m in (model, again)]
     assert np.array_equal(*vectors)
 

@@ -50,8 +50,8 @@ def test_the_batch_s_false_negatives_are_masked():
     # Scores of the first: 1, 0, (1), 3; of the second: 0, 2, 2, 0 with its positive third.
     first = -1 + np.log(np.exp(1) + 1 + np.exp(3))
     second = -2 + np.log(1 + np.exp(2) + np.exp(2) + 1)
-    found = loss_of(Targets(torch.tensor([0, 2]), ignore), in_batch=True)
-    assert found == pytest.approx((first + second) / 2, abs=1e-6)
+    loss = loss_of(Targets(torch.tensor([0, 2]), ignore), in_batch=True)
+    assert loss == pytest.approx((first + second) / 2, abs=1e-6)
 
 
 def test_the_loss_of_each_query_and_that_of_chance():

@@ -20,8 +20,8 @@ def collection(tmp_path_factory):
     folder = write_collection(tmp_path_factory.mktemp("collection"), grades=(3, 1, 2))
     paths = ("--mined", folder / "lsa/negatives.parquet", "--documents", folder / "lsa/documents.parquet")
     outputs = ("--manifest", folder / "lsa/teacher.json", "--output", folder / "lsa/teacher.parquet")
-    given = ("--collection", folder, *paths, "--queries", folder / "lsa/queries.parquet", *outputs)
-    teach.main(teach.arguments().parse_args(list(map(str, given))))
+    arguments = ("--collection", folder, *paths, "--queries", folder / "lsa/queries.parquet", *outputs)
+    teach.main(teach.arguments().parse_args(list(map(str, arguments))))
     return folder
 
 
@@ -127,7 +127,7 @@ def test_a_teacher_with_other_scores_is_another_recipe(collection, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (("--objective", "kl"), r"training\.teacher: kl needs one, and no table"),
         (("--curriculum", '{"heuristic": "kde"}'), r"training\.curriculum: needs the miner's"),
@@ -136,8 +136,8 @@ def test_a_teacher_with_other_scores_is_another_recipe(collection, tmp_path):
         (("--negatives", "mixed"), r"training\.negatives_per_query: mixed negatives are made of two"),
     ],
 )  # fmt: skip
-def test_what_a_recipe_lacks_is_named_before_anything_is_trained(collection, tmp_path, more, said):
-    with pytest.raises(StudyError, match=said):
+def test_what_a_recipe_lacks_is_named_before_anything_is_trained(collection, tmp_path, more, message):
+    with pytest.raises(StudyError, match=message):
         trainer(collection, tmp_path, *more)
 
 
@@ -148,7 +148,7 @@ def test_labels_that_are_all_alike_are_refused_where_grades_are_needed(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda t: [column.pop(3) for column in t.values()], "no scores for training query q3"),
         (lambda t: t["scores"][5].__setitem__(0, float("nan")), "a score of query q5 is not a finite number"),
@@ -158,11 +158,11 @@ def test_labels_that_are_all_alike_are_refused_where_grades_are_needed(tmp_path)
          "it scored 0 of the mined negatives of training query q9"),
     ],
 )  # fmt: skip
-def test_a_teacher_that_lacks_something_is_refused(collection, tmp_path, change, said):
+def test_a_teacher_that_lacks_something_is_refused(collection, tmp_path, change, message):
     table = tables.read("teacher", collection / "lsa/teacher.parquet").to_pydict()
     change(table)
     tables.write("teacher", table, tmp_path / "teacher.parquet")
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=message):
         trainer(collection, tmp_path, "--objective", "kl", "--teacher-scores", tmp_path / "teacher.parquet")
 
 

@@ -25,9 +25,9 @@ def collection(tmp_path_factory):
     tables.write("qrels", {**columns, "grade": 1, "positive": True}, folder / "qrels.parquet")
     write_copies(folder)
     mined = [[d for d in range(N) if d != q][:10] for q in range(N)]
-    for shard, some in enumerate((slice(0, 7), slice(7, N))):
-        n = len(ids[some])
-        rows = {"query_id": ids[some], "rows": mined[some], "scores": [[0.0] * 10] * n, "mined": [10] * n}
+    for shard, part in enumerate((slice(0, 7), slice(7, N))):
+        n = len(ids[part])
+        rows = {"query_id": ids[part], "rows": mined[part], "scores": [[0.0] * 10] * n, "mined": [10] * n}
         tables.write("negatives", rows, folder / f"{shard}.parquet")
     return folder
 

@@ -38,8 +38,8 @@ def trainer(shared, folder, *more):
 
 def begin(shared, folder, *more):
     """A run in the background, and its log."""
-    given = [sys.executable, "-m", "rankscale", "train", *command(shared, folder, *LONG, *more)]
-    return subprocess.Popen(given, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    words = [sys.executable, "-m", "rankscale", "train", *command(shared, folder, *LONG, *more)]
+    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def states(folder):
@@ -88,10 +88,10 @@ def test_a_run_that_is_asked_to_stop_keeps_its_state(shared, tmp_path, undisturb
     process = begin(shared, tmp_path, "--save-steps", 1)  # from its first step on
     wait_for_a_state(tmp_path, process)
     process.send_signal(number)
-    said = process.communicate(timeout=300)[0]
+    output = process.communicate(timeout=300)[0]
     assert process.returncode == code
-    step = int(said.rpartition("the state at step ")[2].partition(" ")[0])
-    assert "Traceback" not in said
+    step = int(output.rpartition("the state at step ")[2].partition(" ")[0])
+    assert "Traceback" not in output
     assert not list((tmp_path / "run").iterdir())
     began = time.monotonic()
     done = train(shared, tmp_path, *LONG)
@@ -108,9 +108,9 @@ def test_a_signal_that_comes_while_torch_is_imported_is_remembered(shared, tmp_p
     while not int(re.search(r"SigCgt:\s*(\w+)", status.read_text())[1], 16) >> (signal.SIGUSR1 - 1) & 1:
         assert process.poll() is None
     process.send_signal(signal.SIGUSR1)
-    said = process.communicate(timeout=300)[0]
+    output = process.communicate(timeout=300)[0]
     assert process.returncode == 75
-    assert "asked to stop (SIGUSR1): the state at step 1 is kept" in said
+    assert "asked to stop (SIGUSR1): the state at step 1 is kept" in output
     train(shared, tmp_path, *LONG)
     assert published(tmp_path) == undisturbed
 
@@ -142,8 +142,8 @@ def test_two_processes_do_not_train_one_run_at_once(shared, tmp_path, undisturbe
     wait_for_a_state(tmp_path, first)
     first.send_signal(signal.SIGSTOP)  # so that it does not end before the other one has begun
     second = begin(shared, tmp_path)
-    while "waiting for it to end" not in (said := second.stdout.readline()):
-        assert said, second.poll()
+    while "waiting for it to end" not in (line := second.stdout.readline()):
+        assert line, second.poll()
     first.terminate()
     first.send_signal(signal.SIGCONT)
     first.communicate(timeout=300)
@@ -154,25 +154,25 @@ def test_two_processes_do_not_train_one_run_at_once(shared, tmp_path, undisturbe
 @pytest.fixture(scope="module")
 def stopped(shared, tmp_path_factory):
     """A copy of a run stopped with two states kept, in a folder of the caller's: its states."""
-    made = tmp_path_factory.mktemp("stopped")
-    process = begin(shared, made)
-    while len(states(made)) < 2:
+    run_folder = tmp_path_factory.mktemp("stopped")
+    process = begin(shared, run_folder)
+    while len(states(run_folder)) < 2:
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.01)
     process.terminate()
     process.communicate(timeout=300)
 
     def copy(folder):
-        shutil.copytree(made / "scratch", folder / "scratch")
+        shutil.copytree(run_folder / "scratch", folder / "scratch")
         return states(folder)
 
     return copy
 
 
 def flipped(path):
-    made = bytearray(path.read_bytes())
-    made[-5] ^= 1
-    path.write_bytes(made)
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
 
 
 DAMAGES = {
@@ -208,7 +208,7 @@ def test_two_damaged_states_do_not_crowd_out_new_ones(shared, stopped, tmp_path,
         flipped(path)
     process = begin(shared, tmp_path, "--save-steps", 1)
     # Listed once a turn: between two listings the run may replace them.
-    while not (found := states(tmp_path)) or int(found[-1].stem) > 4:
+    while not (state_files := states(tmp_path)) or int(state_files[-1].stem) > 4:
         assert process.poll() is None
         time.sleep(0.001)
     process.kill()
@@ -283,8 +283,8 @@ def test_a_full_disk_costs_the_state_not_the_older_one(tmp_path, caplog):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
     assert "the state at step 2 cannot be saved" in caplog.text
-    found, _ = kept.newest()
-    assert np.array_equal(found["weights/a"], tensors["weights/a"])
+    newest, _ = kept.newest()
+    assert np.array_equal(newest["weights/a"], tensors["weights/a"])
     assert [p.name for p in kept.folder.iterdir() if p.is_file()] == ["0000000001.safetensors"]
 
 

@@ -46,7 +46,7 @@ def test_two_runs_give_the_same_bytes(shared, tmp_path, objective):
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (("--train-queries", 10**6), "training.train_queries: a subset of 1000000"),
         (("--train-queries", 8), "training.batch_size: 16 is more than the subset's 8"),
@@ -71,12 +71,12 @@ def test_two_runs_give_the_same_bytes(shared, tmp_path, objective):
         (("--output-dim", 2**31 - 1), "the model does not fit in memory"),
     ],
 )
-def test_what_cannot_be_trained_ends_in_one_line(shared, tmp_path, more, said):
+def test_what_cannot_be_trained_ends_in_one_line(shared, tmp_path, more, message):
     if "cuda" in more and torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     done = train(shared, tmp_path, *more, check=False)
-    assert done.returncode == (2 if "argument" in said or "--log" in said else 1)
-    assert said in done.stdout.splitlines()[-1]
+    assert done.returncode == (2 if "argument" in message or "--log" in message else 1)
+    assert message in done.stdout.splitlines()[-1]
     assert "Traceback" not in done.stdout
     assert not [path for path in (tmp_path / "run").glob("*")]
 
@@ -102,7 +102,7 @@ def test_a_run_that_diverges_is_published_as_such(shared, tmp_path):
     assert {"2.safetensors", "5.safetensors", "final.safetensors"} < set(published(tmp_path))
     assert len(log_of(tmp_path)) == 1
     # What comes after it works on, and finds nothing.
-    places = (
+    inputs = (
         "--candidates",
         shared.parents[1] / "demo/candidates/docstrings.parquet",
         "--tokens",
@@ -111,7 +111,7 @@ def test_a_run_that_diverges_is_published_as_such(shared, tmp_path):
     for name in ("final", "5"):
         outputs = ("--observations", tmp_path / "o.parquet", "--run", tmp_path / "r.parquet")
         done = stage(
-            "retrieve", "--checkpoint", tmp_path / f"run/{name}.safetensors", "--collection", "c", *places, *outputs
+            "retrieve", "--checkpoint", tmp_path / f"run/{name}.safetensors", "--collection", "c", *inputs, *outputs
         )
         assert "diverged after step 1, nothing to evaluate" in done.stdout
         judged = ("--run", tmp_path / "r.parquet", "--qrels", shared / "qrels.parquet")
@@ -130,8 +130,8 @@ def test_parts_and_processes_change_nothing_but_rounding(shared, tmp_path, objec
     assert np.ptp(expected) > 0.01
     for name in ("parts", "two_parts"):
         assert np.allclose(log_of(tmp_path / name), expected, atol=2e-6)
-        told = tables.read("training", tmp_path / name / "run/training.parquet")
-        assert told["tokens"].equals(tables.read("training", tmp_path / "whole/run/training.parquet")["tokens"])
+        training = tables.read("training", tmp_path / name / "run/training.parquet")
+        assert training["tokens"].equals(tables.read("training", tmp_path / "whole/run/training.parquet")["tokens"])
 
 
 def test_a_batch_that_does_not_divide_among_the_processes_is_refused(shared, tmp_path):
@@ -158,8 +158,8 @@ def test_sixteen_bits_train_nearly_the_same(shared, tmp_path, precision):
 
 def test_memory_that_runs_out_is_said_with_what_to_lower(shared, tmp_path):
     wide = ("--layers", 1, "--hidden", 512, "--heads", 2, "--batch-size", 128, "--passage-length", 128)
-    given = command(shared, tmp_path, *wide, "--negatives-per-query", 40)
-    limited = ["bash", "-c", 'ulimit -v 3000000; exec "$@"', "-", sys.executable, "-m", "rankscale", "train", *given]
+    words = command(shared, tmp_path, *wide, "--negatives-per-query", 40)
+    limited = ["bash", "-c", 'ulimit -v 3000000; exec "$@"', "-", sys.executable, "-m", "rankscale", "train", *words]
     done = run(limited, ROOT, check=False)
     assert done.returncode == 1
     assert "set training.micro_batch to 64 (a part is 128 queries now" in done.stdout.splitlines()[-1]
@@ -181,7 +181,7 @@ def copied(shared, folder, **changed):
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "said"),
+    ("name", "change", "message"),
     [
         ("negatives", lambda rows: [row["rows"].__setitem__(0, -1) for row in rows], "names rows -1 to"),
         ("negatives", lambda rows: [row["rows"].__setitem__(0, 10**6) for row in rows], "to 1000000 of 3000 documents"),
@@ -191,10 +191,10 @@ def copied(shared, folder, **changed):
         ("tokens", lambda rows: rows[0]["ids"].append(5000), "outside of the vocabulary of 2000"),
     ],
 )
-def test_tables_that_do_not_belong_together_are_refused(shared, tmp_path, name, change, said):
+def test_tables_that_do_not_belong_together_are_refused(shared, tmp_path, name, change, message):
     done = train(copied(shared, tmp_path / "other", **{name: change}), tmp_path, check=False)
     assert done.returncode == 1
-    assert said in done.stdout.splitlines()[-1]
+    assert message in done.stdout.splitlines()[-1]
     assert "Traceback" not in done.stdout
 
 
@@ -230,8 +230,8 @@ def test_dropout_of_any_name_is_off(tmp_path):
 def test_weights_that_are_not_finite_are_refused(tmp_path):
     from transformers import BertConfig, BertModel
 
-    made = BertModel(BertConfig(vocab_size=50, **{k: 8 for k in ("hidden_size", "num_attention_heads")}))
-    made.encoder.layer[0].output.dense.bias.data[0] = float("nan")
-    made.save_pretrained(tmp_path)
+    model = BertModel(BertConfig(vocab_size=50, **{k: 8 for k in ("hidden_size", "num_attention_heads")}))
+    model.encoder.layer[0].output.dense.bias.data[0] = float("nan")
+    model.save_pretrained(tmp_path)
     with pytest.raises(StudyError, match=r"its weights .*bias are not finite"):
         load_pretrained(str(tmp_path))

@@ -78,12 +78,12 @@ def members(archive: Path) -> list[str]:
     except DAMAGED as error:
         kind = "tar" if is_tape(str(archive)) else "zip"
         raise StudyError(f"{archive}: is not a whole {kind} ({reason(error)})") from error
-    seen: set[str] = set()
+    unique: set[str] = set()
     for name in names:
         _refuse_outside(archive, name)
-        if name in seen:
+        if name in unique:
             raise _twice(archive, name)
-        seen.add(name)
+        unique.add(name)
     return [name for name in names if not is_hidden(name)]
 
 

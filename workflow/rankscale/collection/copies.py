@@ -119,11 +119,11 @@ def with_copies(rows: list[np.ndarray], copies: pa.Table) -> list[np.ndarray]:
     if not len(row) or not rows:
         return rows
     flat, owner = np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(own) for own in rows])
-    place = np.searchsorted(row, flat).clip(max=len(row) - 1)
+    position = np.searchsorted(row, flat).clip(max=len(row) - 1)
     by_group = np.argsort(first, kind="stable")
     groups, wide = first[by_group], list(rows)
-    for i in np.flatnonzero(row[place] == flat):
-        start, end = np.searchsorted(groups, first[place[i]]), np.searchsorted(groups, first[place[i]], "right")
+    for i in np.flatnonzero(row[position] == flat):
+        start, end = np.searchsorted(groups, first[position[i]]), np.searchsorted(groups, first[position[i]], "right")
         wide[owner[i]] = np.union1d(wide[owner[i]], row[by_group[start:end]])
     return wide
 

@@ -104,7 +104,7 @@ def is_header(cells: list[str], names: Mapping[str, frozenset[str]]) -> bool:
 
 
 def columns_of(
-    cells: list[str], names: Mapping[str, frozenset[str]], places: Mapping[str, int], where: str
+    cells: list[str], names: Mapping[str, frozenset[str]], positions: Mapping[str, int], where: str
 ) -> dict[str, int]:
     """Which column holds what, by the header `cells`; what no name tells stands at its place in files without one.
 
@@ -119,16 +119,16 @@ def columns_of(
             )
         if kind:
             columns[kind] = i
-    for kind, place in places.items():
-        if kind not in columns and place < len(cells):
-            if place in columns.values() or _named(cells[place]) in ASIDE:
+    for kind, position in positions.items():
+        if kind not in columns and position < len(cells):
+            if position in columns.values() or _named(cells[position]) in ASIDE:
                 raise StudyError(
-                    f"{where}: the header names no {kind} (column {place + 1}, where it stands without a header, is "
-                    f"named {cells[place]}); name it {kind}"
+                    f"{where}: the header names no {kind} (column {position + 1}, where it stands without a header, is "
+                    f"named {cells[position]}); name it {kind}"
                 )
-            columns[kind] = place
-            log.warning("%s: is taken for a header, whose %s is called %s", where, kind, cells[place])
-    missing = [kind for kind in places if kind not in columns]
+            columns[kind] = position
+            log.warning("%s: is taken for a header, whose %s is called %s", where, kind, cells[position])
+    missing = [kind for kind in positions if kind not in columns]
     if missing:
         raise StudyError(f"{where}: the header names no {missing[0]}: {', '.join(cells)}")
     unread = [cell for i, cell in enumerate(cells) if i not in columns.values() and _named(cell) not in ASIDE]
@@ -178,8 +178,8 @@ def _text_columns(
     body = next((kind for kind in ("query", "text", "title") if any(name in names.get(kind, ()) for name in plain)), "")
     if body in ("query", "title") and not (body == "title" and names is OF_DOCUMENTS and len(cells) > 2):
         names = {"id": names["id"], "text": names[body]}
-    places = {"id": 0, "text": form.get("text", len(cells))}
-    return columns_of(cells, names, places, where)
+    positions = {"id": 0, "text": form.get("text", len(cells))}
+    return columns_of(cells, names, positions, where)
 
 
 def jsonl_texts(path: Path) -> Iterator[Text]:

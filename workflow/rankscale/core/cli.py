@@ -40,7 +40,7 @@ class ShortLines(logging.Formatter):
         line = super().format(record)
         if len(line) > LONGEST_LINE:
             line = f"{line[: LONGEST_LINE // 2]} [...] {line[-LONGEST_LINE // 4 :]}"
-        return CONTROL.sub(lambda found: repr(found[0])[1:-1], line)
+        return CONTROL.sub(lambda match: repr(match[0])[1:-1], line)
 
 
 def command_parser(command: str, doc: str) -> argparse.ArgumentParser:

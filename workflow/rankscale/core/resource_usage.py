@@ -55,16 +55,16 @@ def total_usage(logs: Iterable[Path]) -> dict[str, object]:
     stages: dict[str, dict[str, float]] = {}
     for log in logs:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-        found = LINE.match(lines[-1]) if lines else None
-        if not found:
+        match = LINE.match(lines[-1]) if lines else None
+        if not match:
             continue
-        hosts.add(found["host"])
-        devices.add(found["device"])
-        hours = float(found["seconds"]) / 3600
-        row = stages.setdefault(found["stage"], {"jobs": 0, "wall": 0.0, "processor": 0.0, "gpu": 0.0})
+        hosts.add(match["host"])
+        devices.add(match["device"])
+        hours = float(match["seconds"]) / 3600
+        row = stages.setdefault(match["stage"], {"jobs": 0, "wall": 0.0, "processor": 0.0, "gpu": 0.0})
         row["jobs"] += 1
         row["wall"] += hours
-        row["processor"] += float(found["processor"]) / 3600
-        row["gpu"] += hours * int(found["processes"]) * (found["device"] != "cpu")
+        row["processor"] += float(match["processor"]) / 3600
+        row["gpu"] += hours * int(match["processes"]) * (match["device"] != "cpu")
     rounded = {stage: {k: round(v, 5) for k, v in row.items()} for stage, row in sorted(stages.items())}
     return {"hosts": sorted(hosts), "devices": sorted(devices), "hours": rounded}

@@ -34,15 +34,15 @@ class Prices(NamedTuple):
 def read_prices(text: str) -> Prices:
     """Prices from JSON; those that are left out are 0."""
     try:
-        given = {name: at_least(0, float)(value) for name, value in json.loads(text).items()}
+        prices = {name: at_least(0, float)(value) for name, value in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise argparse.ArgumentTypeError(f"not a JSON object of numbers ({error})") from None
-    unknown = set(given) - set(Prices._fields)
+    unknown = set(prices) - set(Prices._fields)
     if unknown:
         raise argparse.ArgumentTypeError(
             f"{', '.join(sorted(unknown))}: no price of these; there are {', '.join(Prices._fields)}"
         )
-    return Prices(**{**dict.fromkeys(Prices._fields, 0.0), **given})
+    return Prices(**{**dict.fromkeys(Prices._fields, 0.0), **prices})
 
 
 @dataclass(frozen=True)

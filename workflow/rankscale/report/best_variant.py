@@ -86,8 +86,8 @@ def _how_sure(multipliers: pd.DataFrame, known: pd.DataFrame, better: pd.DataFra
             rows = _compute(multipliers, other)
             rows = rows[rows.own.notna()]
             above = rows[rows.low > 1]
-            told = "none is told to be better" if above.empty else f"it is {above.multiplier.idxmax()}"
-            text += f"; by {name_of(other)} {told}" if len(rows) else ""
+            finding = "none is told to be better" if above.empty else f"it is {above.multiplier.idxmax()}"
+            text += f"; by {name_of(other)} {finding}" if len(rows) else ""
     return f"{text}."
 
 
@@ -97,12 +97,12 @@ def _steepness(exponents: pd.DataFrame, metric: str, best: object, first: str) -
     rows = rows[rows.parameter.isin(EXPONENTS)].set_index("parameter")
     if rows.empty:
         return ""
-    told = rows[(rows.difference_low > 0) | (rows.difference_high < 0)]
-    if told.empty:
+    clear = rows[(rows.difference_low > 0) | (rows.difference_high < 0)]
+    if clear.empty:
         return f" Whether its lead grows with size or data cannot be told: its exponents are not told from {first}'s."
     words = [
         f"{'steeper' if row.difference > 0 else 'flatter'} in {EXPONENTS[str(name)]} ({_difference(row)})"
-        for name, row in told.iterrows()
+        for name, row in clear.iterrows()
     ]
     return f" Its law is {' and '.join(words)} than {first}'s."
 

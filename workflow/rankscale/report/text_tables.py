@@ -91,7 +91,7 @@ def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
     """One row per judged axis and metric of the headline: what was forecast, what came, and what would decide more."""
     rows = []
     for _, row in verdicts.iterrows():
-        told = pd.notna(row.realised_gain)
+        known = pd.notna(row.realised_gain)
         lack = "-" if pd.isna(row.lack_of_fit_p) else f"p {row.lack_of_fit_p:.2g}, {share(row.misfit)} a cell"
         low, high = (None if pd.isna(bound) else bound for bound in (row.share_low, row.share_high))
         rows.append(
@@ -99,9 +99,9 @@ def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
                 "axis": row.axis,
                 "metric": name_of(row.metric),
                 "law": "none" if pd.isna(row.law) else row.law,
-                "gain forecast": f"{row.predicted_gain:.3g}" if told else "-",
-                "gain realised": f"{row.realised_gain:.3g} [{row.gain_low:.3g}, {row.gain_high:.3g}]" if told else "-",
-                "p": f"{row.p_improving:.2g}" if told else "-",
+                "gain forecast": f"{row.predicted_gain:.3g}" if known else "-",
+                "gain realised": f"{row.realised_gain:.3g} [{row.gain_low:.3g}, {row.gain_high:.3g}]" if known else "-",
+                "p": f"{row.p_improving:.2g}" if known else "-",
                 "share realised": "-"
                 if pd.isna(row.share)
                 else _interval(row.share, low, high, digits=2, open_bounds=True),

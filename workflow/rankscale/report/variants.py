@@ -105,21 +105,21 @@ def multiplier_table(multipliers: pd.DataFrame) -> pd.DataFrame:
     """One row a metric, variant and kind."""
     rows = []
     for row in multipliers.itertuples():
-        told = pd.notna(row.own)
-        times = "-" if not told else NONE if pd.isna(row.multiplier) else f"{row.multiplier:.3g}"
-        reach = "-" if not told else NONE if pd.isna(row.reach) else f"{row.reach:.3g}"
+        has_law = pd.notna(row.own)
+        times = "-" if not has_law else NONE if pd.isna(row.multiplier) else f"{row.multiplier:.3g}"
+        reach = "-" if not has_law else NONE if pd.isna(row.reach) else f"{row.reach:.3g}"
         shown = {
             "metric": name_of(row.metric),
             "variant": row.variant,
             "best cell": f"{row.model} on {row.train_queries:,}",
             "of": row.kind,
-            "multiplier": f"{times} {_bounds(row.low, row.high)}" if told else times,
+            "multiplier": f"{times} {_bounds(row.low, row.high)}" if has_law else times,
             "reach": reach,
-            "law": row.law if told else f"none: {row.note}",
+            "law": row.law if has_law else f"none: {row.note}",
         }
         if has_teachers(multipliers).any():
             with_teacher = _bounds(row.with_teacher_low, row.with_teacher_high)
-            shown["teachers counted"] = f"{row.with_teacher:.3g} {with_teacher}" if told else "-"
+            shown["teachers counted"] = f"{row.with_teacher:.3g} {with_teacher}" if has_law else "-"
         rows.append(shown)
     return pd.DataFrame(rows)
 

@@ -64,10 +64,10 @@ def refuse_unlike(shards: Sequence[str | Path], collection: Path) -> None:
 
     The vectors of two encoders, or of other texts under the same ids, have the same form.
     """
-    found = [(path, origins.read_origin(path)) for path in shards]
-    for path, origin in found:
+    shard_origins = [(path, origins.read_origin(path)) for path in shards]
+    for path, origin in shard_origins:
         origins.refuse_other_collection(path, origin, collection)
-    origins.refuse_mixed(found, "encoder", "delete the miner's vectors and run again")
+    origins.refuse_mixed(shard_origins, "encoder", "delete the miner's vectors and run again")
 
 
 def shard_ids(path: str | Path) -> pa.ChunkedArray:

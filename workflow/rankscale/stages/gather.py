@@ -26,9 +26,9 @@ def main(args: argparse.Namespace) -> None:
     """Write one row per checkpoint, split and kind of candidates, and one per run that diverged or is not finished."""
     options = parsed(GatherOptions, args)
     refuse_other_studies(args.runs, args.study.resolve().name)
-    found = [tables.read("checkpoints", path) for path in args.runs]
-    runs = [table.to_pylist() for table in found]
-    refuse_other_recipes(args.runs, found)
+    run_tables = [tables.read("checkpoints", path) for path in args.runs]
+    runs = [table.to_pylist() for table in run_tables]
+    refuse_other_recipes(args.runs, run_tables)
     refuse_equal_subsets([checkpoint for checkpoints in runs for checkpoint in checkpoints])
     tokens: dict[str, dict[str, Path]] = {collection: {} for collection in options.collections}
     for collection, model, folder in (each.split("=", 2) for each in args.tokens):

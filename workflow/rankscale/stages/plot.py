@@ -32,14 +32,14 @@ OPTIONAL = (*PLAN, "references", *OF_VARIANTS)
 
 def main(args: argparse.Namespace) -> None:
     """Draw the chosen figures in three formats each."""
-    given = [name for name in (*TABLES, *OPTIONAL) if getattr(args, name)]
+    present = [name for name in (*TABLES, *OPTIONAL) if getattr(args, name)]
     figures = parsed(PlotOptions, args).figures
-    figures = figures_of(set(given)) if figures is None else figures
+    figures = figures_of(set(present)) if figures is None else figures
     for name in figures:
-        if not set(given).issuperset(FIGURES[name].needs):
+        if not set(present).issuperset(FIGURES[name].needs):
             options = " and ".join(f"--{table.replace('_', '-')}" for table in FIGURES[name].needs)
             raise StudyError(f"the figure {name} needs {options}")
-    read = tables.read_study({name: getattr(args, name) for name in (*given, "left_out")}, args.study_name)
+    read = tables.read_study({name: getattr(args, name) for name in (*present, "left_out")}, args.study_name)
     missing = read.pop("left_out").to_pylist()
     study = StudyTables(**{name: table.to_pandas() for name, table in read.items()})
     draw_figures(figures, study, missing, args.output)

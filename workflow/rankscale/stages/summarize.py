@@ -22,8 +22,8 @@ def main(args: argparse.Namespace) -> None:
     """Write summary.md, the report's tables, and provenance.json."""
     log.info("saying what the study shows")
     options = parsed(SummarizeOptions, args)
-    given = [name for name in TABLES if getattr(args, name)]
-    whole = tables.read_study({name: getattr(args, name) for name in (*given, "left_out")}, options.config["study"])
+    present = [name for name in TABLES if getattr(args, name)]
+    whole = tables.read_study({name: getattr(args, name) for name in (*present, "left_out")}, options.config["study"])
     missing = whole.pop("left_out").to_pylist()
     read = {name: table.to_pandas() for name, table in whole.items()}
     # Names come from the config; none of them is HTML, in whatever shows the page.

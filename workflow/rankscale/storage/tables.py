@@ -161,8 +161,8 @@ def _refuse_lost_rows(
     parts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     expected = metadata.num_rows if group is None else parts[group]
     if sum(parts) != metadata.num_rows or (length is not None and length != expected):
-        found = sum(parts) if length is None else length
-        raise StudyError(f"{path}: {found} of {expected} rows can be read: it is damaged; delete it and run again")
+        readable = sum(parts) if length is None else length
+        raise StudyError(f"{path}: {readable} of {expected} rows can be read: it is damaged; delete it and run again")
 
 
 def with_origin(wanted: pa.Schema, origin: Mapping[str, Any] | None) -> pa.Schema:
@@ -208,8 +208,8 @@ def check(table: pa.Table, wanted: pa.Schema, path: str | Path, unique: bool = T
             bad = pc.invert(pc.is_finite(column))
             row = pc.index(bad, True).as_py()
             if row >= 0:
-                said = f"{column[row]} is not a finite number"
-                raise StudyError(f"{path}: column {field.name}, row {row + start}: {said}")
+                problem = f"{column[row]} is not a finite number"
+                raise StudyError(f"{path}: column {field.name}, row {row + start}: {problem}")
     key = (wanted.metadata or {}).get(b"key", b"").decode().split()
     if unique and key and len(table) and table.num_rows != _distinct(table, key):
         raise StudyError(f"{path}: {_first_duplicate(table, key)} stands twice in {' '.join(key)}")

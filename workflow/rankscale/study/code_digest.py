@@ -14,14 +14,14 @@ from rankscale.core.paths import PACKAGE
 @cache
 def modules(stage: str) -> tuple[str, ...]:
     """The project's modules that `stage` imports, itself first, the others by name."""
-    found, waiting = [], [stage]
+    closure, waiting = [], [stage]
     while waiting:
         name = waiting.pop()
-        if name in found:
+        if name in closure:
             continue
-        found.append(name)
+        closure.append(name)
         waiting += _local_imports(name)
-    return found[0], *sorted(found[1:])
+    return closure[0], *sorted(closure[1:])
 
 
 @cache
@@ -48,16 +48,16 @@ def _local_imports(name: str) -> list[str]:
 
     What a digest does not see may change without anything running again, so nothing is passed over in silence.
     """
-    found = []
+    imports = []
     for node in _statements(name):
         if isinstance(node, ast.ImportFrom) and node.level:
             raise StudyError(f"{_path(name)}:{node.lineno}: a relative import, which is not followed; write it in full")
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "rankscale":
-            found += [_module(f"{node.module}.{alias.name}", name, node.lineno) for alias in node.names]
+            imports += [_module(f"{node.module}.{alias.name}", name, node.lineno) for alias in node.names]
         if isinstance(node, ast.Import):
             ours = [alias.name for alias in node.names if alias.name.startswith("rankscale.")]
-            found += [_module(full, name, node.lineno) for full in ours]
-    return found
+            imports += [_module(full, name, node.lineno) for full in ours]
+    return imports
 
 
 def _module(full: str, importer: str, line: int) -> str:
@@ -81,11 +81,11 @@ def _source(name: str) -> str:
 @cache
 def _statements(name: str) -> list[ast.AST]:
     """The module and all its statements; not expressions, which are most nodes and hold no imports or docstrings."""
-    found: list[ast.AST] = [ast.parse(_source(name))]
-    for node in found:  # it grows
+    statements: list[ast.AST] = [ast.parse(_source(name))]
+    for node in statements:  # it grows
         for part in ("body", "orelse", "finalbody", "handlers", "cases"):
-            found += getattr(node, part, [])
-    return found
+            statements += getattr(node, part, [])
+    return statements
 
 
 @cache

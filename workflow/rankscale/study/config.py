@@ -192,20 +192,22 @@ def _explain(error: ValidationError) -> str:
     if error.validator == "required":
         missing = next(k for k in error.validator_value if k not in error.instance)
         return f"{key + '.' if key else ''}{missing}: is missing"
-    said = f"{key or 'config'}: {shortened(error.instance)} is not allowed"
+    refusal = f"{key or 'config'}: {shortened(error.instance)} is not allowed"
     kinds = error.schema.get("enum") or error.schema.get("description") or error.validator_value
     if isinstance(error.instance, str) and _number(error.instance):
         return (
-            f"{said}: it is text, not a number. YAML reads 3e-6 as text (write 3.0e-6); --config hands on all numbers "
-            "within braces as text (write them into a second --configfile)"
+            f"{refusal}: it is text, not a number. YAML reads 3e-6 as text (write 3.0e-6); --config hands on all "
+            "numbers within braces as text (write them into a second --configfile)"
         )
     if isinstance(error.instance, bool):
-        return f"{said}: it is true or false (YAML reads on, off, yes, no so; quote them); expected: {shortened(kinds)}"
+        return (
+            f"{refusal}: it is true or false (YAML reads on, off, yes, no so; quote them); expected: {shortened(kinds)}"
+        )
     if error.validator == "maxLength":
-        return f"{said}: it has {len(error.instance)} characters, at most {error.validator_value} are"
+        return f"{refusal}: it has {len(error.instance)} characters, at most {error.validator_value} are"
     if error.validator == "oneOf" and key.startswith("models."):
-        return f"{said}: give layers, hidden and heads, or a checkpoint, not both"
-    return f"{said}: {shortened(error.message if error.validator not in ('oneOf', 'not') else kinds, 300)}"
+        return f"{refusal}: give layers, hidden and heads, or a checkpoint, not both"
+    return f"{refusal}: {shortened(error.message if error.validator not in ('oneOf', 'not') else kinds, 300)}"
 
 
 def _number(value: str) -> bool:

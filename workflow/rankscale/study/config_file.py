@@ -74,11 +74,11 @@ def _refuse_bombs(root: yaml.Node | None) -> None:
         raise StudyError(f"has more than {MOST:,} values, its anchors written out; write them out where they are few")
 
 
-def _refuse_twice(node: yaml.Node | None, seen: set[int]) -> None:
+def _refuse_twice(node: yaml.Node | None, visited: set[int]) -> None:
     """Raise StudyError if a mapping below `node` has a key twice; before anchors are merged into it."""
-    if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+    if id(node) in visited or not isinstance(node, yaml.CollectionNode):
         return
-    seen.add(id(node))
+    visited.add(id(node))
     keys: set[str] = set()
     for part in node.value:
         if isinstance(node, yaml.MappingNode) and isinstance(part[0], yaml.ScalarNode):
@@ -86,4 +86,4 @@ def _refuse_twice(node: yaml.Node | None, seen: set[int]) -> None:
                 raise StudyError(f"line {part[0].start_mark.line + 1}: the key {part[0].value} stands twice")
             keys.add(part[0].value)
         for below in part if isinstance(part, tuple) else (part,):
-            _refuse_twice(below, seen)
+            _refuse_twice(below, visited)

@@ -20,9 +20,9 @@ def failures(folders: list[Path], since: float) -> Iterator[tuple[Path, list[str
 
 def format_failures(folders: list[Path], since: float) -> str:
     """The same in words."""
-    found = list(failures(folders, since))
-    if not found:
+    failed = list(failures(folders, since))
+    if not failed:
         return ""
-    parts = [f"{log}\n" + "".join(f"    {line}\n" for line in lines or [EMPTY]) for log, lines in found]
-    counted = "1 stage" if len(found) == 1 else f"{len(found)} stages"
+    parts = [f"{log}\n" + "".join(f"    {line}\n" for line in lines or [EMPTY]) for log, lines in failed]
+    counted = "1 stage" if len(failed) == 1 else f"{len(failed)} stages"
     return f"\n{counted} did not end well (failed, killed or cancelled); logs and last lines:\n" + "".join(parts)

@@ -87,9 +87,9 @@ def tokenizer_of(study: dict[str, Any], model: dict[str, Any]) -> tuple[str, str
     if not is_folder(source):
         return source.replace("/", "--"), source
     # Folders of one name at two places are two tokenizers. Their names go into paths of ours, and command lines.
-    place = str(Path(source).expanduser().resolve())
-    name = re.sub(r"[^\w.,+-]", "_", Path(place).name)
-    return f"{name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}", source
+    folder = str(Path(source).expanduser().resolve())
+    name = re.sub(r"[^\w.,+-]", "_", Path(folder).name)
+    return f"{name}-{hashlib.sha256(folder.encode()).hexdigest()[:8]}", source
 
 
 def borrowed_vocabulary(study: dict[str, Any]) -> str:
@@ -140,16 +140,16 @@ def trains_on_mined(study: dict[str, Any]) -> bool:
 
 def hub_ids(study: dict[str, Any]) -> dict[str, str]:
     """What the study takes from the hub, by names for files."""
-    return {name: place for place, name in hub_places(study).items()}
+    return {name: hub_id for hub_id, name in hub_places(study).items()}
 
 
 def hub_places(study: dict[str, Any]) -> dict[str, str]:
     """A name for files of each hub id that the study takes: encoders and tokenizers neither folders nor made here."""
-    places = [study["miner"]["encoder"], *(model.get("checkpoint", "") for model in study["models"])]
-    places += [source or "" for _, source in (tokenizer_of(study, model) for model in study["models"])]
-    places += [teacher.get("model") or "" for teacher in teachers.teachers(study).values()]
-    ids = {place for place in places if place not in ("", "lsa") and not is_folder(place)}
-    return {place: place.replace("/", "--") for place in sorted(ids)}
+    sources = [study["miner"]["encoder"], *(model.get("checkpoint", "") for model in study["models"])]
+    sources += [source or "" for _, source in (tokenizer_of(study, model) for model in study["models"])]
+    sources += [teacher.get("model") or "" for teacher in teachers.teachers(study).values()]
+    ids = {source for source in sources if source not in ("", "lsa") and not is_folder(source)}
+    return {source: source.replace("/", "--") for source in sorted(ids)}
 
 
 def pool_sample(study: dict[str, Any]) -> int | None:
@@ -164,12 +164,12 @@ def source_files(collection: dict[str, Any]) -> list[str]:
     return sorted({split_member(file)[0] for _, file in files})
 
 
-def local_files(place: str) -> list[str]:
+def local_files(source: str) -> list[str]:
     """The files of a checkpoint folder; none for a hub id, which has versions of its own."""
-    if not is_folder(place):
+    if not is_folder(source):
         return []
     kinds = (".json", ".txt", ".safetensors", ".bin", ".model")
-    return sorted(str(file) for file in Path(place).expanduser().iterdir() if file.suffix in kinds)
+    return sorted(str(file) for file in Path(source).expanduser().iterdir() if file.suffix in kinds)
 
 
 def own_files(study: dict[str, Any]) -> list[str]:

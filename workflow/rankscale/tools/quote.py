@@ -72,10 +72,10 @@ def _job(stage: str, file: str, layout: Layout) -> str:
 
 def jobs(files: Iterable[Planned]) -> dict[str, int]:
     """How many jobs of each stage make these files."""
-    made: dict[str, set[str]] = {}
+    by_stage: dict[str, set[str]] = {}
     for file in files:
-        made.setdefault(file.stage, set()).add(file.job)
-    return {stage: len(found) for stage, found in made.items()}
+        by_stage.setdefault(file.stage, set()).add(file.job)
+    return {stage: len(names) for stage, names in by_stage.items()}
 
 
 Rate = Callable[[np.ndarray], np.ndarray]
@@ -200,8 +200,8 @@ def main(args: argparse.Namespace) -> None:
     rows, whole = table(files, work, hours), jobs(files.values())
     print(f"Study {study['study']}: {sum(whole.values())} jobs, {sum(row['to run'] for row in rows)} to run\n")
     print(tabulate(rows, headers="keys", disable_numparse=True))
-    if said := uncounted(study, whole):
-        print(said)
+    if note := uncounted(study, whole):
+        print(note)
     largest = max(filter(None, study["training"]["train_queries"]), default=0)
     if largest > size["train"]:
         print(f"\nNot possible: training.train_queries: {largest}; the collection has {size['train']:.0f} to train on")

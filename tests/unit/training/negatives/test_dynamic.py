@@ -35,15 +35,15 @@ def test_they_are_those_of_a_plain_sort(monkeypatch, depth, block):
     wrong = [random.choice(200, random.integers(1, 5), replace=False) for _ in queries]
     wrong[2] = sorted_plainly(queries, passages, [[]] * 5, 4)[2]  # its very nearest
     vectors = (torch.from_numpy(array.astype(np.float32)) for array in (queries, passages))
-    found = nearest(*vectors, wanted_of(wrong), depth).numpy()
-    assert np.array_equal(found, sorted_plainly(queries, passages, wrong, depth))
-    assert not any(np.isin(rows, own).any() for rows, own in zip(found, wrong, strict=True))
+    negatives = nearest(*vectors, wanted_of(wrong), depth).numpy()
+    assert np.array_equal(negatives, sorted_plainly(queries, passages, wrong, depth))
+    assert not any(np.isin(rows, own).any() for rows, own in zip(negatives, wrong, strict=True))
 
 
 def test_all_that_is_left_can_be_asked_for():
     random = np.random.default_rng(1)
     queries, passages = random.normal(size=(3, 4)).astype(np.float32), random.normal(size=(9, 4)).astype(np.float32)
     wrong = [np.array([0, 8]), np.array([3]), np.array([5, 1])]
-    found = nearest(torch.from_numpy(queries), torch.from_numpy(passages), wanted_of(wrong), 7).numpy()
-    assert np.array_equal(found, sorted_plainly(queries, passages, wrong, 7))
-    assert set(found[0]) == set(range(1, 8))
+    negatives = nearest(torch.from_numpy(queries), torch.from_numpy(passages), wanted_of(wrong), 7).numpy()
+    assert np.array_equal(negatives, sorted_plainly(queries, passages, wrong, 7))
+    assert set(negatives[0]) == set(range(1, 8))

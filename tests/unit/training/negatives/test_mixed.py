@@ -39,6 +39,6 @@ def test_its_score_is_that_of_the_mixed_vector(in_batch):
 def test_what_a_teacher_says_of_it_is_mixed_alike():
     mixture = torch.tensor([[[0.0, 0.25, 0.75]]])
     targets = Targets(torch.zeros(1, dtype=torch.long), teacher=torch.tensor([[9.0, 4.0, 8.0]]), mixture=mixture)
-    scores, told = with_mixtures(torch.tensor([[1.0, 2.0, 6.0]]), targets, False)
+    scores, mixed = with_mixtures(torch.tensor([[1.0, 2.0, 6.0]]), targets, False)
     assert scores.tolist() == [[1, 2, 6, 5]]
-    assert told.teacher.tolist() == [[9, 4, 8, 7]]
+    assert mixed.teacher.tolist() == [[9, 4, 8, 7]]

@@ -119,12 +119,12 @@ def pooled(scores, positive, ignore=None):
 @pytest.mark.parametrize("columns", ["own", "batch"])
 def test_mw_takes_every_positive_against_every_negative_and_bounds_the_area_over_the_curve(columns):
     if columns == "own":
-        found, (positives, negatives) = own("mw"), pooled(OWN, np.zeros(B, int))
+        loss, (positives, negatives) = own("mw"), pooled(OWN, np.zeros(B, int))
     else:
-        found, (positives, negatives) = in_batch("mw"), pooled(BATCH, POSITIVE_IN_BATCH, IGNORE)
+        loss, (positives, negatives) = in_batch("mw"), pooled(BATCH, POSITIVE_IN_BATCH, IGNORE)
     pairs = softplus(negatives[None] - positives[:, None])
-    assert found == pytest.approx(pairs.mean(1), abs=1e-12)
-    assert (negatives[None] > positives[:, None]).mean() <= found.mean() / math.log(2)
+    assert loss == pytest.approx(pairs.mean(1), abs=1e-12)
+    assert (negatives[None] > positives[:, None]).mean() <= loss.mean() / math.log(2)
 
 
 def test_tal_is_a_smooth_hinge_both_ways():
@@ -145,8 +145,8 @@ def test_soft_infonce_weighs_negatives_by_the_teacher():
     likely = softmax(TEACHER[:, 1:] / 2)
     weights = np.maximum(0.2, (1 - 0.9 * likely) / (1 - 0.9 / 2))
     expected = -OWN[:, 0] + np.log(np.exp(OWN[:, 0]) + (weights * np.exp(OWN[:, 1:])).sum(1))
-    found = own("soft_infonce", alpha=0.9, temperature=2.0, floor=0.2)
-    assert found == pytest.approx(expected, abs=1e-12)
+    loss = own("soft_infonce", alpha=0.9, temperature=2.0, floor=0.2)
+    assert loss == pytest.approx(expected, abs=1e-12)
 
 
 def test_distillation_losses_are_their_definitions():
@@ -185,8 +185,8 @@ def test_pg_rank_weighs_rankings_by_their_advantage():
         others = (utility.sum() - utility) / 7
         logs = np.array([plackett_luce(scores / 2, list(r), 2) for r in rankings])
         expected.append(-np.mean((utility - others) * logs))
-    found = own("pg_rank", samples=8, temperature=2.0, metric="mrr", cut=2)
-    assert found == pytest.approx(np.array(expected), abs=1e-12)
+    loss = own("pg_rank", samples=8, temperature=2.0, metric="mrr", cut=2)
+    assert loss == pytest.approx(np.array(expected), abs=1e-12)
 
 
 def test_the_gradient_of_pg_rank_is_that_of_the_expected_utility():

@@ -30,8 +30,8 @@ def collection(tmp_path_factory):
     write_copies(folder, copies=[(79, 3)], own=[("q5", 60)])  # document 79 repeats what answers q3; q5 is document 60
     paths = ("--mined", folder / "lsa/negatives.parquet", "--documents", folder / "lsa/documents.parquet")
     outputs = ("--manifest", folder / "lsa/teacher.json", "--output", folder / "lsa/teacher.parquet")
-    given = ("--collection", folder, *paths, "--queries", folder / "lsa/queries.parquet", *outputs)
-    teach.main(teach.arguments().parse_args(list(map(str, given))))
+    arguments = ("--collection", folder, *paths, "--queries", folder / "lsa/queries.parquet", *outputs)
+    teach.main(teach.arguments().parse_args(list(map(str, arguments))))
     return folder
 
 
@@ -217,7 +217,7 @@ def test_a_run_that_diverged_is_handed_on_as_such(collection, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (("--objective", "kl"), r"training\.objective: kl needs a teacher's scores, and what is found"),
         (("--objective", "star"), r"training\.negatives: star needs the passages of the whole batch"),
@@ -229,8 +229,8 @@ def test_a_run_that_diverged_is_handed_on_as_such(collection, tmp_path):
         (("--snapshots", 8), r"training\.snapshots\.steps: step 8 is not before the end"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_named_before_anything_is_trained(collection, start, tmp_path, more, said):
-    with pytest.raises(StudyError, match=said):
+def test_what_cannot_be_is_named_before_anything_is_trained(collection, start, tmp_path, more, message):
+    with pytest.raises(StudyError, match=message):
         refiner(collection, start, tmp_path, *more)
     assert not list((tmp_path / "run").glob("*"))
 

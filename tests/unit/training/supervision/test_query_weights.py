@@ -42,18 +42,18 @@ def test_reciprocal_ranks_and_their_weights():
 
 
 def test_normalized_scores():
-    found = query_weights.normalized_score(LISTS, ALL, BATCH)
+    scores = query_weights.normalized_score(LISTS, ALL, BATCH)
     expected = [[1, 4 / 7, 0], [0.5, 1, 0], [0, 0.75, 0.25]]
-    assert found == pytest.approx(np.array(expected), abs=1e-6)
+    assert scores == pytest.approx(np.array(expected), abs=1e-6)
 
 
 def test_the_share_of_a_density_estimate_is_scipy_s():
-    found = query_weights.kde(LISTS, ALL, BATCH)
+    weights = query_weights.kde(LISTS, ALL, BATCH)
     for query, (positive, rows) in enumerate(zip(OF_POSITIVES, BATCH, strict=True)):
         estimate = gaussian_kde(np.append(positive, SCORES[query]).astype(float))
         score = dict(zip([query, *MINED[query]], [positive, *SCORES[query]], strict=True))
         shares = [estimate.integrate_box_1d(-np.inf, float(score[row])) for row in rows]
-        assert found[query] == pytest.approx(shares, abs=1e-6)
+        assert weights[query] == pytest.approx(shares, abs=1e-6)
 
 
 def test_clipped_propensities():

@@ -7,9 +7,9 @@ from rankscale.training.supervision.scored_pairs import ScoredPairs
 
 def test_scores_are_looked_up_by_query_and_row():
     pairs = ScoredPairs(np.array([1, 0, 1]), np.array([4, 2, 0]), np.array([1.5, 2.5, 3.5]), 5)
-    found = pairs.of(np.array([0, 1, 2]), np.array([[2, 4], [4, 0], [2, 0]]))
-    assert np.array_equal(found, np.array([[2.5, np.nan], [1.5, 3.5], [np.nan, np.nan]]), equal_nan=True)
-    assert found.dtype == np.float32
+    scores = pairs.of(np.array([0, 1, 2]), np.array([[2, 4], [4, 0], [2, 0]]))
+    assert np.array_equal(scores, np.array([[2.5, np.nan], [1.5, 3.5], [np.nan, np.nan]]), equal_nan=True)
+    assert scores.dtype == np.float32
 
 
 def test_of_equal_pairs_the_last_counts_and_none_gives_nothing():

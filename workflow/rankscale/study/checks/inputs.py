@@ -30,8 +30,9 @@ def refuse_models(study: dict[str, Any]) -> None:
     rates = study["training"]["learning_rate"]
     if isinstance(rates, dict) and set(rates) != set(names):
         extra, lacking = sorted(set(rates) - set(names)), sorted(set(names) - set(rates))
-        said = [f"{', '.join(extra)} is no model"] * bool(extra) + [f"{', '.join(lacking)} is a model without a rate"]
-        raise StudyError(f"training.learning_rate: {'; '.join(said if lacking else said[:1])}")
+        problems = [f"{', '.join(extra)} is no model"] * bool(extra)
+        problems += [f"{', '.join(lacking)} is a model without a rate"]
+        raise StudyError(f"training.learning_rate: {'; '.join(problems if lacking else problems[:1])}")
     unknown = sorted(set(study["training"]["snapshots"]["models"]) - set(names))
     if unknown:
         raise StudyError(f"training.snapshots.models: {unknown[0]} is no model of the ladder")
@@ -79,20 +80,20 @@ def refuse_source(study: dict[str, Any]) -> None:
             )
 
 
-def refuse_missing(place: str, what: str) -> None:
+def refuse_missing(source: str, what: str) -> None:
     """A name that is a path, not a hub id, must lead to a folder; any other must be one that the hub can have."""
-    if not place.startswith((".", "/", "~")):
-        if place and not is_folder(place) and not HUB_ID.fullmatch(place):
-            raise StudyError(f"{what}{shortened(place)}: there is no such folder, and no id of the hub looks so")
+    if not source.startswith((".", "/", "~")):
+        if source and not is_folder(source) and not HUB_ID.fullmatch(source):
+            raise StudyError(f"{what}{shortened(source)}: there is no such folder, and no id of the hub looks so")
         return
     try:
-        folder = Path(place).expanduser()
+        folder = Path(source).expanduser()
     except RuntimeError:  # ~somebody
-        raise StudyError(f"{what}{shortened(place)}: there is no such user") from None
+        raise StudyError(f"{what}{shortened(source)}: there is no such user") from None
     if not folder.is_dir():
-        raise StudyError(f"{what}{shortened(place)}: there is no such folder")
+        raise StudyError(f"{what}{shortened(source)}: there is no such folder")
     if not os.access(folder, os.R_OK | os.X_OK):
-        raise StudyError(f"{what}{shortened(place)}: the folder may not be read")
+        raise StudyError(f"{what}{shortened(source)}: the folder may not be read")
 
 
 def shortened(value: Any, most: int = 120) -> str:

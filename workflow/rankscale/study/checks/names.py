@@ -55,8 +55,8 @@ def refuse_equal_names(study: dict[str, Any]) -> None:
 
 def refuse_equal_records(study: dict[str, Any]) -> None:
     """Raise StudyError where two models of the hub, those of all variants, would have one record."""
-    places = grid.hub_places(study)
-    _refuse_twins("the record of what is fetched", ((name, place) for place, name in places.items()))
+    file_names = grid.hub_places(study)
+    _refuse_twins("the record of what is fetched", ((name, hub_id) for hub_id, name in file_names.items()))
 
 
 def _refuse_twins(what: str, names: Iterable[tuple[str, str]]) -> None:

@@ -24,9 +24,7 @@ def borrow_vocabulary(study: Study, collection: str) -> str:
     """The study's own vocabulary, which texts of another collection are read by, and what its manifest keeps there."""
     layout = Layout.of(study)
     folder = grid.borrowed_vocabulary(study)
-    kept = sharing.shared_settings(study, layout)[
-        sharing.tokenized(layout._replace(collection=collection), folder)
-    ]
+    kept = sharing.shared_settings(study, layout)[sharing.tokenized(layout._replace(collection=collection), folder)]
     own = layout.tokens(study["tokenizer"]["name"])
     return f"{command_line(TokenizeOptions, {'tokenizer': own})} {manifest_settings(kept)}"
 

@@ -34,8 +34,8 @@ class QueryLearner(Learner):
             vectors = [self._encode(part) for part in batch.parts]  # [n, d] a part
         own = torch.cat(vectors).detach()
         queries = self.processes.gather(own)  # [b, d]
-        found = nearest(queries, self.passages, batch.wanted, self.depth)
-        documents = torch.cat([batch.wanted.positives[:, None], found], dim=1)  # [b, k]
+        negatives = nearest(queries, self.passages, batch.wanted, self.depth)
+        documents = torch.cat([batch.wanted.positives[:, None], negatives], dim=1)  # [b, k]
         queries.requires_grad_()
         targets = self._targets(batch.wanted, documents, batch.targets)
         loss = self._mean_loss(queries, self.passages[documents], targets)

@@ -34,10 +34,10 @@ class PGRank(Objective):
         assert targets.uniform is not None, "it draws"
         logits = (scores / self.temperature).clamp(min=IMPOSSIBLE)
         gumbel = -torch.log(-torch.log(targets.uniform.to(scores.dtype)))
-        places = min(self.cut, scores.shape[1])
-        order = (logits.detach()[:, None, :] + gumbel).topk(places, dim=2).indices
+        depth = min(self.cut, scores.shape[1])
+        order = (logits.detach()[:, None, :] + gumbel).topk(depth, dim=2).indices
         is_positive = order == targets.positive[:, None, None]
-        rank = torch.arange(1, places + 1, device=scores.device, dtype=scores.dtype)
+        rank = torch.arange(1, depth + 1, device=scores.device, dtype=scores.dtype)
         gains = 1 / rank if self.metric == "mrr" else 1 / torch.log2(1 + rank)
         utility = (is_positive * gains).sum(2)  # [b, samples]
         others = (utility.sum(1, keepdim=True) - utility) / max(self.samples - 1, 1)
@@ -77,6 +77,6 @@ class _LogProbability(torch.autograd.Function):
         order, chosen, shares, total, behind, left = ctx.saved_tensors
         counts = chosen > IMPOSSIBLE  # those that are impossible stand behind all others
         taken = torch.where(counts, 1 - (chosen + (-left).logcumsumexp(2)).exp(), 0.0) * gradient[:, :, None]
-        places = torch.where(counts, (behind - left).exp(), 0.0).sum(2) * gradient  # [b, n]
-        result = -torch.bmm((places / total[:, :, 0])[:, None, :], shares)[:, 0]
+        weights = torch.where(counts, (behind - left).exp(), 0.0).sum(2) * gradient  # [b, n]
+        result = -torch.bmm((weights / total[:, :, 0])[:, None, :], shares)[:, 0]
         return result.scatter_add_(1, order.flatten(1), taken.flatten(1)), None
