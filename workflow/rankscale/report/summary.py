@@ -8,12 +8,12 @@ from rankscale.evaluation.score_options import RERANKED
 from rankscale.laws.axes import headline_subset, is_product
 from rankscale.laws.verdicts.rule import CONFIRMED, NO_LONGER
 from rankscale.report.answer import answer_sentences, confidence_sentences
+from rankscale.report.beside.elsewhere import elsewhere_section, others_evaluated
+from rankscale.report.beside.references import reference_sentences
+from rankscale.report.beside.slices import slices_section
 from rankscale.report.best_variant import recipe_sentences
-from rankscale.report.elsewhere import elsewhere_section, others_evaluated
 from rankscale.report.missing_runs import describe_missing_runs, progress_phrase
 from rankscale.report.narrative import forecast_sentences, plan_sentence, scale_sentence
-from rankscale.report.references import reference_sentences
-from rankscale.report.slices import slices_section
 from rankscale.report.text_tables import (
     contrast_table,
     headline_table,

@@ -11,7 +11,7 @@ from rankscale.collection.base import Source
 from rankscale.collection.ingest import write_collection
 from rankscale.collection.readers import Judgment, Text
 from rankscale.evaluation.slices import query_features, sliced
-from rankscale.report.slices import slices_section
+from rankscale.report.beside.slices import slices_section
 from rankscale.storage import schemas, tables
 from tests.unit.synthetic import observed
 

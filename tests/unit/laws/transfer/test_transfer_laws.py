@@ -9,7 +9,7 @@ from rankscale.laws.forms.registry import LAWS
 from rankscale.laws.options import FitOptions
 from rankscale.laws.transfer import transfer_laws
 from rankscale.laws.variants.multipliers import Side
-from rankscale.report.elsewhere import transfer_sentences, transfer_table
+from rankscale.report.beside.elsewhere import transfer_sentences, transfer_table
 from rankscale.storage import schemas, tables
 from tests.unit.synthetic import write_study
 

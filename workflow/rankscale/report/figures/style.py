@@ -9,8 +9,8 @@ import pandas as pd
 from rankscale.core.metrics import metric_named
 from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
 from rankscale.laws.query_covariance import values_of
+from rankscale.report.beside.references import label_of
 from rankscale.report.labels import in_figure, name_of
-from rankscale.report.references import label_of
 from rankscale.report.verdicts import headline_of, on_headline_test
 
 mpl.use("Agg")
