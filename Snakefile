@@ -36,7 +36,9 @@ onstart:
 onerror:
     # Each cluster job parses this too; only the one that was called says what failed.
     if workflow.is_main_process:
-        folders = dict.fromkeys([LAYOUT.own, LAYOUT.together, LAYOUT.shared, LAYOUT.mined, LAYOUT.hub])
+        places = collections.layouts(STUDY, LAYOUT).values()
+        shared = [folder for place in places for folder in (place.shared, place.mined)]
+        folders = dict.fromkeys([LAYOUT.own, LAYOUT.together, *shared, LAYOUT.hub])
         print(failed_jobs.format_failures([Path(folder, "logs") for folder in folders], STARTED))
 
 
@@ -52,12 +54,12 @@ rule all:
 
 rule collection:
     input:
-        rules.collect.output,
+        expand(rules.collect.output, collection=EVALUATED),
 
 
 rule offline:
     input:
-        rules.collect.output,
+        expand(rules.collect.output, collection=EVALUATED),
         expand(rules.fetch.output, place=FETCHED),
 
 

@@ -67,13 +67,22 @@ def texts_of(folder, models, queries=300):
     columns = {"split": "test", "candidates": "hard", "query_id": query_ids(queries), "positive": 0, "rows": rows}
     tables.write("candidates", columns, folder / "candidates.parquet")
     reading = {"kind": "bi_encoder", "dimension": 8, "query_length": 16, "passage_length": 16, "fills": False}
-    folders = [f"{model}={folder / 'tokens'}" for model in models]
+    folders = [f"synthetic={model}={folder / 'tokens'}" for model in models]
     readings = json.dumps({"base": reading})
     return ["--readings", readings, "--candidates", folder / "candidates.parquet", "--tokens", *folders]
 
 
 def write_study(
-    folder, sizes, subsets, queries=300, seeds=(42,), ties="expected", cells=None, searching=(), variants=None
+    folder,
+    sizes,
+    subsets,
+    queries=300,
+    seeds=(42,),
+    ties="expected",
+    cells=None,
+    searching=(),
+    variants=None,
+    collection="synthetic",
 ):
     """metrics.parquet and observations of every size on every subset, in `folder`; or of the `cells` (size, subset).
 
@@ -87,7 +96,7 @@ def write_study(
             random = np.random.default_rng([int(size), int(data), seed])
             known = better * (data or ELSEWHERE)
             row = checkpoint_of(size, data, seed, variant)
-            keys = {"collection": "synthetic", **{name: row[name] for name in schemas.CHECKPOINT_KEY}}
+            keys = {"collection": collection, **{name: row[name] for name in schemas.CHECKPOINT_KEY}}
             fixed = {"split": "test", "candidates": "hard", "n_candidates": CANDIDATES}
             observations = tables.checked(
                 "observations",
@@ -100,12 +109,12 @@ def write_study(
                 "synthetic",
             )
             run = RunId(*(row[name] for name in RunId._fields))
-            tables.write("observations", observations, table_path(folder, "observations", "synthetic", run, "final"))
+            tables.write("observations", observations, table_path(folder, "observations", collection, run, "final"))
             retrieval = {"retrieval": "none", **dict.fromkeys(schemas.RETRIEVAL)}
             if data in searching:
                 ndcg = 1 / np.log2(2 + observations["above"].to_numpy())
                 each = dict.fromkeys(schemas.RETRIEVAL, ndcg)
-                path = table_path(folder, "per_query", "synthetic", run, "final")
+                path = table_path(folder, "per_query", collection, run, "final")
                 tables.write("per_query", {**keys, "split": "test", "query_id": query_ids(queries), **each}, path)
                 retrieval = {"retrieval": "full", **dict.fromkeys(schemas.RETRIEVAL, float(ndcg.mean()))}
             study = {"study": "synthetic", "teacher_flops": 0.0, **row, "ranker": "bi_encoder"}

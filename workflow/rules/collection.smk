@@ -1,15 +1,17 @@
 # From a source to tables of documents, queries and judgments, and to token ids.
 
 
-SOURCE_FILES = grid.source_files(STUDY)
+def source_files(wildcards):
+    """The local files that a collection is read from."""
+    return grid.source_files(EVALUATED[wildcards.collection]["collection"])
 
 
 rule collect:
     input:
-        watched_files.inputs(SOURCE_FILES),
+        lambda wildcards: watched_files.inputs(source_files(wildcards)),
     output:
         multiext(
-            f"{LAYOUT.shared}/",
+            f"{PATTERN.shared}/",
             "documents.parquet",
             "queries.parquet",
             "qrels.parquet",
@@ -18,7 +20,7 @@ rule collect:
             "manifest.json",
         ),
     log:
-        LAYOUT.shared_log("collect"),
+        PATTERN.shared_log("collect"),
     conda:
         ENVIRONMENT
     resources:
@@ -26,25 +28,32 @@ rule collect:
         study=NAME,
     params:
         recipe=stage_versions.COLLECT,
-        options=fixed(stage_arguments.collect(STUDY)),
-        stamps=fixed(watched_files.stamps(SOURCE_FILES)),
+        options=on_collection(stage_arguments.collect),
+        stamps=lambda wildcards: watched_files.stamps(source_files(wildcards)),
     message:
-        f"Collecting {COLLECTION}: documents, queries and judgments for every later stage"
+        "Collecting {wildcards.collection}: documents, queries and judgments for every later stage"
     shell:
         "{resources.launcher} collect {params.options} --study {resources.study} --log {log} "
-        f"--output {LAYOUT.shared}"
+        f"--output {PLACE.shared}"
+
+
+COLLECTED = expand(rules.collect.output, collection=COLLECTION)  # what is trained on
 
 
 rule tokenize:
     input:
         collected=rules.collect.output,
-        local=lambda wildcards: watched_files.inputs(tokenizer_files(wildcards)),
+        local=tokenizer_inputs,
     output:
         multiext(
-            f"{LAYOUT.tokens('{tokenizer}')}/", "documents.parquet", "queries.parquet", "special.json", "manifest.json"
+            f"{PATTERN.tokens('{tokenizer}')}/",
+            "documents.parquet",
+            "queries.parquet",
+            "special.json",
+            "manifest.json",
         ),
     log:
-        LAYOUT.shared_log("tokenize", "{tokenizer}"),
+        PATTERN.shared_log("tokenize", "{tokenizer}"),
     conda:
         ENVIRONMENT
     resources:
@@ -55,10 +64,10 @@ rule tokenize:
         options=tokenizer_arguments,
         stamps=lambda wildcards: watched_files.stamps(tokenizer_files(wildcards)),
     message:
-        "Tokenizing every text once with {wildcards.tokenizer}"
+        "Tokenizing every text of {wildcards.collection} once with {wildcards.tokenizer}"
     shell:
         "{resources.launcher} tokenize {params.options} --study {resources.study} --log {log} "
-        f"--collection {LAYOUT.shared} --output {LAYOUT.tokens('{wildcards.tokenizer}')}"
+        f"--collection {PLACE.shared} --output {PLACE.tokens('{wildcards.tokenizer}')}"
 
 
 rule fetch:

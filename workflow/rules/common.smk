@@ -7,7 +7,7 @@ import time
 from rankscale.core import stage_versions
 from rankscale.core.errors import StudyError
 from rankscale.core.layout import FINAL, PUBLISHED, RESULTS, WILDCARDS, Layout, RunId
-from rankscale.laws.options import OF_VARIANTS
+from rankscale.laws.options import OF_TEST_SETS, OF_VARIANTS
 from rankscale.report.figures.registry import figures_of
 from rankscale.study import environment, failed_jobs, grid, run_owners
 from rankscale.study import sharing, stage_arguments, teachers, variants, watched_files
@@ -15,6 +15,8 @@ from rankscale.study.code_digest import code_digest
 from rankscale.study.config import check_config
 from rankscale.study.config_file import load_config_file
 from rankscale.study.costs.training_order import training_priorities
+from rankscale.study.test_sets import arguments as beside
+from rankscale.study.test_sets import collections, references
 
 # A DAG of 20,000 jobs is millions of objects that stay: looking for garbage among them takes an eighth of the time.
 gc.set_threshold(1_000_000, 20, 100)
@@ -38,6 +40,11 @@ STARTED = time.time()
 RANKSCALE = "python -m rankscale"
 NAME, COLLECTION = STUDY["study"], STUDY["collection"]["name"]
 LAYOUT = Layout.of(STUDY)
+# The study on each of the collections that it evaluates on, and where each lies: as a pattern, and in a shell's text.
+EVALUATED = collections.each(STUDY)
+REFERENCES = {name: references.references(one, name) for name, one in EVALUATED.items()}
+PATTERN = LAYOUT._replace(collection="{collection}")
+PLACE = LAYOUT._replace(collection="{wildcards.collection}")
 MODELS = {model["name"]: model for model in STUDY["models"]}
 VARIANTS = {name: variants.study_of(STUDY, name) for name in variants.names(STUDY)}
 STARTS = variants.starts(STUDY)
@@ -75,14 +82,20 @@ def code_of(stage):
     return lambda wildcards: code_digest(stage)
 
 
+def one_of(names):
+    """Names as a wildcard's constraint; of none it holds for nothing."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 wildcard_constraints:
-    collection=re.escape(COLLECTION),
+    collection=one_of(EVALUATED),
     variant="|".join(map(re.escape, VARIANTS)),
     model="|".join(map(re.escape, MODELS)),
     train_queries=r"\d+|all",
     seed=r"\d+",
     checkpoint=r"\d+|final",
     shard=r"\d+",
+    reference=one_of(dict.fromkeys(name for of_one in REFERENCES.values() for name in of_one)),
     teacher="|".join(map(re.escape, TEACHERS)) or "none",
     place="|".join(map(re.escape, FETCHED)) or "none",
 
@@ -92,20 +105,53 @@ def fixed(value):
     return lambda wildcards: value
 
 
+def on_collection(arguments):
+    """A stage's words as a param that depends on the collection."""
+    return lambda wildcards: arguments(EVALUATED[wildcards.collection])
+
+
 def tokens_of(wildcards):
-    """The token ids that a model reads."""
+    """The token ids that a model reads: in training of the study's own collection, else of the one it is evaluated on."""
     folder, _ = grid.tokenizer_of(STUDY, MODELS[wildcards.model])
-    return multiext(f"{LAYOUT.tokens(folder)}/", "documents.parquet", "queries.parquet", "special.json")
+    collection = wildcards.get("collection", COLLECTION)
+    place = LAYOUT._replace(collection=collection).tokens(collections.vocabulary_on(STUDY, collection, folder))
+    return multiext(f"{place}/", "documents.parquet", "queries.parquet", "special.json")
+
+
+def is_borrowed(wildcards):
+    """Whether the token ids are by the vocabulary that the study trains on its own collection, on another one."""
+    return wildcards.collection != COLLECTION and wildcards.tokenizer == grid.borrowed_vocabulary(STUDY)
 
 
 def tokenizer_arguments(wildcards):
     """A tokenizer's source, or the size of the vocabulary to train, and what its manifest keeps."""
+    if is_borrowed(wildcards):
+        return beside.borrow_vocabulary(STUDY, wildcards.collection)
     return stage_arguments.tokenize(STUDY, wildcards.tokenizer, TOKENIZERS.get(wildcards.tokenizer))
 
 
 def tokenizer_files(wildcards):
     """What a tokenizer is read from, if that is a local folder."""
     return grid.local_files(TOKENIZERS.get(wildcards.tokenizer) or "")
+
+
+def tokenizer_inputs(wildcards):
+    """The same as Snakemake takes it; a borrowed vocabulary is made before it is read."""
+    if is_borrowed(wildcards):
+        return [f"{LAYOUT.tokens(STUDY['tokenizer']['name'])}/manifest.json"]
+    return watched_files.inputs(tokenizer_files(wildcards))
+
+
+def own_documents_on(collection):
+    """Which queries of a collection are documents themselves, if any run searches it."""
+    searched = EVALUATED[collection]["evaluation"]["full_retrieval"]
+    return f"{LAYOUT._replace(collection=collection).shared}/own_documents.parquet" if searched else []
+
+
+def mined_on(wildcards):
+    """The miner's lists of a collection, if evaluation on it asks for them."""
+    asked = collections.asks_for_mined(EVALUATED[wildcards.collection])
+    return expand(rules.mine.output.negatives, shard=SHARDS, collection=wildcards.collection) if asked else []
 
 
 def checkpoint_files(wildcards):
@@ -159,8 +205,8 @@ def teacher_inputs(wildcards):
     if kind != "file":
         files["mined"] = NEGATIVES
     if kind == "miner":
-        files["documents"] = expand(rules.encode.output.documents, shard=SHARDS)
-        files["queries"] = expand(rules.encode.output.queries, shard=SHARDS)
+        files["documents"] = expand(rules.encode.output.documents, shard=SHARDS, collection=COLLECTION)
+        files["queries"] = expand(rules.encode.output.queries, shard=SHARDS, collection=COLLECTION)
     else:
         files["scores"] = watched_files.inputs(teachers.own_files(teacher))
     if kind == "checkpoint":
@@ -200,19 +246,50 @@ def miner_scores(wildcards):
 
 
 def score_arguments(wildcards):
-    """How a checkpoint's observations and run are measured, as its variant's ranker has it."""
-    return stage_arguments.score(VARIANTS[wildcards.variant])
+    """How a checkpoint's observations and run are measured, as its variant's ranker and the collection have it."""
+    return stage_arguments.score(variants.study_of(EVALUATED[wildcards.collection], wildcards.variant))
 
 
 def shortlists_of(wildcards):
     """What a run's ranker reranks, if it cannot search."""
-    return LAYOUT.shortlists(wildcards.collection) if wildcards.variant in RERANKING else []
+    reranks = wildcards.variant in RERANKING[wildcards.collection]
+    return LAYOUT.shortlists(wildcards.collection) if reranks else []
 
 
 def checkpoints(wildcards):
     """Every checkpoint that the study keeps."""
     kept = CHECKPOINTS if STUDY["training"]["keep"] == "all" else FINALS
     return [LAYOUT.checkpoint(run, name) for run, name in kept]
+
+
+def refer_inputs(wildcards):
+    """What a reference ranks by, each file under the option of the stage that takes it."""
+    collection, kind = wildcards.collection, REFERENCES[wildcards.collection][wildcards.reference]
+    if kind == references.MINER:
+        vectors = {"documents": rules.encode.output.documents, "queries": rules.encode.output.queries}
+        return {name: expand(path, shard=SHARDS, collection=collection) for name, path in vectors.items()}
+    if kind == references.UNTRAINED:
+        folder, _ = grid.tokenizer_of(STUDY, STUDY["models"][-1])
+        place = LAYOUT._replace(collection=collection).tokens(collections.vocabulary_on(STUDY, collection, folder))
+        return {"tokens": multiext(f"{place}/", "documents.parquet", "queries.parquet", "special.json")}
+    return {"run": watched_files.inputs([external_path(wildcards)])} if kind == references.RUN else {}
+
+
+def external_path(wildcards):
+    """The file of a run that was made elsewhere."""
+    return str(Path(references.external_run(STUDY, wildcards.reference)["path"]).expanduser())
+
+
+def refer_arguments(wildcards, input):
+    """What a reference is, and the files that it ranks by."""
+    words = [beside.refer(EVALUATED[wildcards.collection], wildcards.reference)]
+    for name in ("documents", "queries"):
+        words += [f"--{name}", *input[name]] if name in input.keys() else []
+    if "tokens" in input.keys():
+        words += ["--tokens", str(Path(input["tokens"][0]).parent)]
+    if REFERENCES[wildcards.collection][wildcards.reference] == references.RUN:
+        words += ["--run", shlex.quote(external_path(wildcards))]
+    return " ".join(words)
 
 
 def evaluated(kind):

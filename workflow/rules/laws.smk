@@ -4,11 +4,20 @@ LAWS, PLAN = STUDY["laws"], STUDY["plan"]
 # What compares variants is there where there are several.
 BETWEEN = OF_VARIANTS if len(VARIANTS) > 1 else ()
 COMPARISONS = " ".join(f"--{name} {LAYOUT.together}/{name}.parquet" for name in BETWEEN)
+# What compares test sets, likewise.
+TEST_SETS = [split for one in EVALUATED.values() for split in one["collection"]["splits"]["test"]]
+ELSEWHERE = OF_TEST_SETS if len(TEST_SETS) > 1 else ()
+TRANSFERS = " ".join(f"--{name} {LAYOUT.together}/{name}.parquet" for name in ELSEWHERE)
 FIGURES = figures_of({*BETWEEN, *(("plan", "plan_grid") if PLAN else ())})
 FORMATS = ("svg", "pdf", "png")
+# Rankings that nothing was trained for, where the study has any.
+LINES = {"references": rules.gather.output.references} if any(REFERENCES.values()) else {}
+BESIDE = f"--references {LAYOUT.together}/references.parquet" if LINES else ""
 # What the noise of queries is told by.
-PER_QUERY = [LAYOUT.table("observations", *final) for final in FINALS]
-PER_QUERY += [LAYOUT.table("per_query", *final) for final in FINALS if final[0] in SEARCHING]
+PER_QUERY = [LAYOUT.table("observations", *final, name) for final in FINALS for name in EVALUATED]
+PER_QUERY += [
+    LAYOUT.table("per_query", *final, name) for final in FINALS for name in EVALUATED if final[0] in SEARCHING[name]
+]
 LARGEST = grid.largest_subset(RUNS)
 ON_LARGEST = [run for run in RUNS if run.subset == LARGEST]
 
@@ -18,7 +27,7 @@ rule fit:
         metrics=rules.gather.output.metrics,
         per_query=PER_QUERY,
     output:
-        **{name: f"{LAYOUT.together}/{name}.parquet" for name in BETWEEN},
+        **{name: f"{LAYOUT.together}/{name}.parquet" for name in (*BETWEEN, *ELSEWHERE)},
         fits=f"{LAYOUT.together}/fits.parquet",
         forecasts=f"{LAYOUT.together}/forecasts.parquet",
         curves=f"{LAYOUT.together}/curves.parquet",
@@ -38,6 +47,7 @@ rule fit:
         code=code_of("stages.fit"),
         options=fixed(stage_arguments.fit(STUDY)),
         of_variants=COMPARISONS,
+        of_test_sets=TRANSFERS,
     message:
         "Fitting laws, forecasting the sizes held out, judging the metrics"
     shell:
@@ -45,7 +55,7 @@ rule fit:
         f"--study {LAYOUT.own} --study-name {NAME} "
         "--metrics {input.metrics} --fits {output.fits} --forecasts {output.forecasts} --curves {output.curves} "
         "--influence {output.influence} --ranking {output.ranking} "
-        "--verdicts {output.verdicts} --contrasts {output.contrasts} {params.of_variants}"
+        "--verdicts {output.verdicts} --contrasts {output.contrasts} {params.of_variants} {params.of_test_sets}"
 
 
 if PLAN:
@@ -99,10 +109,42 @@ rule subsample:
         "--observations {input.observations} --output {output}"
 
 
+SLICED = ("slices",) if STUDY["evaluation"]["slices"] else ()
+SLICES = f"--slices {LAYOUT.together}/slices.parquet" if SLICED else ""
+
+if SLICED:
+
+    rule slice:
+        input:
+            observations=[LAYOUT.table("observations", *final, name) for final in FINALS for name in EVALUATED],
+            collected=expand(rules.collect.output, collection=EVALUATED),
+            candidates=[LAYOUT.candidates(name) for name in EVALUATED],
+        output:
+            f"{LAYOUT.together}/slices.parquet",
+        log:
+            LAYOUT.together_log("slice"),
+        conda:
+            ENVIRONMENT
+        resources:
+            launcher=RANKSCALE,
+        params:
+            code=code_of("stages.slice"),
+            options=fixed(beside.slices(STUDY)),
+            places=" ".join(place.shared for place in collections.layouts(STUDY, LAYOUT).values()),
+        message:
+            "Measuring slices of the queries"
+        shell:
+            "{resources.launcher} slice {params.options} --log {log} "
+            f"--study-name {NAME} "
+            "--observations {input.observations} --collections {params.places} --candidates {input.candidates} "
+            "--output {output}"
+
+
 rule plot:
     input:
         **({"plan": rules.plan.output.plan, "grid": rules.plan.output.grid} if PLAN else {}),
         **{name: rules.fit.output[name] for name in BETWEEN},
+        **LINES,
         subsamples=rules.subsample.output,
         metrics=rules.gather.output.metrics,
         left_out=rules.gather.output.left_out,
@@ -132,12 +174,13 @@ rule plot:
         code=code_of("stages.plot"),
         figures=" ".join(FIGURES),
         of_variants=COMPARISONS,
+        beside=BESIDE,
         plan=f"--plan {LAYOUT.together}/plan.parquet --plan-grid {LAYOUT.together}/plan_grid.parquet" if PLAN else "",
     message:
         "Drawing {params.figures}"
     shell:
         "{resources.launcher} plot --log {log} --metrics {input.metrics} --left-out {input.left_out} --fits {input.fits} "
-        "--forecasts {input.forecasts} --curves {input.curves} --subsamples {input.subsamples} --influence {input.influence} --verdicts {input.verdicts} {params.plan} {params.of_variants} "
+        "--forecasts {input.forecasts} --curves {input.curves} --subsamples {input.subsamples} --influence {input.influence} --verdicts {input.verdicts} {params.plan} {params.of_variants} {params.beside} "
         f"--output {LAYOUT.together}/figures --study-name {NAME} "
         "--figures {params.figures}"
 
@@ -151,14 +194,19 @@ TABLES = (
     "forecasts",
     "ranking",
     *(("plan",) if PLAN else ()),
+    *LINES,
+    *SLICED,
     *BETWEEN,
+    *ELSEWHERE,
 )
 
 
 rule summarize:
     input:
         **({"plan": rules.plan.output.plan} if PLAN else {}),
-        **{name: rules.fit.output[name] for name in BETWEEN},
+        **{name: rules.fit.output[name] for name in (*BETWEEN, *ELSEWHERE)},
+        **LINES,
+        **({"slices": rules.slice.output} if SLICED else {}),
         metrics=rules.gather.output.metrics,
         left_out=rules.gather.output.left_out,
         fits=rules.fit.output.fits,
@@ -190,12 +238,15 @@ rule summarize:
         options=fixed(stage_arguments.summarize(STUDY)),
         plan=f"--plan {LAYOUT.together}/plan.parquet" if PLAN else "",
         of_variants=COMPARISONS,
+        beside=BESIDE,
+        of_test_sets=TRANSFERS,
+        slices=SLICES,
     message:
         "Saying what the study shows, and what it was made with"
     shell:
         "{resources.launcher} summarize --log {log} {params.options} --metrics {input.metrics} --left-out {input.left_out} "
         "--fits {input.fits} --forecasts {input.forecasts} --ranking {input.ranking} "
-        "--verdicts {input.verdicts} --contrasts {input.contrasts} {params.plan} {params.of_variants} --manifest {input.manifest} "
+        "--verdicts {input.verdicts} --contrasts {input.contrasts} {params.plan} {params.of_variants} {params.beside} {params.of_test_sets} {params.slices} --manifest {input.manifest} "
         f"--tables {LAYOUT.together}/tables "
         "--summary {output.summary} --provenance {output.provenance}"
 

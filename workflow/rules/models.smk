@@ -14,7 +14,7 @@ SCRATCH = f"{STUDY['machine']['scratch']}/{NAME}" if STUDY["machine"]["scratch"]
 
 rule train:
     input:
-        collected=rules.collect.output,
+        collected=COLLECTED,
         tokens=tokens_of,
         local=lambda wildcards: watched_files.inputs(checkpoint_files(wildcards)),
         mined=training_negatives,
@@ -114,7 +114,7 @@ if STARTS:
     rule refine:
         input:
             start=started_from,
-            collected=rules.collect.output,
+            collected=COLLECTED,
             tokens=tokens_of,
             mined=training_negatives,
             miner_scores=miner_scores,

@@ -9,10 +9,10 @@ rule encode:
         collected=rules.collect.output,
         local=watched_files.inputs(ENCODER_FILES),
     output:
-        documents=f"{LAYOUT.mined}/documents/{{shard}}.parquet",
-        queries=f"{LAYOUT.mined}/queries/{{shard}}.parquet",
+        documents=f"{PATTERN.mined}/documents/{{shard}}.parquet",
+        queries=f"{PATTERN.mined}/queries/{{shard}}.parquet",
     log:
-        LAYOUT.mined_log("encode", "{shard}"),
+        PATTERN.mined_log("encode", "{shard}"),
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -25,24 +25,24 @@ rule encode:
         options=fixed(stage_arguments.encode(STUDY)),
         stamps=fixed(watched_files.stamps(ENCODER_FILES)),
     message:
-        "Encoding shard {wildcards.shard} of the collection with the miner's encoder"
+        "Encoding shard {wildcards.shard} of {wildcards.collection} with the miner's encoder"
     shell:
         "{resources.launcher} encode {params.options} --shard {wildcards.shard} --log {log} "
         "--device {resources.device} "
-        f"--collection {LAYOUT.shared} "
+        f"--collection {PLACE.shared} "
         "--documents {output.documents} --queries {output.queries}"
 
 
 rule mine:
     input:
         collected=rules.collect.output,
-        documents=expand(rules.encode.output.documents, shard=SHARDS),
+        documents=expand(rules.encode.output.documents, shard=SHARDS, allow_missing=True),
         queries=rules.encode.output.queries,
     output:
-        negatives=f"{LAYOUT.mined}/negatives/{{shard}}.parquet",
-        manifest=f"{LAYOUT.mined}/negatives/{{shard}}.json",
+        negatives=f"{PATTERN.mined}/negatives/{{shard}}.parquet",
+        manifest=f"{PATTERN.mined}/negatives/{{shard}}.json",
     log:
-        LAYOUT.mined_log("mine", "{shard}"),
+        PATTERN.mined_log("mine", "{shard}"),
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -55,22 +55,22 @@ rule mine:
         recipe=stage_versions.MINE,
         options=fixed(stage_arguments.mine(STUDY)),
     message:
-        "Mining hard negatives for shard {wildcards.shard} of the queries by exact search"
+        "Mining hard negatives for shard {wildcards.shard} of the queries of {wildcards.collection} by exact search"
     shell:
         "{resources.launcher} mine {params.options} --study {resources.study} --log {log} "
         "--device {resources.device} "
-        f"--collection {LAYOUT.shared} "
+        f"--collection {PLACE.shared} "
         "--documents {input.documents} --queries {input.queries} --manifest {output.manifest} "
         "--output {output.negatives}"
 
 
-NEGATIVES = expand(rules.mine.output.negatives, shard=SHARDS)
+NEGATIVES = expand(rules.mine.output.negatives, shard=SHARDS, collection=COLLECTION)
 
 
 rule teach:
     input:
         unpack(teacher_inputs),
-        collected=rules.collect.output,
+        collected=COLLECTED,
     output:
         scores=LAYOUT.teacher("{teacher}"),
         manifest=sharing.taught(LAYOUT, "{teacher}"),

@@ -36,7 +36,7 @@ def embedded(monkeypatch):
     for i in range(3, 40, 4):
         bodies[i] = f"{bodies[i - 1]} again"
     pairs = [Pair(f"m.f{i}", " ".join(body.split()[:5]), body) for i, body in enumerate(bodies)]
-    monkeypatch.setattr(docstrings, "harvest", lambda: pairs)
+    monkeypatch.setattr(docstrings, "harvest", lambda packages: pairs)
     return pairs
 
 

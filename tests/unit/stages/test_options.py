@@ -8,6 +8,7 @@ import pytest
 from rankscale.collection.options import CollectOptions, read_thresholds
 from rankscale.core.options import command_line
 from rankscale.evaluation.options import RetrieveOptions, SampleOptions
+from rankscale.evaluation.references.options import ReferOptions
 from rankscale.search.options import EncodeOptions, MineOptions
 from rankscale.study import config
 from rankscale.text.options import TokenizeOptions
@@ -20,8 +21,8 @@ SECTIONS = {
     "evaluation": (
         [SampleOptions, RetrieveOptions],
         # The counts of kinds are `hard` and `random`, the depth and the pool are `top_k` and `pool_sample`; correction
-        # and ties are the stage score's.
-        {"candidates", "full_retrieval", "correction", "ties"},
+        # and ties are the stage score's. Each further collection, and each reference, is told to stages of its own.
+        {"candidates", "full_retrieval", "correction", "ties", "collections", "references", "slices"},
     ),
 }
 # Where an option holds a key's value in another form: the schema's default as the option has it.
@@ -66,7 +67,16 @@ def test_defaults_and_choices_are_the_schema_s(section):
         for name in set(fields(options)) & set(keys(section)) - BESIDE[options]:
             field, key = fields(options)[name], keys(section)[name]
             assert default(field) == FORMS.get(name, lambda value: value)(key["default"]), name
-            assert field.metadata["choices"] == key.get("enum"), name
+            choices = [value for value in key.get("enum", ()) if value is not None]  # null is no option
+            assert (field.metadata["choices"] or []) == choices, name
+
+
+def test_bm25_has_the_schema_s_defaults_and_choices():
+    known = keys("evaluation")["references"]["properties"]["bm25"]["properties"]
+    for name, key in known.items():
+        field = fields(ReferOptions)[name]
+        assert default(field) == key["default"], name
+        assert list(field.metadata["choices"] or ()) == key.get("enum", []), name
 
 
 def test_defaults_of_what_is_nested_or_of_the_machine_are_the_schema_s_too():
@@ -78,7 +88,7 @@ def test_defaults_of_what_is_nested_or_of_the_machine_are_the_schema_s_too():
         }
     splits = keys("collection")["splits"]["properties"]
     assert fields(TokenizeOptions)["split"].default == splits["train"]["default"]
-    assert fields(SampleOptions)["train_split"].default == splits["train"]["default"]
+    assert fields(SampleOptions)["train_split"].default is None  # on a collection that nothing is trained on
     assert default(fields(SampleOptions)["splits"]) == splits["test"]["default"]
 
 

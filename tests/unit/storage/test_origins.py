@@ -96,6 +96,9 @@ class Study:
     def gather(self):
         runs = [f"{self.layout.run(run)}/checkpoints.parquet" for run in RUNS]
         named = ("--study", self.layout.own, "--study-name", "one", "--collections", "c")
+        reading = {"kind": "bi_encoder", "dimension": 4, "query_length": 8, "passage_length": 10, "fills": False}
+        named += ("--readings", json.dumps({"base": reading}), "--candidates", self.layout.candidates())
+        named += ("--tokens", *(f"c={run.model}={self.tokens}" for run in RUNS))
         results = ("--output", self.root / "m.parquet", "--left-out", self.root / "l.parquet")
         call(gather, "--runs", *runs, *named, *results)
 

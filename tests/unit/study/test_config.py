@@ -11,6 +11,7 @@ import yaml
 from rankscale.core.errors import StudyError
 from rankscale.core.layout import Layout, RunId
 from rankscale.study import config, config_file, environment, grid, sharing
+from rankscale.study.test_sets.collections import further as further_collections
 from tests.conftest import ROOT
 
 AS_IT_IS = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -343,3 +344,44 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path):
     folder.mkdir(mode=0)
     with pytest.raises(StudyError, match="the folder may not be read"):
         config.check_config(changed("miner.encoder", str(folder)))
+
+
+def test_further_collections_are_studies_of_their_own_that_train_nothing():
+    further = {"name": "other", "source": "docstrings", "packages": "other", "candidates": {"random": 8}}
+    found = config.check_config(changed("evaluation.collections", [further]))
+    (one,) = further_collections(found).values()
+    assert one["collection"]["splits"] == {"train": None, "test": ["test"]}
+    assert one["evaluation"]["candidates"] == {"random": 8}
+    assert one["evaluation"]["full_retrieval"] == found["evaluation"]["full_retrieval"]
+    assert one["evaluation"]["collections"] == []
+    own = sharing.shared_settings(found, Layout.of(found))
+    without = config.check_config(EMBEDDED)
+    alone = sharing.shared_settings(without, Layout.of(without))
+    # What others share stays as it is, and the new one's folder is that of a study of its own.
+    assert {path: own[path] for path in alone} == alone
+    assert own["results/shared/other/manifest.json"]["packages"] == "other"
+    assert own["results/shared/other/tokens/docstrings--wordpiece/manifest.json"]["collection"] == "docstrings"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (
+            "collections",
+            [{"name": "docstrings"}],
+            "the collections' names: docstrings would be that of the study's own",
+        ),
+        ("collections", [{"name": "Docstrings"}], "docstrings and Docstrings differ in case"),
+        ("collections", [{"name": "hub"}], "evaluation.collections: hub is the name of the folder of what is fetched"),
+        ("collections", [{"name": "a", "path": "x"}], "evaluation.collections: a: collection.path: x does not fit"),
+        ("collections", [{"name": "a", "splits": {"train": "train"}}], "splits.train: unknown key"),
+        ("references", {"bm25": {"k2": 1}}, "evaluation.references.bm25.k2: unknown key"),
+        ("references", {"runs": [{"name": "bm25", "path": "x"}]}, "bm25 is the name of a reference of that name"),
+        ("references", {"runs": [{"name": "a", "path": "x"}]}, "runs.0.path: x: there is no such file"),
+        ("references", {"runs": [{"name": "a", "path": "x", "split": "b"}]}, "runs.0.split: b is no test set of"),
+        ("references", {"runs": [{"name": "a", "path": "x", "collection": "b"}]}, "collection: b is none of the study"),
+    ],
+)
+def test_what_is_wrong_with_other_collections_and_references_is_named(path, value, said):
+    with pytest.raises(StudyError, match=re.escape(said)):
+        config.check_config(changed(f"evaluation.{path}", value))

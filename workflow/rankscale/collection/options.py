@@ -35,6 +35,9 @@ class CollectOptions:
     test_queries: int = option(1500, help="of docstrings")
     dev_queries: int = option(500, help="of docstrings, kept apart for tuning")
     sample: int | None = option(None, help="of docstrings: keep a seeded sample of so many pairs")
+    packages: str | None = option(
+        None, choices=["other"], help="of docstrings: other packages than the scientific ones"
+    )
     max_test_similarity: float | None = option(
         None,
         read=within(0, 1, above=True),

@@ -1,8 +1,8 @@
 """Every command of `rankscale`: the stages in the order of the workflow, and the tools; what they need installed."""
 
 STAGES = (
-    *("fetch", "collect", "tokenize", "encode", "mine", "teach", "train", "refine", "adopt"),
-    *("sample", "shortlist", "retrieve", "score", "gather", "subsample", "fit", "plan", "plot", "summarize", "page"),
+    *("fetch", "collect", "tokenize", "encode", "mine", "teach", "train", "refine", "adopt", "sample", "refer"),
+    *("shortlist", "retrieve", "score", "gather", "subsample", "slice", "fit", "plan", "plot", "summarize", "page"),
 )
 TOOLS = (
     "decompose",

@@ -135,6 +135,10 @@ class Layout(NamedTuple):
         """The rows of a collection that a pooled retrieval searches."""
         return f"{self.own}/pool/{collection or self.collection}.parquet"
 
+    def reference(self, name: str, collection: str | None = None) -> str:
+        """How a ranking that nothing was trained for does on a collection."""
+        return f"{self.own}/references/{collection or self.collection}/{name}.parquet"
+
     def shortlists(self, collection: str | None = None) -> str:
         """The miner's run of a collection's evaluated queries, which rankers rerank that cannot search."""
         return f"{self.own}/shortlists/{collection or self.collection}.parquet"

@@ -95,6 +95,8 @@ _CALIBRATED = (
     *map(_calibrated, (*_PARTS[2:], *map(_plugin, _PARTS[2:]))),
 )
 CALIBRATED = _CALIBRATED[0].name
+# What is the same whatever the scale of scores, so that rankings compare that have none in common.
+SCALE_FREE = ("rank_entropy", CALIBRATED, "mean_log_rank", "mrr", "auc", "auc_global")
 # `auc`: how often the positive scores above a candidate of its query, `auc_global`: of any; `accuracy_1`: how often
 # above all of its own; ranks count from 1, in `mean_log_rank` too; ties are in expectation over their breaking,
 # whatever rule the parts and `mrr` follow.

@@ -83,13 +83,17 @@ def _drawn(
         yield "random", draw_random(pool[~np.isin(pool, wrong)], options.random, query, options.seed)
 
 
-def evaluated_judgments(qrels: pa.Table, splits: list[str], train_split: str) -> pa.Table:
-    """The judgments of the splits to evaluate. Raises StudyError for a split without, or a query that is trained on."""
+def evaluated_judgments(qrels: pa.Table, splits: list[str], train_split: str | None) -> pa.Table:
+    """The judgments of the splits to evaluate. Raises StudyError for a split without, or a query that is trained on.
+
+    No `train_split`: nothing is trained on this collection.
+    """
     evaluated = qrels.filter(pc.is_in(qrels["split"], pa.array(splits)))
     empty = sorted(set(splits) - set(evaluated["split"].to_pylist()))
     if empty:
         raise StudyError(f"collection.splits.test: the collection has no split {empty[0]} with a positive judgment")
-    refuse_overlap(qrels, train_split, evaluated)
+    if train_split is not None:
+        refuse_overlap(qrels, train_split, evaluated)
     return evaluated
 
 

@@ -17,7 +17,7 @@ class SampleOptions:
     random_pool: int = option(100_000, help="documents in the pool; all that are free if there are fewer")
     seed: int = option(7, help="of the candidates and the pools")
     splits: list[str] = option(["test"], help="of the queries to evaluate")
-    train_split: str = option("train", help="whose queries must not be among the evaluated")
+    train_split: str | None = option(None, help="whose queries must not be among the evaluated")
     pool_sample: int = option(0, help="documents of a pooled retrieval that are neither judged nor mined")
 
 

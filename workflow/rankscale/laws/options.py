@@ -13,6 +13,8 @@ from rankscale.core.options import option
 
 # Tables of the stage fit that a study of one variant does not have.
 OF_VARIANTS = ("multipliers", "exponents")
+# And one that a study of one test set does not have.
+OF_TEST_SETS = ("transfers",)
 METRICS = [
     *("cross_entropy", "rank_entropy", "rank_score_alignment", "score_uncertainty", "calibrated_cross_entropy"),
     *("mean_log_rank", "1-mrr", "1-auc", "1-auc_global", "mean_rank", "1-ndcg_10"),

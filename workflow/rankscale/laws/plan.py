@@ -33,7 +33,7 @@ class Question(NamedTuple):
 
 
 def chosen_rows(metrics: pd.DataFrame, metric: str, candidates: str | None, variant: str | None = None) -> pd.DataFrame:
-    """The finished runs to plan by, of a variant (the first if none is named) on the first test set.
+    """The finished runs to plan by, of a variant (the first if none is named) on its own first test set.
 
     Raises StudyError where the metric cannot be planned by.
     """
@@ -43,7 +43,7 @@ def chosen_rows(metrics: pd.DataFrame, metric: str, candidates: str | None, vari
     finals = finals[finals.variant == (variant or finals.variant.iloc[0])]
     if finals.empty:
         raise StudyError(f"plan.variant: no run of {variant} is finished")
-    finals = finals[finals.split == finals.split.iloc[0]]
+    finals = finals[(finals.collection == finals.collection.iloc[0]) & (finals.split == finals.split.iloc[0])]
     kinds = list(finals.candidates.unique())
     kind = candidates or ("hard" if "hard" in kinds else kinds[0])
     if kind not in kinds:

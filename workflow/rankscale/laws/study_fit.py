@@ -19,9 +19,10 @@ from rankscale.laws.fit_tasks import FitRows, FitTask, Row, run_fit_task
 from rankscale.laws.forms.registry import laws_for
 from rankscale.laws.holdout import ForecastSplit, forecast_splits
 from rankscale.laws.metric_ranking import MetricComparison, rank_metrics
-from rankscale.laws.options import OF_VARIANTS, FitOptions
+from rankscale.laws.options import OF_TEST_SETS, OF_VARIANTS, FitOptions
 from rankscale.laws.query_covariance import QueryCovariance, ceiling_of, values_of
 from rankscale.laws.seed_shifts import shared_noise
+from rankscale.laws.transfer.transfer_laws import TransferRows, TransferTask, compare_test_sets, transfer_tasks
 from rankscale.laws.variants.variant_laws import VariantRows, VariantTask, compare_variants, variant_tasks
 from rankscale.laws.verdicts.axis_verdicts import (
     CELL,
@@ -39,7 +40,7 @@ RUN = ("model", "train_queries", "seed")
 # What is fitted apart: how it was trained, and on what it was evaluated.
 TEST_SET = ("collection", "variant", "split", "candidates")
 FORECAST_AXES = ("model", "data", "grid")
-Task = FitTask | MetricComparison | JudgementTask | VariantTask
+Task = FitTask | MetricComparison | JudgementTask | VariantTask | TransferTask
 
 
 def available(finals: pd.DataFrame, requested: list[str]) -> list[str]:
@@ -133,8 +134,10 @@ def comparisons(
             )
 
 
-def result_of(task: Task) -> FitRows | VariantRows | AxisVerdicts | list[Row]:
+def result_of(task: Task) -> FitRows | VariantRows | TransferRows | AxisVerdicts | list[Row]:
     """What one process makes of one task."""
+    if isinstance(task, TransferTask):
+        return compare_test_sets(task)
     if isinstance(task, VariantTask):
         return compare_variants(task)
     if isinstance(task, JudgementTask):
@@ -147,17 +150,18 @@ def fit_all(finals: pd.DataFrame, study: Path, options: FitOptions, workers: int
     metrics = available(finals, options.columns)
     if not metrics:
         raise StudyError("laws.metrics: none of them was measured")
-    rows: dict[str, list[Row]] = {name: [] for name in (*OUTPUTS, *OF_VARIANTS)}
+    rows: dict[str, list[Row]] = {name: [] for name in (*OUTPUTS, *OF_VARIANTS, *OF_TEST_SETS)}
     axes: list[AxisVerdicts] = []
     # One thread of linear algebra in each process: its sums must not depend on how many there are.
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = "1"
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        every = chain(tasks(finals, metrics, study, options), variant_tasks(finals, study, options))
+        between = variant_tasks(finals, study, options), transfer_tasks(finals, study, options)
+        every = chain(tasks(finals, metrics, study, options), *between)
         waiting = [pool.submit(result_of, task) for task in every]
         for future in progress(waiting, "fit", "set of points"):
             result = future.result()
-            if isinstance(result, FitRows | VariantRows):
+            if isinstance(result, FitRows | VariantRows | TransferRows):
                 for name in result._fields:
                     rows[name] += getattr(result, name)
             elif isinstance(result, AxisVerdicts):

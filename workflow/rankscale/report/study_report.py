@@ -5,7 +5,7 @@ from typing import Any
 
 from rankscale.core import atomic_files
 from rankscale.core.errors import StudyError
-from rankscale.laws.options import OF_VARIANTS
+from rankscale.laws.options import OF_TEST_SETS, OF_VARIANTS
 from rankscale.report.figures.drawing import draw_figures
 from rankscale.report.figures.registry import figures_of
 from rankscale.report.figures.style import StudyTables
@@ -17,7 +17,7 @@ from rankscale.storage import tables
 
 SUMMARISED = ("metrics", "fits", "forecasts", "ranking", "verdicts", "contrasts")
 DRAWN = ("metrics", "fits", "forecasts", "curves", "subsamples", "influence", "verdicts")
-OPTIONAL = ("plan", "plan_grid", *OF_VARIANTS)
+OPTIONAL = ("plan", "plan_grid", "references", "slices", *OF_VARIANTS, *OF_TEST_SETS)
 
 
 def write_report(folder: Path, output: Path) -> list[Path]:
@@ -38,7 +38,7 @@ def write_report(folder: Path, output: Path) -> list[Path]:
     # What training took is not known of every model that was trained elsewhere; nor are there snapshots of it.
     unknown = set() if metrics.train_flops.notna().all() else {"compute_scale", "training"}
     unknown |= set() if metrics.inference_flops.notna().all() else {"variants_inference"}
-    drawn = StudyTables(**{name: frames[name] for name in (*DRAWN, *optional)})
+    drawn = StudyTables(**{name: frames[name] for name in (*DRAWN, *optional) if name in StudyTables._fields})
     figures = [name for name in figures_of(set(optional)) if name not in unknown]
     draw_figures(figures, drawn, missing, output / "figures")
     shown = [name for name in optional if name != "plan_grid"]

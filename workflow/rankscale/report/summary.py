@@ -8,6 +8,9 @@ from rankscale.evaluation.score_options import RERANKED
 from rankscale.laws.axes import headline_subset, is_product
 from rankscale.laws.verdicts.rule import CONFIRMED, NO_LONGER
 from rankscale.report.answer import answer_sentences, confidence_sentences
+from rankscale.report.beside.elsewhere import elsewhere_section, others_evaluated
+from rankscale.report.beside.references import reference_sentences
+from rankscale.report.beside.slices import slices_section
 from rankscale.report.best_variant import recipe_sentences
 from rankscale.report.missing_runs import describe_missing_runs, progress_phrase
 from rankscale.report.narrative import forecast_sentences, plan_sentence, scale_sentence
@@ -20,7 +23,7 @@ from rankscale.report.text_tables import (
     verdict_table,
 )
 from rankscale.report.variants import variants_section
-from rankscale.report.verdicts import headline_of, on_headline_test, scaling_findings
+from rankscale.report.verdicts import at_home, headline_of, on_headline_test, scaling_findings
 
 FIGURE = "figures/model_scale.svg"  # beside the summary
 
@@ -107,9 +110,16 @@ def summary(
     missing: list[dict],
     multipliers: pd.DataFrame | None = None,
     exponents: pd.DataFrame | None = None,
+    references: pd.DataFrame | None = None,
+    transfers: pd.DataFrame | None = None,
+    slices: pd.DataFrame | None = None,
 ) -> str:
     """The study's findings as Markdown; `multipliers` and `exponents` where it has several variants."""
     findings = scaling_findings(metrics, fits, forecasts, verdicts)
+    beside = "".join(f"\n- {sentence}" for sentence in reference_sentences(references, metrics))
+    beside = f"\nNothing was trained for these:\n{beside}\n" if beside else ""
+    sliced = slices_section(slices, metrics)
+    elsewhere = elsewhere_section(metrics, verdicts, transfers)
     verdicts, contrasts = headline_of(verdicts, metrics), headline_of(contrasts, metrics)
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
     first = finals.iloc[0]
@@ -120,16 +130,16 @@ def summary(
         recipe = recipe_sentences(on_headline_test(multipliers, metrics), on_headline_test(exponents, metrics))
         best = " ".join(recipe) + "\n\n" if recipe else ""
     sure = "\n".join(f"- {sentence}" for sentence in confidence_sentences(verdicts, contrasts))
-    others = [name for name in metrics.split.unique() if name != first.split]
     tables_too = "their rows stand in the tables beside this page"
-    also = f" Evaluated too: {', '.join(others)}; {tables_too}." if others else ""
+    also = f" Evaluated too: {others}; {tables_too}." if (others := others_evaluated(metrics)) else ""
     tested = "\n".join(f"- {line}" for line in forecast_sentences(ranking, metrics)) or "Nothing was held out."
     planned = ""
     if plan is not None:
         shown = plan_table(plan)
         rows = "" if shown.empty else f"\n{shown.to_markdown(index=False, disable_numparse=True)}\n"
         planned = f"\n## What to train next\n\n{plan_sentence(plan)}\n{rows}"
-    cautions = "\n".join(f"- {line}" for line in warnings(metrics, fits, forecasts, missing))
+    of_laws = at_home(fits, metrics), at_home(forecasts, metrics)
+    cautions = "\n".join(f"- {line}" for line in warnings(at_home(metrics, metrics), *of_laws, missing))
     stands = progress_phrase(metrics, missing)
     subset = headline_subset(finals)
     which = "the largest subset" if subset == finals.train_queries.max() else "the subset with the most models"
@@ -173,8 +183,8 @@ better: it realises more of its own forecast.
 
 ## On {which} ({subset:,} training queries)
 
-{headline_table(metrics).to_markdown(index=False, disable_numparse=True)}
-
+{headline_table(metrics, references).to_markdown(index=False, disable_numparse=True)}
+{beside}
 The calibrated cross-entropy takes each half of the queries at the inverse temperature that is best for the other \
 half, so it does not depend on the scale of scores. {scale_sentence(metrics)}
 
@@ -188,7 +198,7 @@ best cells, so it falls by construction: it is not judged, and no claim rests on
 
 {scaling_table(findings).to_markdown(index=False, disable_numparse=True)}
 
-## Which metric is forecast best
+{elsewhere}{sliced}## Which metric is forecast best
 
 {tested}
 

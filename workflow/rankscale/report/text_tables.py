@@ -5,6 +5,7 @@ import pandas as pd
 from rankscale.core.metrics import CALIBRATED, PARTS, metric_named
 from rankscale.laws.axes import ENVELOPE, headline_slice, headline_subset
 from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
+from rankscale.report.beside.references import headline_rows
 from rankscale.report.labels import error_text, name_of, searched_words, share
 from rankscale.report.verdicts import AXES, ScalingFinding, headline_of, verdict_words, what_would_decide, why_undecided
 
@@ -28,8 +29,11 @@ def _inverse_temperature(row: dict) -> str:
     return f"{value:.3g}{interval}{', at the cap' if row['calibration_at_cap'] else ''}"
 
 
-def headline_table(metrics: pd.DataFrame) -> pd.DataFrame:
-    """The end of training of each model on the headline's subset: the four, also calibrated, ranks, intervals."""
+def headline_table(metrics: pd.DataFrame, references: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The end of training of each model on the headline's subset: the four, also calibrated, ranks, intervals.
+
+    `references`, where there are any, stand below the models.
+    """
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
     finals = finals[finals.train_queries == headline_subset(finals)].sort_values(["encoder_parameters", "seed"])
     rows = []
@@ -46,7 +50,13 @@ def headline_table(metrics: pd.DataFrame) -> pd.DataFrame:
         if pd.notna(row["ndcg_10"]):
             cells[f"nDCG@10, {searched_words(row['retrieval'])}"] = f"{row['ndcg_10']:.3f}"
         rows.append(cells)
-    return pd.DataFrame(rows)
+    return pd.DataFrame([*rows, *_known(headline_rows(references, metrics), rows)]).fillna("-")
+
+
+def _known(references: list[dict[str, str]], models: list[dict]) -> list[dict[str, str]]:
+    """The references' cells of columns that some model has."""
+    columns = {column for row in models for column in row}
+    return [{name: cell for name, cell in row.items() if name in columns} for row in references]
 
 
 def scaling_table(findings: list[ScalingFinding]) -> pd.DataFrame:

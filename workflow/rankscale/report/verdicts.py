@@ -56,9 +56,15 @@ def headline_of(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
 
 def on_headline_test(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     """The rows of all variants on the headline's test set and candidates."""
+    table, metrics = at_home(table, metrics), at_home(metrics, metrics)
     split = metrics.split.iloc[0]
     kinds = metrics[metrics.split == split].candidates.unique()
     return table[(table.split == split) & (table.candidates == ("hard" if "hard" in kinds else kinds[0]))]
+
+
+def at_home(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
+    """The rows on the study's own collection, which stands first among its metrics."""
+    return table[table.collection == metrics.collection.iloc[0]]
 
 
 def scaling_findings(

@@ -7,7 +7,7 @@ from rankscale.core import cli
 from rankscale.core.cli import log
 from rankscale.core.errors import StudyError
 from rankscale.core.options import add_options, parsed
-from rankscale.laws.options import OF_VARIANTS, FitOptions
+from rankscale.laws.options import OF_TEST_SETS, OF_VARIANTS, FitOptions
 from rankscale.laws.study_fit import OUTPUTS, RUN, fit_all, write_fits
 from rankscale.storage import schemas, tables
 from rankscale.storage.identity import add_study_name
@@ -45,6 +45,8 @@ def arguments() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", type=Path, required=True, help="output")
     for name in OF_VARIANTS:
         parser.add_argument(f"--{name}", type=Path, help="output, of a study of several variants")
+    for name in OF_TEST_SETS:
+        parser.add_argument(f"--{name}", type=Path, help="output, of a study of several test sets")
     add_study_name(parser)
     add_options(parser, FitOptions)
     return parser

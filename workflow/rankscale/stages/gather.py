@@ -30,9 +30,14 @@ def main(args: argparse.Namespace) -> None:
     runs = [table.to_pylist() for table in run_tables]
     refuse_other_recipes(args.runs, run_tables)
     refuse_equal_subsets([checkpoint for checkpoints in runs for checkpoint in checkpoints])
-    tokens = {model: Path(folder) for model, _, folder in (each.partition("=") for each in args.tokens)}
+    tokens: dict[str, dict[str, Path]] = {collection: {} for collection in options.collections}
+    for collection, model, folder in (each.split("=", 2) for each in args.tokens):
+        tokens[collection][model] = Path(folder)
     readings = {variant: Reading(**reading) for variant, reading in options.readings.items()}
-    costs = InferenceCosts(readings, tokens, read_candidates(args.candidates))
+    costs = {
+        collection: InferenceCosts(readings, tokens[collection], read_candidates(path))
+        for collection, path in zip(options.collections, args.candidates, strict=True)
+    }
     spent = teacher_costs(options.taught)
     rows: list[dict] = []
     evaluated: dict[str, Origins] = {collection: [] for collection in options.collections}
@@ -49,7 +54,7 @@ def main(args: argparse.Namespace) -> None:
                     scores = scores_of(checkpoint, args.study, collection, evaluated)
                     together = [{"study": options.study_name, **checkpoint, **row} for row in scores]
                     kind = readings[checkpoint["variant"]].kind
-                    rows += [{**row, "ranker": kind, "inference_flops": costs.of(row)} for row in together]
+                    rows += [{**row, "ranker": kind, "inference_flops": costs[collection].of(row)} for row in together]
             else:
                 key = {k: checkpoint[k] for k in CHECKPOINT_KEY}
                 left_out.append({**key, "subset": checkpoint["subset"], "status": checkpoint["status"]})
@@ -61,6 +66,8 @@ def main(args: argparse.Namespace) -> None:
     for name, content, path in (("metrics", rows, args.output), ("left_out", left_out, args.left_out)):
         table = pa.Table.from_pylist(content, schema=schemas.SCHEMAS[name])
         tables.write(name, table, path, study=options.study_name)
+    if args.references_table:
+        gather_references(args.references, args.references_table, options.study_name)
     if left_out:
         log.warning("%s", missing)
     log.info(
@@ -70,6 +77,13 @@ def main(args: argparse.Namespace) -> None:
         sum(row["below_chance"] for row in rows),
         sum(row["too_few_queries"] for row in rows),
     )
+
+
+def gather_references(paths: list[Path], output: Path, study: str) -> None:
+    """Write the tables of all references as one."""
+    read = [tables.read("references", path) for path in paths]
+    whole = pa.concat_tables(read) if read else schemas.SCHEMAS["references"].empty_table()
+    tables.write("references", whole.replace_schema_metadata(None), output, study=study)
 
 
 def refuse_other_recipes(paths: list[Path], runs: list[pa.Table]) -> None:
@@ -130,9 +144,13 @@ def arguments() -> argparse.ArgumentParser:
     parser = cli.command_parser("gather", __doc__)
     parser.add_argument("--runs", type=Path, nargs="+", required=True, help="checkpoints.parquet of each run")
     parser.add_argument("--study", type=Path, required=True, help="the study's folder, with the scores")
-    parser.add_argument("--tokens", nargs="+", required=True, help="folders of token ids, as model=folder")
-    parser.add_argument("--candidates", type=Path, required=True, help="what every checkpoint is scored against")
+    parser.add_argument("--tokens", nargs="+", required=True, help="folders of token ids, as collection=model=folder")
+    parser.add_argument(
+        "--candidates", type=Path, nargs="+", required=True, help="what checkpoints are scored against, by collection"
+    )
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--left-out", type=Path, required=True, help="output: the runs that are in no other table")
+    parser.add_argument("--references", type=Path, nargs="*", default=[], help="how each reference does")
+    parser.add_argument("--references-table", type=Path, nargs="?", help="output: all of them")
     add_options(parser, GatherOptions)
     return parser

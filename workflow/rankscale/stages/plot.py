@@ -27,7 +27,7 @@ from rankscale.storage.identity import add_study_name
 
 TABLES = ("metrics", "fits", "forecasts", "curves", "subsamples", "influence", "verdicts")
 PLAN = ("plan", "plan_grid")
-OPTIONAL = (*PLAN, *OF_VARIANTS)
+OPTIONAL = (*PLAN, "references", *OF_VARIANTS)
 
 
 def main(args: argparse.Namespace) -> None:

@@ -98,8 +98,12 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--collection", required=True, help="its name, as tables name it")
     parser.add_argument("--tokens", type=Path, required=True, help="folder of token ids")
     parser.add_argument("--candidates", type=Path, required=True)
-    parser.add_argument("--own-documents", type=Path, help="with --run: queries that are documents themselves")
-    parser.add_argument("--pool", type=Path, help="rows that the run searches; without it the whole collection")
+    parser.add_argument(
+        "--own-documents", type=Path, nargs="?", help="with --run: queries that are documents themselves"
+    )
+    parser.add_argument(
+        "--pool", type=Path, nargs="?", help="rows that the run searches; without it the whole collection"
+    )
     parser.add_argument(
         "--shortlists", type=Path, nargs="?", help="with --run: what a ranker reranks that cannot search"
     )

@@ -26,6 +26,6 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--collection", type=Path, required=True, help="folder of queries, documents, qrels")
     parser.add_argument("--mined", type=Path, nargs="*", default=[], help="tables of mined negatives, all shards")
     add_options(parser, SampleOptions)
-    parser.add_argument("--pool", type=Path, help="output: rows that a pooled retrieval searches")
+    parser.add_argument("--pool", type=Path, nargs="?", help="output: rows that a pooled retrieval searches")
     parser.add_argument("--output", type=Path, required=True)
     return parser

@@ -7,14 +7,14 @@ from pathlib import Path
 from rankscale.core import atomic_files, cli
 from rankscale.core.cli import log
 from rankscale.core.options import add_options, parsed
-from rankscale.laws.options import OF_VARIANTS
+from rankscale.laws.options import OF_TEST_SETS, OF_VARIANTS
 from rankscale.report.html import report_pages, without_tags
 from rankscale.report.options import SummarizeOptions
 from rankscale.report.summary import summary
 from rankscale.storage import tables
 from rankscale.study.provenance import provenance
 
-OPTIONAL = ("plan", *OF_VARIANTS)
+OPTIONAL = ("plan", "references", "slices", *OF_VARIANTS, *OF_TEST_SETS)
 TABLES = ("metrics", "fits", "forecasts", "ranking", "verdicts", "contrasts", *OPTIONAL)
 
 

@@ -35,6 +35,9 @@ ROWS = {
     "plan": "a choice of what to train next, or an alternative",
     "plan_grid": "a cell of size and data, with what it costs and gives",
     "curves": "a point of a law's curve, as figures draw it",
+    "references": "a ranking that nothing was trained for, on a test set and kind of candidates",
+    "slices": "a finished checkpoint on a slice of a test set's queries",
+    "transfers": "a parameter of a law, or a drop, on a test set that is not the headline's",
 }
 # By column; `table.column` where a table means something else by a name.
 MEANINGS = {
@@ -45,6 +48,17 @@ MEANINGS = {
     "split": "The test set, or another split of the collection.",
     "row": "0-based position among the collection's documents.",
     "grade": "The judgment's grade.",
+    "reference": "The ranking's name: bm25, miner, untrained, random, or that of a run.",
+    "about": "What it is, and with which settings.",
+    "home_collection": "The collection of the headline's test set.",
+    "home_split": "The headline's test set.",
+    "home_estimate": "The parameter's estimate there.",
+    **dict.fromkeys(("home_low", "home_high"), "An end of its 95 % interval."),
+    "transfers.difference": "The estimate less that on the headline's test set.",
+    "slicing": "What the queries are told apart by.",
+    "slice": "Which of them.",
+    "worst_tenth": "Mean reciprocal rank of the tenth of these queries where it is lowest.",
+    "slices.spread": "Standard deviation of reciprocal ranks between these queries.",
     "positive": "Whether the grade is high enough to be relevant.",
     "candidates.positive": "Row of the query's positive document.",
     "copies.first": "Row of the first document with the same text.",

@@ -27,6 +27,8 @@ from rankscale.study.checks.training import (
     refuse_teacher,
     refuse_weights,
 )
+from rankscale.study.test_sets.collections import refuse_collections
+from rankscale.study.test_sets.references import refuse_references
 
 MOST_CHECKPOINTS = 100_000
 # Models as they are: what has no default in a training, and what texts are cut to, as the miner's are.
@@ -72,9 +74,8 @@ def _checked(config: dict[str, Any]) -> dict[str, Any]:
     study = _filled(config, schema())
     study["training"]["objective"] = _checked_objective(study["training"]["objective"])
     study["ranker"] = _checked_ranker(study["ranker"])
-    _refuse(
-        study, (refuse_models, refuse_source, refuse_equal_names, refuse_miner, _refuse_training, _refuse_evaluation)
-    )
+    checks = (refuse_models, refuse_source, refuse_equal_names, refuse_miner, _refuse_training, _refuse_evaluation)
+    _refuse(study, (*checks, refuse_collections, refuse_references))
     return study | {"variants": variants.checked(study, _checked)}
 
 

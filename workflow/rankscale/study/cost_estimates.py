@@ -187,5 +187,6 @@ def disk(study: dict[str, Any], size: dict[str, float], at_once: int) -> tuple[d
 
 
 def submissions(study: dict[str, Any]) -> int:
-    """How many times SLURM is asked to evaluate checkpoints: once for up to TOGETHER of a run."""
-    return sum(math.ceil(len(names) / TOGETHER) for names in grid.checkpoints(study).values())
+    """How many times SLURM is asked to evaluate checkpoints: once for up to TOGETHER of a run, on any collections."""
+    collections = len(grid.collections(study))
+    return sum(math.ceil(len(names) * collections / TOGETHER) for names in grid.checkpoints(study).values())

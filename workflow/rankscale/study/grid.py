@@ -55,13 +55,22 @@ def checkpoints(study: dict[str, Any]) -> dict[RunId, list[str]]:
     return {run: [*between.get(run, []), FINAL] for run in runs(study)}
 
 
+def collections(study: dict[str, Any]) -> list[str]:
+    """The collections that checkpoints are evaluated on, the study's own first."""
+    return [study["collection"]["name"], *(further["name"] for further in study["evaluation"]["collections"])]
+
+
 def finished(study: dict[str, Any], layout: Layout) -> list[RunId]:
-    """The runs of the grid whose checkpoints are all scored."""
+    """The runs of the grid whose checkpoints are all scored, on every collection."""
     return [
         run
         for run, names in checkpoints(study).items()
         if Path(layout.run(run), "checkpoints.parquet").exists()
-        and all(Path(layout.table("scores", run, name)).exists() for name in names)
+        and all(
+            Path(layout.table("scores", run, name, collection)).exists()
+            for name in names
+            for collection in collections(study)
+        )
     ]
 
 
@@ -86,6 +95,11 @@ def tokenizer_of(study: dict[str, Any], model: dict[str, Any]) -> tuple[str, str
     folder = str(Path(source).expanduser().resolve())
     name = re.sub(r"[^\w.,+-]", "_", Path(folder).name)
     return f"{name}-{hashlib.sha256(folder.encode()).hexdigest()[:8]}", source
+
+
+def borrowed_vocabulary(study: dict[str, Any]) -> str:
+    """The folder name of the study's own vocabulary on other collections, which may have one of its name themselves."""
+    return f"{study['collection']['name']}--{study['tokenizer']['name']}"
 
 
 def is_folder(place: str) -> bool:
@@ -149,9 +163,8 @@ def pool_sample(study: dict[str, Any]) -> int | None:
     return None if pool is None else int(pool.rpartition("+")[2])
 
 
-def source_files(study: dict[str, Any]) -> list[str]:
-    """The local files that the collection is read from: a change in one makes it anew."""
-    collection = study["collection"]
+def source_files(collection: dict[str, Any]) -> list[str]:
+    """The local files that a collection is read from: a change in one makes it anew."""
     files = source_kind(collection["source"]).files(collection["path"])
     return sorted({split_member(file)[0] for _, file in files})
 
@@ -176,7 +189,9 @@ def own_files(study: dict[str, Any]) -> list[str]:
     encoders += [source or "" for _, source in (tokenizer_of(study, model) for model in study["models"])]
     encoders += [teacher.get("model") or "" for teacher in teachers.teachers(study).values()]
     taught = [file for teacher in teachers.teachers(study).values() for file in teachers.own_files(teacher)]
-    return sorted({*source_files(study), *taught, *(file for place in encoders for file in local_files(place))})
+    read = [file for one in (study["collection"], *study["evaluation"]["collections"]) for file in source_files(one)]
+    runs = [run["path"] for run in study["evaluation"]["references"]["runs"]]
+    return sorted({*read, *taught, *runs, *(file for place in encoders for file in local_files(place))})
 
 
 def snapshot_sizes(training: dict[str, Any]) -> list[int | None]:

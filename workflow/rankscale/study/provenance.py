@@ -16,10 +16,12 @@ from rankscale.storage.manifests import COLLECTED, refuse_changed
 from rankscale.storage.schemas import UNFINISHED
 from rankscale.study import grid, sharing, variants
 from rankscale.study.teachers import teachers
+from rankscale.study.test_sets.collections import asks_for_mined, each, further, vocabulary_on
+from rankscale.study.test_sets.references import references
 
 PACKAGES = (
-    *("faiss-cpu", "faiss-gpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier", "safetensors"),
-    *("scikit-learn", "scipy", "snakemake", "statsmodels", "tokenizers", "torch", "transformers"),
+    *("bm25s", "faiss-cpu", "faiss-gpu", "matplotlib", "numpy", "pandas", "pyarrow", "pytrec_eval-terrier"),
+    *("safetensors", "scikit-learn", "scipy", "snakemake", "statsmodels", "tokenizers", "torch", "transformers"),
 )
 CODE = ("Snakefile", "workflow", "profiles")  # a study's own config file is no change of these
 RUN = ("variant", "model", "subset", "seed")
@@ -38,6 +40,7 @@ def provenance(config: dict, manifest: Path, missing: list[dict]) -> dict[str, o
         "config": config,
         "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
         "collection": json.loads(manifest.read_text(encoding="utf-8")),
+        "further_collections": further_collections(config, layout),
         "checksums": {name: file_hash(manifest.parent / name) for name in COLLECTED},
         "teachers": taught(config, layout),
         "reused": reused(config, layout),
@@ -49,6 +52,14 @@ def provenance(config: dict, manifest: Path, missing: list[dict]) -> dict[str, o
         },
         **resource_usage.total_usage(logs(config, layout, missing)),
     }
+
+
+def further_collections(config: dict, layout: Layout) -> dict[str, dict]:
+    """The manifests of the other collections that checkpoints are evaluated on, by name."""
+    manifests = {name: Path(sharing.collected(layout._replace(collection=name))) for name in further(config)}
+    for path in manifests.values():
+        refuse_changed(path, *COLLECTED)
+    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in manifests.items()}
 
 
 def code_changed() -> bool | None:
@@ -70,15 +81,26 @@ def _logs(config: dict, layout: Layout, to_come: set[tuple]) -> Iterator[str]:
     for shard in range(config["miner"]["shards"]) if grid.needs_miner(config) else ():
         yield from (layout.mined_log(stage, shard) for stage in ("encode", "mine"))
     yield from (layout.mined_log("teach", name) for name in teachers(config))
-    yield layout.log("sample", layout.collection)
+    for collection, one in further(config).items():
+        elsewhere = layout._replace(collection=collection)
+        yield elsewhere.shared_log("collect")
+        yield from (elsewhere.shared_log("tokenize", vocabulary_on(config, collection, name)) for name in tokenizers)
+        for shard in range(config["miner"]["shards"]) if asks_for_mined(one) else ():
+            yield from (elsewhere.mined_log(stage, shard) for stage in ("encode", "mine"))
+    yield from (layout.log("sample", collection) for collection in grid.collections(config))
     if grid.reranking(config):
-        yield layout.log("shortlist", layout.collection)
+        yield from (layout.log("shortlist", collection) for collection in grid.collections(config))
+    for collection, one in each(config).items():
+        yield from (layout.log("refer", collection, name) for name in references(one, collection))
     starts, trained = variants.starts(config), "adopt" if grid.is_untrained(config) else "train"
     for run, names in grid.checkpoints(config).items():
         if tuple(run) not in to_come:
             yield layout.log("refine" if run.variant in starts else trained, run)
-            yield from (layout.evaluation_log(stage, run, name) for name in names for stage in ("retrieve", "score"))
-    yield from map(layout.together_log, ("gather", "subsample", "fit", *(("plan",) if config["plan"] else ())))
+            for collection in grid.collections(config):
+                jobs = ((stage, name) for name in names for stage in ("retrieve", "score"))
+                yield from (layout.evaluation_log(stage, run, name, collection) for stage, name in jobs)
+    together = ["gather", "subsample", *(["slice"] if config["evaluation"]["slices"] else []), "fit"]
+    yield from map(layout.together_log, [*together, *(["plan"] if config["plan"] else [])])
 
 
 def unfinished(run: dict) -> bool:

@@ -10,8 +10,10 @@ from typing import Any
 from rankscale.collection.registry import source_kind
 from rankscale.core.errors import StudyError
 from rankscale.core.layout import Layout
+from rankscale.study import grid
 from rankscale.study.checks.names import refuse_twin_folders
 from rankscale.study.teachers import settings, teachers
+from rankscale.study.test_sets import collections as test_sets
 
 
 def shared_settings(study: dict[str, Any], layout: Layout) -> dict[str, dict[str, Any]]:
@@ -21,7 +23,17 @@ def shared_settings(study: dict[str, Any], layout: Layout) -> dict[str, dict[str
     # Documents and training queries make a vocabulary, so it belongs to a training split.
     split = {"split": collection["splits"]["train"]}
     vocabulary = {**study["tokenizer"], **split}
+    further = test_sets.further(study)
+    elsewhere = {name: layout._replace(collection=name) for name in further}
+    borrowed = {"collection": collection["name"], **vocabulary}
     return {
+        **{
+            path: settings
+            for name, one in further.items()
+            for path, settings in shared_settings(one, elsewhere[name]).items()
+            if path in (collected(elsewhere[name]), mined(elsewhere[name]))
+        },
+        **{tokenized(place, grid.borrowed_vocabulary(study)): borrowed for place in elsewhere.values()},
         collected(layout): {key: collection[key] for key in kept},
         mined(layout): {key: value for key, value in study["miner"].items() if key != "name"},
         tokenized(layout, study["tokenizer"]["name"]): vocabulary,

@@ -28,8 +28,7 @@ from rankscale.training.options import TrainOptions
 from rankscale.training.refining.options import RefineOptions
 from rankscale.training.untrained.options import AdoptOptions
 
-# The keys of the config's `training` that span the grid of runs and choose what is kept of it. The rule says them run
-# by run (train_queries, cells, seeds, snapshots, teacher, start_from) or uses them itself (keep).
+# The keys of the config's `training` that the rule says run by run, or uses itself (keep).
 GRID_KEYS = {"train_queries", "cells", "seeds", "snapshots", "teacher", "start_from", "keep"}
 # What the rule `train` says of each run.
 RUN_OPTIONS = {"variant", "model", "train_queries", "seed", "snapshots"}
@@ -47,7 +46,8 @@ def collect(study: Study) -> str:
     names = {"source", "titles", "positive_grade", "max_missing", *kind.option_names}
     values = {key: collection[key] for key in names}
     if "splits" in values:
-        values["splits"] = [collection["splits"]["train"], *collection["splits"]["test"]]
+        splits = (collection["splits"]["train"], *collection["splits"]["test"])
+        values["splits"] = [split for split in splits if split is not None]
     values["positive_grade"] = json.dumps(values["positive_grade"])
     values |= {"files" if isinstance(path, dict) else "path": path}
     return f"{command_line(CollectOptions, values)} {settings(study, sharing.collected)}"
@@ -56,17 +56,18 @@ def collect(study: Study) -> str:
 def settings(study: Study, manifest: Callable[[Layout], str]) -> str:
     """What a manifest of something shared keeps, to be compared when another study names the same folder."""
     layout = Layout.of(study)
-    return _settings(sharing.shared_settings(study, layout)[manifest(layout)])
+    return manifest_settings(sharing.shared_settings(study, layout)[manifest(layout)])
 
 
-def _settings(values: Mapping[str, Any]) -> str:
+def manifest_settings(values: Mapping[str, Any]) -> str:
+    """What a manifest keeps, as a stage's option."""
     return shlex.join(["--settings", json.dumps(values, sort_keys=True)])
 
 
 def tokenize(study: Study, tokenizer: str, source: str | None) -> str:
     """A tokenizer's source, or the size of the vocabulary to train, and what its manifest keeps."""
     if source:
-        return f"{command_line(TokenizeOptions, {'tokenizer': source})} {_settings({'tokenizer': source})}"
+        return f"{command_line(TokenizeOptions, {'tokenizer': source})} {manifest_settings({'tokenizer': source})}"
     vocabulary = {"vocabulary": study["tokenizer"]["vocabulary"], "split": study["collection"]["splits"]["train"]}
     kept = settings(study, lambda layout: sharing.tokenized(layout, tokenizer))
     return f"{command_line(TokenizeOptions, vocabulary)} {kept}"
@@ -74,12 +75,12 @@ def tokenize(study: Study, tokenizer: str, source: str | None) -> str:
 
 def encode(study: Study) -> str:
     """The miner's encoder, and into how many shards the collection is cut."""
-    return command_line(EncodeOptions, _fitting(study["miner"], EncodeOptions) | _threads(study))
+    return command_line(EncodeOptions, fitting(study["miner"], EncodeOptions) | threads(study))
 
 
 def mine(study: Study) -> str:
     """How many negatives, and which documents are none."""
-    values = _fitting(study["miner"], MineOptions) | _threads(study)
+    values = fitting(study["miner"], MineOptions) | threads(study)
     return f"{command_line(MineOptions, values)} {settings(study, sharing.mined)}"
 
 
@@ -87,10 +88,10 @@ def teach(study: Study, teacher: str) -> str:
     """What a teacher is, and what its manifest keeps."""
     about = teachers.teachers(study)[teacher]
     values = {"teacher": teachers.teacher_kind(about), "split": study["collection"]["splits"]["train"]}
-    values |= _threads(study)
+    values |= threads(study)
     if about.get("model"):
         own = teachers.settings(about)
-        values |= {"encoder": own["model"], **_fitting(own, TeachOptions)}
+        values |= {"encoder": own["model"], **fitting(own, TeachOptions)}
         values |= {"shard": teachers.tables_of(about).index(teacher)}
     kept = settings(study, lambda layout: sharing.taught(layout, teacher))
     return f"{command_line(TeachOptions, values)} {kept}"
@@ -99,14 +100,14 @@ def teach(study: Study, teacher: str) -> str:
 def train(study: Study, model_name: str) -> str:
     """The model and the recipe of a run of a study of one variant, but for what the rule says of it."""
     model = next(model for model in study["models"] if model["name"] == model_name)
-    values = {**_fitting(model, TrainOptions), **_ranker(study), **_recipe(study, model_name)}
+    values = {**fitting(model, TrainOptions), **_ranker(study), **_recipe(study, model_name)}
     return command_line(TrainOptions, values, given=RUN_OPTIONS | RUN_PATHS | RUN_MACHINE)
 
 
 def adopt(study: Study, model_name: str) -> str:
     """A model that is evaluated as it is, of a study of one variant, but for what the rule says of it."""
     model = next(model for model in study["models"] if model["name"] == model_name)
-    values = {**_fitting(study["training"], AdoptOptions), **_fitting(model, AdoptOptions), **_ranker(study)}
+    values = {**fitting(study["training"], AdoptOptions), **fitting(model, AdoptOptions), **_ranker(study)}
     values["output_dim"] = study["training"]["output_dim"] or 0
     return command_line(AdoptOptions, values, given={"variant", "model", "seed", "tokens", "output"})
 
@@ -142,7 +143,7 @@ def _recipe(study: Study, model_name: str) -> dict[str, Any]:
         "objective_parameters": json.dumps(objective, sort_keys=True) if objective else None,
         "split": study["collection"]["splits"]["train"],
         **{key: json.dumps(training[key], sort_keys=True) for key in ("curriculum", "propensity") if training[key]},
-        **_threads(study),
+        **threads(study),
     }
     if not training["negatives"].startswith("annealed"):
         values |= {"annealing_start": None, "annealing_end": None}
@@ -154,7 +155,7 @@ def sample(study: Study) -> str:
     evaluation, splits = study["evaluation"], study["collection"]["splits"]
     values = {
         **evaluation["candidates"],
-        **_fitting(evaluation, SampleOptions),
+        **fitting(evaluation, SampleOptions),
         "splits": splits["test"],
         "train_split": splits["train"],
         "pool_sample": grid.pool_sample(study),
@@ -165,13 +166,13 @@ def sample(study: Study) -> str:
 def shortlist(study: Study) -> str:
     """How deep the miner's run is, and of which queries."""
     values = {"depth": grid.rerank_depth(study), "splits": study["collection"]["splits"]["test"]}
-    return command_line(ShortlistOptions, values | _threads(study))
+    return command_line(ShortlistOptions, values | threads(study))
 
 
 def retrieve(study: Study) -> str:
     """How deep the run is, and how exactly the encoder computes."""
     retrieval = study["evaluation"]["full_retrieval"] or {}
-    values = _fitting(study["evaluation"], RetrieveOptions) | _fitting(retrieval, RetrieveOptions) | _threads(study)
+    values = fitting(study["evaluation"], RetrieveOptions) | fitting(retrieval, RetrieveOptions) | threads(study)
     return command_line(RetrieveOptions, values)
 
 
@@ -180,12 +181,12 @@ def score(study: Study) -> str:
     retrieval = "full" if grid.pool_sample(study) is None else "pooled"
     if grid.reranks(study):
         retrieval = f"{RERANKED}{grid.rerank_depth(study)}"
-    return command_line(ScoreOptions, _fitting(study["evaluation"], ScoreOptions) | {"retrieval": retrieval})
+    return command_line(ScoreOptions, fitting(study["evaluation"], ScoreOptions) | {"retrieval": retrieval})
 
 
 def gather(study: Study, unfinished: list[RunId]) -> str:
     """Which study it is, what it is evaluated on, which of its runs are still to come, and who taught them."""
-    values = {"study_name": study["study"], "collections": [study["collection"]["name"]]}
+    values = {"study_name": study["study"], "collections": grid.collections(study)}
     layout, names, starts = Layout.of(study), variants.names(study), variants.starts(study)
     values["readings"] = {name: reading(variants.study_of(study, name)) for name in names}
     taught = [
@@ -235,14 +236,15 @@ def summarize(study: Study) -> str:
 
 
 def _resampling(study: Study) -> dict[str, Any]:
-    return _fitting(study["laws"], Resampling) | {"ties": study["evaluation"]["ties"]}
+    return fitting(study["laws"], Resampling) | {"ties": study["evaluation"]["ties"]}
 
 
-def _fitting(section: Mapping[str, Any], options: type) -> dict[str, Any]:
+def fitting(section: Mapping[str, Any], options: type) -> dict[str, Any]:
     """The keys of a section of the config that are options of a stage."""
     fields = {field.name for field in dataclasses.fields(options)}
     return {key: value for key, value in section.items() if key in fields}
 
 
-def _threads(study: Study) -> dict[str, int]:
+def threads(study: Study) -> dict[str, int]:
+    """How many a stage's process may use."""
     return {"threads": study["machine"]["threads"]}

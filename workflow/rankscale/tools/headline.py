@@ -26,7 +26,10 @@ def main(args: argparse.Namespace) -> None:
     verdicts, contrasts = (headline_of(read[name], read["metrics"]) for name in ("verdicts", "contrasts"))
     for note in filter(None, (progress_phrase(read["metrics"], missing).capitalize(), describe_missing_runs(missing))):
         print(f"{note}.")
-    print(f"\n{headline_table(read['metrics']).to_markdown(index=False, disable_numparse=True, tablefmt='simple')}\n")
+    lines = folder / "references.parquet"
+    references = tables.read("references", lines).to_pandas() if lines.exists() else None
+    table = headline_table(read["metrics"], references)
+    print(f"\n{table.to_markdown(index=False, disable_numparse=True, tablefmt='simple')}\n")
     for sentence in (*answer_sentences(verdicts, contrasts), *confidence_sentences(verdicts, contrasts)):
         print(f"{sentence}\n")
     if read["metrics"].variant.nunique() > 1:

@@ -21,9 +21,10 @@ from rankscale.core.errors import StudyError
 from rankscale.core.layout import Layout
 from rankscale.laws.allocation import Prices, cost_model_of_runs
 from rankscale.report.answer import open_verdicts
-from rankscale.report.verdicts import headline_of
+from rankscale.report.verdicts import at_home, headline_of
 from rankscale.storage import tables
 from rankscale.study import config, config_file, cost_estimates
+from rankscale.study.costs import further_collections
 from rankscale.study.costs.model_shapes import shape
 from rankscale.study.costs.teacher_costs import unknown_teachers
 
@@ -50,7 +51,8 @@ def planned(arguments: list[str], layout: Layout) -> dict[str, Planned]:
     rows = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 5]
     files = {}
     for file, _, rule, _, _, plan in rows[1:]:
-        stage = rule.removesuffix("_with_snapshots").removesuffix("_without_run")
+        # What is planned twice in another way is the same stage: train_with_snapshots, sample_with_pool.
+        stage = rule.partition("_")[0]
         files[file] = Planned(stage, _job(stage, file, layout), plan != "no update")
     return files
 
@@ -61,7 +63,11 @@ def _job(stage: str, file: str, layout: Layout) -> str:
         return str(Path(file).parent)
     if stage in ("retrieve", "score"):
         return layout.job_of(file)
-    return Path(file).stem if stage in ("encode", "mine", "fetch", "teach") else ""
+    if stage in ("encode", "mine", "fetch", "teach"):
+        return f"{Path(file).parents[1]}/{Path(file).stem}"
+    if stage == "refer":
+        return file
+    return str(Path(file).parent) if stage == "collect" else Path(file).stem if stage == "sample" else ""
 
 
 def jobs(files: Iterable[Planned]) -> dict[str, int]:
@@ -88,6 +94,7 @@ def rates(like: Path | None, device: str | None, share: float) -> Rate | None:
     finals = metrics[(metrics.checkpoint == "final") & (metrics.status == "finished")]
     if finals.empty:
         raise StudyError(f"{like}/metrics.parquet: holds no finished run, so no rates")
+    finals = at_home(finals, finals)
     split = finals[(finals.split == finals.split.iloc[0]) & (finals.candidates == finals.candidates.iloc[0])]
     # A partial report's runs lie in the study that it is of.
     costs = cost_model_of_runs(split, like if (like / "models").is_dir() else like.parent, Prices(0, 0, 0, 0))
@@ -153,6 +160,8 @@ def totals(args: argparse.Namespace, hours: Hours, files: dict[str, Planned]) ->
 def room(study: dict, size: dict[str, float], at_once: int) -> str:
     """Disk at rest, now and at its peak."""
     stays, passes = cost_estimates.disk(study, size, at_once)
+    stays["further collections"] = further_collections.disk(study)
+    stays = {name: value for name, value in stays.items() if value or name != "further collections"}
     rest = ", ".join(f"{name} {_bytes(value)}" for name, value in stays.items())
     more = ", ".join(f"{name} {_bytes(value)}" for name, value in passes.items())
     peak = sum(stays.values()) + sum(passes.values())
@@ -185,7 +194,8 @@ def main(args: argparse.Namespace) -> None:
     layout = Layout.of(study)
     size = cost_estimates.sizes(study, layout)
     files = planned([*args.targets, *(["--configfile", str(args.configfile)] if args.configfile else [])], layout)
-    work = [job for job in cost_estimates.job_work(study, size) if job.target in files]
+    every = [*cost_estimates.job_work(study, size), *further_collections.work(study)]
+    work = [job for job in every if job.target in files]
     hours = timed(work, rate, args.like)
     rows, whole = table(files, work, hours), jobs(files.values())
     print(f"Study {study['study']}: {sum(whole.values())} jobs, {sum(row['to run'] for row in rows)} to run\n")

@@ -117,12 +117,12 @@ def compare_variants(task: VariantTask) -> VariantRows:
     """Each variant's exponents and, but for the first's, their differences to the first's and its multipliers."""
     fits = common_law(task)
     law, first = fits[0].law, task.variants[0]
-    sides = _sides(task, fits) if fits[0].converged else {}
+    sides = simulated_sides(task, fits) if fits[0].converged else {}
     rows = VariantRows([], [])
     for i, (points, fit) in enumerate(zip(task.variants, fits, strict=True)):
         named = {**task.key, "law": law.name, "variant": points.name, "first": first.name}
         if i in sides:
-            rows.exponents.extend({**named, **row} for row in _exponents(law, sides[i], sides[0] if i else None))
+            rows.exponents.extend({**named, **row} for row in exponent_rows(law, sides[i], sides[0] if i else None))
         if not i:
             continue
         best = int(points.y.argmin())
@@ -141,7 +141,7 @@ def compare_variants(task: VariantTask) -> VariantRows:
     return rows
 
 
-def _sides(task: VariantTask, fits: list[fitting.LawFit]) -> dict[int, Side]:
+def simulated_sides(task: VariantTask, fits: list[fitting.LawFit]) -> dict[int, Side]:
     """By position, the variants whose laws could be fitted, with laws of simulated studies."""
     law, fitted = fits[0].law, [i for i, fit in enumerate(fits) if fit.converged]
     random = stream(task.seed, "variants", {**task.key, "law": law.name})
@@ -168,7 +168,7 @@ def _noise_of(task: VariantTask, law: Law, fitted: list[int]) -> np.ndarray:
     return covariance_in_law_space(law, y[kept], task.noise[np.ix_(kept, kept)])
 
 
-def _exponents(law: Law, own: Side, first: Side | None) -> Iterator[Row]:
+def exponent_rows(law: Law, own: Side, first: Side | None) -> Iterator[Row]:
     """Each exponent (and floor) with its interval, and its difference to the first's, paired by simulated study."""
     named = [law.named_parameters(theta) for theta in (own.theta[None], own.drawn)]
     others = None if first is None else [law.named_parameters(theta) for theta in (first.theta[None], first.drawn)]

@@ -12,11 +12,13 @@ from rankscale.report.figures.style import (
     MARKERS,
     PART_COLOURS,
     StudyTables,
+    draw_references,
     empty_panel,
     subplots,
     subtitle,
 )
 from rankscale.report.labels import in_figure, name_of, searched_words
+from rankscale.report.verdicts import at_home
 
 MRR = "MRR over the candidates"
 
@@ -48,6 +50,7 @@ def metric_vs_mrr(study: StudyTables) -> plt.Figure:
             ax.text(0.97, 0.97, note, transform=ax.transAxes, fontsize=8, ha="right", va="top")
         if measure == "mrr" and (chance := metric_named(measure).chance):
             ax.axhline(chance(int(finals.n_candidates.iloc[0])), color="k", ls=":", lw=0.8)
+        draw_references(ax, headline, measure)
         ax.set_xlabel(f"{name_of(metric)} (nats)")
         if metric == shown[0]:
             ax.set_ylabel(measures[measure])
@@ -61,7 +64,8 @@ def metric_vs_mrr(study: StudyTables) -> plt.Figure:
 def training(study: StudyTables) -> plt.Figure:
     """The four and MRR over the steps of the runs with snapshots."""
     split = study.metrics.split.iloc[0]
-    rows = study.metrics[(study.metrics.split == split) & (study.metrics.variant == study.metrics.variant.iloc[0])]
+    rows = at_home(study.metrics, study.metrics)
+    rows = rows[(rows.split == split) & (rows.variant == rows.variant.iloc[0])]
     keys = ["model", "train_queries", "seed"]
     several = rows.groupby(keys).step.nunique()
     several = several[several > 1]
@@ -98,7 +102,7 @@ def training(study: StudyTables) -> plt.Figure:
 
 def shares(study: StudyTables) -> plt.Figure:
     """The parts as signed shares of the cross-entropy, by model, on the headline's subset."""
-    finals = study.finals()
+    finals = at_home(study.finals(), study.metrics)
     subset = headline_subset(study.headline().finals())
     first = study.metrics.iloc[0]
     finals = finals[

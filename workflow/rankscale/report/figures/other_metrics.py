@@ -12,6 +12,7 @@ from rankscale.report.figures.style import (
     draw_chance,
     draw_curves,
     draw_points,
+    draw_references,
     empty_panel,
     format_axis,
     subplots,
@@ -42,6 +43,7 @@ def other_metrics(study: StudyTables) -> plt.Figure:
         drawn |= draw_curves(ax, headline, metric, axis, fixed)
         format_axis(ax, points, metric, axis)
         draw_chance(ax, points, metric)
+        draw_references(ax, headline, metric)
     if metrics:
         add_law_legend(figure, next((ax for ax in axes if ax.axison), axes[0]), drawn)
     else:

@@ -17,6 +17,7 @@ from rankscale.report.figures.style import (
     draw_chance,
     draw_curves,
     draw_points,
+    draw_references,
     empty_panel,
     format_axis,
     law_styles,
@@ -43,6 +44,7 @@ def _scale(study: StudyTables, axis: str, by: str, label: Callable) -> plt.Figur
         drawn |= draw_curves(ax, study, metric, axis, fixed)
         format_axis(ax, finals, metric, axis)
         draw_chance(ax, finals, metric)
+        draw_references(ax, study, metric)
         of_panel = study.verdicts.query("axis == @axis and fixed == @fixed and metric == @metric")
         if len(of_panel):
             ax.set_title(f"{name_of(metric)}: {verdict_words(of_panel.iloc[0])}", fontsize=8.5)

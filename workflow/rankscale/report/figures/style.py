@@ -10,8 +10,9 @@ from rankscale.core.metrics import metric_named
 from rankscale.laws.axes import coordinates
 from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
 from rankscale.laws.query_covariance import values_of
+from rankscale.report.beside.references import label_of
 from rankscale.report.labels import in_figure, name_of
-from rankscale.report.verdicts import headline_of
+from rankscale.report.verdicts import headline_of, on_headline_test
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -46,6 +47,8 @@ CANDIDATES = {"hard": "#0072B2", "random": "#E69F00"}
 MARKERS = "osD^vP*XhpdH<>8"
 
 
+REFERENCE = "0.35"  # the grey of what nothing was trained for
+ARROWS = {"bottom": "\u2193", "top": "\u2191"}
 ROOM_FOR_CHANCE = 0.35  # of a panel's height, that may be added for the line of chance
 
 
@@ -77,12 +80,16 @@ class StudyTables(NamedTuple):
     plan_grid: pd.DataFrame | None = None
     multipliers: pd.DataFrame | None = None
     exponents: pd.DataFrame | None = None
+    references: pd.DataFrame | None = None
 
     def headline(self) -> "StudyTables":
         """What the findings speak of: one test set, one kind of candidates."""
         tables = self._asdict().items()
-        kept = ("plan", "plan_grid", "multipliers", "exponents")
-        return StudyTables(**{k: table if k in kept else headline_of(table, self.metrics) for k, table in tables})
+        kept = ("plan", "plan_grid", "multipliers", "exponents", "references")
+        shown = {k: table if k in kept else headline_of(table, self.metrics) for k, table in tables}
+        if self.references is not None:
+            shown["references"] = on_headline_test(self.references, self.metrics)
+        return StudyTables(**shown)
 
     def finals(self) -> pd.DataFrame:
         """The ends of training."""
@@ -186,6 +193,30 @@ def draw_chance(ax: plt.Axes, rows: pd.DataFrame, metric: str) -> None:
     low, high = ax.get_ylim()
     ax.set_ylim(low, max(high, chance * (chance / low) ** 0.08 if ax.get_yscale() == "log" else chance))
     ax.annotate(f"chance {chance:.3g}", (0.98, chance), xycoords=("axes fraction", "data"), va="bottom", **style)
+
+
+def draw_references(ax: plt.Axes, study: StudyTables, metric: str) -> None:
+    """Where rankings that nothing was trained for stand: lines, or, far off the models, a note at the panel's edge."""
+    column = metric_named(metric).column
+    if study.references is None or column not in study.references.columns:
+        return
+    low, high = ax.get_ylim()
+    room = ROOM_FOR_CHANCE * (high - low)
+    rows = study.references.dropna(subset=column)
+    notes: dict[str, list[str]] = {"bottom": [], "top": []}
+    for row, value in zip(rows.itertuples(), values_of(rows, metric), strict=True):
+        name = in_figure(label_of(row.reference))
+        if low - room <= value <= high + room:
+            ax.axhline(value, color=REFERENCE, ls=(0, (5, 2, 1, 2)), lw=0.9, zorder=1)
+            how: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "fontsize": 6.5, "color": REFERENCE}
+            ax.annotate(name, (0.02, value), va="bottom", **how)
+        else:
+            notes["bottom" if value < low else "top"].append(f"{name} {value:.3g}")
+    for side, names in notes.items():
+        if names:
+            text = f"{', '.join(names)} {ARROWS[side]}"
+            style: dict[str, Any] = {"transform": ax.transAxes, "fontsize": 6.5, "color": REFERENCE, "ha": "right"}
+            ax.text(0.98, 0.02 if side == "bottom" else 0.9, text, va=side, **style)
 
 
 def add_law_legend(figure: plt.Figure, ax: plt.Axes, drawn: set[str]) -> None:

@@ -66,13 +66,14 @@ def refuse_source(study: dict[str, Any]) -> None:
         if not Path(split_member(file)[0]).exists():
             raise StudyError(f"collection.path{key}: {file}: there is no such file or folder")
     judged = kind.splits(path)
+    wanted = [split for split in (splits["train"], *splits["test"]) if split is not None]  # of evaluation alone
     if judged is None:  # what the library has shows when it is read
-        judged = {splits["train"], *splits["test"]}
+        judged = set(wanted)
     grades = collection["positive_grade"]
     for split in grades if isinstance(grades, dict) else ():
         if split not in judged:
             raise StudyError(f"collection.positive_grade: the collection has no split {split}")
-    for split in (splits["train"], *splits["test"]):
+    for split in wanted:
         if split not in judged:
             raise StudyError(
                 f"collection.splits: the collection has no split {split}; it has {', '.join(sorted(judged))}"

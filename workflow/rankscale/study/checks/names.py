@@ -28,18 +28,29 @@ def folded(name: str) -> str:
 
 def refuse_equal_names(study: dict[str, Any]) -> None:
     """Raise StudyError where two things of the config would have one place, or one that is taken."""
-    splits = study["collection"]["splits"]
+    splits, further = study["collection"]["splits"], study["evaluation"]["collections"]
     _refuse_twins("variants", ((variant["name"], "") for variant in study["variants"]))
     _refuse_twins("models", ((model["name"], "") for model in study["models"]))
     _refuse_twins("collection.splits", ((split, "") for split in (splits["train"], *splits["test"])))
+    for one in further:
+        _refuse_twins(
+            f"evaluation.collections: {one['name']}: splits", ((split, "") for split in one["splits"]["test"])
+        )
+    owners = [(study["collection"]["name"], "the study's own")]
+    owners += [(one["name"], f"number {number}") for number, one in enumerate(further, 1)]
+    _refuse_twins("the collections' names", owners)
     folders = (grid.tokenizer_of(study, model) for model in study["models"])
     own = study["tokenizer"]["name"], "the vocabulary that is trained (tokenizer.name)"
     _refuse_twins("the folder of token ids", (own, *((name, source or own[1]) for name, source in folders)))
+    borrowed = grid.borrowed_vocabulary(study), "that vocabulary on other collections"
+    hub = [(name, source) for name, source in (grid.tokenizer_of(study, model) for model in study["models"]) if source]
+    _refuse_twins("the folder of token ids", (borrowed, *hub) if further else ())
     named = {"study": study["study"]} | {f"{part}.name": study[part]["name"] for part in ("collection", "miner")}
-    for key, taken in TAKEN.items():
-        owner = taken.get(folded(named[key]))
-        if owner or (key == "miner.name" and folded(named[key]).endswith(FILES)):
-            raise StudyError(f"{key}: {named[key]} is the name of {owner or 'a file'}; choose another")
+    further_names = [("evaluation.collections", "collection.name", one["name"]) for one in further]
+    for key, like, name in (*((key, key, named[key]) for key in TAKEN), *further_names):
+        owner = TAKEN[like].get(folded(name))
+        if owner or (key == "miner.name" and folded(name).endswith(FILES)):
+            raise StudyError(f"{key}: {name} is the name of {owner or 'a file'}; choose another")
 
 
 def refuse_equal_records(study: dict[str, Any]) -> None:
@@ -68,7 +79,15 @@ def refuse_twin_folders(study: dict[str, Any], layout: Layout) -> None:
     Another study's, collection's or miner's results would be taken for its own once they are on another file system.
     """
     tokens = [layout.tokens(name) for name in dict.fromkeys(grid.tokenizer_of(study, m)[0] for m in study["models"])]
-    for folder in map(Path, (layout.own, layout.shared, layout.mined, *tokens)):
+    others = [layout._replace(collection=one["name"]) for one in study["evaluation"]["collections"]]
+    folders = (
+        layout.own,
+        layout.shared,
+        layout.mined,
+        *tokens,
+        *(folder for o in others for folder in (o.shared, o.mined)),
+    )
+    for folder in map(Path, folders):
         beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
         for other in beside:
             if other.name != folder.name and folded(other.name) == folded(folder.name):
