@@ -64,6 +64,7 @@ def test_what_limits_the_calibrated_cross_entropy_is_a_caution(metrics):
 def test_the_claim_is_tested_against_the_calibrated_cross_entropy_too(metrics):
     row = {
         "variant": "base",
+        "collection": "synthetic",
         "split": "test",
         "candidates": "hard",
         "axis": "model",
