@@ -125,7 +125,8 @@ def test_a_run_is_over_the_whole_collection_in_order(study):
 def test_laws_forecasts_and_what_they_leave_out_are_in_the_tables(study):
     fits = tables.read("fits", study / "fits.parquet").to_pandas()
     assert set(fits.law) == set(LAWS)
-    assert set(fits.axis) == {"model", "model_with_head", "data", "tokens", "compute", "compute_proxy", "grid"}
+    axes = {"model", "model_with_head", "inference", "data", "tokens", "compute", "compute_proxy", "grid"}
+    assert set(fits.axis) == axes
     assert set(fits.metric) == {
         *("cross_entropy", "rank_entropy", "rank_score_alignment", "score_uncertainty", "calibrated_cross_entropy"),
         *("mean_log_rank", "1-mrr", "1-auc", "1-auc_global", "mean_rank", "1-ndcg_10"),

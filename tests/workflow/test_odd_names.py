@@ -64,6 +64,8 @@ def odd_study(folder):
         "evaluation": {
             "candidates": {"hard": 8, "random": 8},
             "full_retrieval": {"top_k": 100, "pool": "judged+mined+5"},
+            "slices": True,
+            "references": {"random": True},
         },
         "laws": {"bootstrap": 100},
         "plan": {"budget": 10, "prices": {"device_hour": 1}},
@@ -104,7 +106,8 @@ def parsed(stage_words, name, monkeypatch=None):
 def test_every_stage_is_told_what_it_knows(stage_words, monkeypatch):
     stage_words, _ = stage_words
     monkeypatch.setenv("PLACE", "x")
-    assert set(stage_words) == set(STAGES) - {"fetch"}
+    # Nothing is fetched; a study that trains adopts nothing, and one of bi-encoders reranks nothing.
+    assert set(stage_words) == set(STAGES) - {"fetch", "adopt", "shortlist"}
     for name in stage_words:
         assert parsed(stage_words, name)
 
@@ -166,7 +169,11 @@ def test_a_file_dated_ahead_of_the_clock_is_named(tmp_path):
     study = check_config(odd_study(tmp_path))
     watched_files.refuse_unusable(grid.own_files(study))
     taught = study["variants"][1]["training"]["teacher"]["scores"]
-    for file in (grid.source_files(study)[0], grid.local_files(study["models"][0]["checkpoint"])[0], taught):
+    for file in (
+        grid.source_files(study["collection"])[0],
+        grid.local_files(study["models"][0]["checkpoint"])[0],
+        taught,
+    ):
         stat = os.stat(file)
         os.utime(file, (stat.st_atime, stat.st_mtime + 6 * 3600))
         with pytest.raises(StudyError, match=r"is dated 360 minutes ahead of this machine's clock .* `touch` it"):

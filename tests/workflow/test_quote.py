@@ -78,6 +78,7 @@ def test_what_is_kept_and_what_runs_at_once_make_the_peak():
         "models": models,
         "training": training,
         "variants": [],
+        "ranker": {"kind": "bi_encoder", "pooling": "mean"},
         "evaluation": {"full_retrieval": False, "candidates": {"hard": 4}},
     }
     small, large = (4 * (12 * h**2 + 13 * h + 1008 * h) for h in (8, 16))

@@ -1,11 +1,6 @@
 # From a source to tables of documents, queries and judgments, and to token ids.
 
 
-def source_files(wildcards):
-    """The local files that a collection is read from."""
-    return grid.source_files(EVALUATED[wildcards.collection]["collection"])
-
-
 rule collect:
     input:
         lambda wildcards: watched_files.inputs(source_files(wildcards)),

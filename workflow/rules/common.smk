@@ -110,6 +110,11 @@ def on_collection(arguments):
     return lambda wildcards: arguments(EVALUATED[wildcards.collection])
 
 
+def source_files(wildcards):
+    """The local files that a collection is read from."""
+    return grid.source_files(EVALUATED[wildcards.collection]["collection"])
+
+
 def tokens_of(wildcards):
     """The token ids that a model reads: in training of the study's own collection, else of the one it is evaluated on."""
     folder, _ = grid.tokenizer_of(STUDY, MODELS[wildcards.model])

@@ -49,7 +49,7 @@ def words(tmp_path, monkeypatch):
 
 def test_a_source_is_one_entry_to_the_config_the_rules_and_the_stage(words, tmp_path):
     study = config.check_config(study_of(name="words", source="words", path=str(words)))
-    assert grid.source_files(study) == [str(words)]
+    assert grid.source_files(study["collection"]) == [str(words)]
     with pytest.raises(StudyError, match=r"collection\.path: null does not fit source words; it takes a file of words"):
         config.check_config(study_of(name="words", source="words"))
     with pytest.raises(StudyError, match=r"collection\.path: .*/no.txt: there is no such file or folder"):
@@ -77,7 +77,7 @@ def test_a_source_that_is_none_is_named_by_config_and_stage(name, hint, tmp_path
 
 def test_the_files_of_each_source_are_what_it_is_made_anew_for(tmp_path):
     def files(**collection):
-        return grid.source_files({"collection": collection})
+        return grid.source_files(collection)
 
     (tmp_path / "qrels").mkdir()
     for name in ("test", "train"):

@@ -175,7 +175,11 @@ def test_no_candidate_is_a_copy_of_a_positive_or_the_query_itself(tmp_path):
         ),
         ([[10]], SampleOptions(), "neither hard nor random ones are asked for"),
         ([[10]], SampleOptions(random=1, splits=["dev"]), "the collection has no split dev"),
-        ([[10]], SampleOptions(random=1, splits=["train"]), "query q5 of split train is judged in the training"),
+        (
+            [[10]],
+            SampleOptions(random=1, splits=["train"], train_split="train"),
+            "query q5 of split train is judged in the training",
+        ),
     ],
 )
 def test_candidates_that_cannot_be_are_refused(tmp_path, mined, options, message):

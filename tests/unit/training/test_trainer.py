@@ -58,7 +58,7 @@ def test_two_runs_give_the_same_bytes(shared, tmp_path, objective):
         (("--device", "cuda"), "machine.device: cuda was asked for, but torch sees no GPU"),
         (("--output", "/dev/null/x"), "Not a directory"),
         (("--heads", 3), "--heads: 3 heads do not divide hidden 8"),
-        (("--checkpoint", "./nowhere", "--layers", 2), "--checkpoint: has a shape of its own"),
+        (("--checkpoint", "./nowhere", "--hidden", 8), "--checkpoint: has a shape of its own"),
         (("--mined",), "--mined: training.negatives takes mined negatives, and no table"),
         (("--train-queries", -5), "argument --train-queries: -5 is not at least 1"),
         (("--warmup", 1.5), "argument --warmup: 1.5 is not at least 0 and at most 1"),

@@ -21,7 +21,9 @@ TOOLS = (
 # Which extra of the package brings a module that is not installed.
 EXTRAS = {
     **dict.fromkeys(("jsonschema", "markdown_it", "matplotlib", "plotly", "yaml"), "report"),
-    **dict.fromkeys(("faiss", "pooch", "pytrec_eval", "requests", "safetensors", "sklearn", "snakemake"), "workflow"),
+    **dict.fromkeys(
+        ("bm25s", "faiss", "pooch", "pytrec_eval", "requests", "safetensors", "sklearn", "snakemake"), "workflow"
+    ),
     **dict.fromkeys(("tokenizers", "torch", "transformers"), "workflow"),
     **dict.fromkeys(("tensorboard", "trackio"), "track"),
     "sentence_transformers": "export",
