@@ -101,7 +101,7 @@ def plain(layers: int, hidden: int, heads: int, made: list[Batch], device: torch
 
     shape = {"num_hidden_layers": layers, "hidden_size": hidden, "num_attention_heads": heads}
     no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    config = BertConfig(VOCABULARY, intermediate_size=4 * hidden, **shape, **no_dropout)
+    config = BertConfig(vocab_size=VOCABULARY, intermediate_size=4 * hidden, **shape, **no_dropout)
     encoder, head = BertModel(config, add_pooling_layer=False).to(device), torch.nn.Linear(hidden, DIMENSION).to(device)
     optimizer = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], lr=1e-5)
 

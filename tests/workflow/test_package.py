@@ -38,7 +38,7 @@ def installed(tmp_path_factory):
     run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, source], folder)
     run([sys.executable, "-m", "venv", folder / "empty"], folder)
     programs = folder / "empty/bin"
-    run([programs / "python", "-m", "pip", "install", "-q", next(folder.glob("*.whl"))], folder)
+    run([programs / "python", "-I", "-m", "pip", "install", "-q", next(folder.glob("*.whl"))], folder)
     return programs
 
 
