@@ -73,17 +73,14 @@ def odd_study(folder):
     }
 
 
-@pytest.fixture(scope="module")
-def stage_words(tmp_path_factory):
-    """What each stage is told when the shell lines of a dry run are run; the study; and what the dry run says."""
-    folder = tmp_path_factory.mktemp("odd")
-    study = odd_study(folder)
+def words_of(folder, study):
+    """The words that each stage is given when the shell lines of a study's dry run are run."""
     (folder / "study.yaml").write_text(yaml.safe_dump(study, allow_unicode=True))
     dry = run(["snakemake", "-n", "-p", "--cores", "1", "-s", ROOT / "Snakefile", "--configfile", "study.yaml"], folder)
     lines = re.findall(r"^Shell command: (?!None$)(.*)$", dry.stdout, re.MULTILINE)
-    # In the place of Python something that writes down what it was told.
+    # In the place of Python something that writes down its arguments.
     stand_in = folder / "bin/python"
-    stand_in.parent.mkdir()
+    stand_in.parent.mkdir(exist_ok=True)
     stand_in.write_text(f"#!{sys.executable} -I\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
     stand_in.chmod(0o755)
     (folder / "lines.sh").write_text("\n".join(["set -euo pipefail", f"PATH={stand_in.parent}:$PATH", *lines]))
@@ -94,7 +91,21 @@ def stage_words(tmp_path_factory):
         assert (dash_m, package) == ("-m", "rankscale")
         stage_words.setdefault(name, []).append(words)
     assert not list(folder.rglob("hit")), "a name was run as a command"
-    return stage_words, study
+    return stage_words
+
+
+@pytest.fixture(scope="module")
+def stage_words(tmp_path_factory):
+    """The words of the stages of a study that trains, of one that reranks, of one that trains nothing; the first one."""
+    folder = tmp_path_factory.mktemp("odd")
+    study = odd_study(folder)
+    pairs = {"name": "pairs", "ranker": {"kind": "cross_encoder"}, "training": {"negatives": "mined"}}
+    searched = study["evaluation"] | {"full_retrieval": {"top_k": 100, "rerank": 10}}
+    as_they_are = {key: value for key, value in study.items() if key not in ("variants", "plan")}
+    reranked = words_of(folder, study | {"variants": [pairs], "evaluation": searched})
+    adopted = words_of(folder, as_they_are | {"training": False})
+    words = words_of(folder, study)
+    return words | {"shortlist": reranked["shortlist"], "adopt": adopted["adopt"]}, study
 
 
 def parsed(stage_words, name, monkeypatch=None):
@@ -106,8 +117,7 @@ def parsed(stage_words, name, monkeypatch=None):
 def test_every_stage_is_told_what_it_knows(stage_words, monkeypatch):
     stage_words, _ = stage_words
     monkeypatch.setenv("PLACE", "x")
-    # Nothing is fetched; a study that trains adopts nothing, and one of bi-encoders reranks nothing.
-    assert set(stage_words) == set(STAGES) - {"fetch", "adopt", "shortlist"}
+    assert set(stage_words) == set(STAGES) - {"fetch"}
     for name in stage_words:
         assert parsed(stage_words, name)
 
