@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rankscale.core.errors import StudyError
 from rankscale.core.options import parsed
 from rankscale.stages import train
 from rankscale.training.distributed import ProcessGroup
@@ -67,7 +68,11 @@ def main() -> None:
             more = ("--negatives-per-query", 4) if negatives == "mined" else ()
             taught = ("--teacher-scores", scores) if "teacher" in objective.needs else ()
             peer = run_of("infonce", negatives, collection, folder / "infonce", *more)
-            run = run_of(name, negatives, collection, folder / name, *more, *taught)
+            try:
+                run = run_of(name, negatives, collection, folder / name, *more, *taught)
+            except StudyError as error:  # this collection may have no grades
+                print(f"{name}: left out: {error}", flush=True)
+                continue
             seconds = step_seconds([peer, run])
             low, middle, high = np.quantile(seconds[:, 0] / seconds[:, 1], [0.25, 0.5, 0.75])
             rows.append(

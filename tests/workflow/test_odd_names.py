@@ -96,7 +96,7 @@ def words_of(folder, study):
 
 @pytest.fixture(scope="module")
 def stage_words(tmp_path_factory):
-    """The words of the stages of a study that trains, of one that reranks, of one that trains nothing; the first one."""
+    """The words of the stages of three studies: one trains, one reranks, one trains nothing; and the first of them."""
     folder = tmp_path_factory.mktemp("odd")
     study = odd_study(folder)
     pairs = {"name": "pairs", "ranker": {"kind": "cross_encoder"}, "training": {"negatives": "mined"}}
