@@ -15,7 +15,7 @@ from rankscale.study.code_digest import code_digest
 from rankscale.study.config import check_config
 from rankscale.study.config_file import load_config_file
 from rankscale.study.costs.training_order import training_priorities
-from rankscale.study.test_sets import arguments as beside
+from rankscale.study.test_sets import arguments as test_set_arguments
 from rankscale.study.test_sets import collections, references
 
 # A DAG of 20,000 jobs is millions of objects that stay: looking for garbage among them takes an eighth of the time.
@@ -131,7 +131,7 @@ def is_borrowed(wildcards):
 def tokenizer_arguments(wildcards):
     """A tokenizer's source, or the size of the vocabulary to train, and what its manifest keeps."""
     if is_borrowed(wildcards):
-        return beside.borrow_vocabulary(STUDY, wildcards.collection)
+        return test_set_arguments.borrow_vocabulary(STUDY, wildcards.collection)
     return stage_arguments.tokenize(STUDY, wildcards.tokenizer, TOKENIZERS.get(wildcards.tokenizer))
 
 
@@ -287,7 +287,7 @@ def external_path(wildcards):
 
 def refer_arguments(wildcards, input):
     """What a reference is, and the files that it ranks by."""
-    words = [beside.refer(EVALUATED[wildcards.collection], wildcards.reference)]
+    words = [test_set_arguments.refer(EVALUATED[wildcards.collection], wildcards.reference)]
     for name in ("documents", "queries"):
         words += [f"--{name}", *input[name]] if name in input.keys() else []
     if "tokens" in input.keys():

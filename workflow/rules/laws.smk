@@ -129,7 +129,7 @@ if SLICED:
             launcher=RANKSCALE,
         params:
             code=code_of("stages.slice"),
-            options=fixed(beside.slices(STUDY)),
+            options=fixed(test_set_arguments.slices(STUDY)),
             places=" ".join(place.shared for place in collections.layouts(STUDY, LAYOUT).values()),
         message:
             "Measuring slices of the queries"

@@ -54,10 +54,10 @@ def test_a_run_at_work_is_as_far_as_its_state_or_its_log_says(tmp_path):
     log_of(tmp_path, BEGUN)
     assert run_state(tmp_path, RUN) == RunState(RUN, RUNNING, 0, 200)
     state_of(tmp_path, 60)
-    found = run_state(tmp_path, RUN)
-    assert (found.step, found.steps) == (60, 200)
-    assert found.loss == pytest.approx(5 - np.arange(11, 61).mean() / 100)  # of the last 50
-    assert found.seconds_left == pytest.approx(70)  # 140 steps at half a second
+    state = run_state(tmp_path, RUN)
+    assert (state.step, state.steps) == (60, 200)
+    assert state.loss == pytest.approx(5 - np.arange(11, 61).mean() / 100)  # of the last 50
+    assert state.seconds_left == pytest.approx(70)  # 140 steps at half a second
     log_of(tmp_path, BEGUN, "train: step 100 of 200, loss 3.250, some 5 minutes left")
     later = run_state(tmp_path, RUN)
     assert (later.step, later.loss, later.seconds_left) == (100, 3.25, pytest.approx(300))
@@ -74,13 +74,13 @@ def test_a_torn_state_is_passed_over_for_the_one_before(tmp_path):
 
 def test_a_run_that_ended_otherwise_failed_and_says_why(tmp_path):
     path = log_of(tmp_path, BEGUN, "train: m: the model does not fit in memory")
-    assert run_state(tmp_path, RUN) == RunState(RUN, FAILED, said="train: m: the model does not fit in memory")
+    assert run_state(tmp_path, RUN) == RunState(RUN, FAILED, message="train: m: the model does not fit in memory")
     path = log_of(tmp_path, BEGUN)
     os.utime(path, (1e9, 1e9))
     assert run_state(tmp_path, RUN, now=1e9 + 300).state == RUNNING
     silent = run_state(tmp_path, RUN, now=1e9 + 3600)
     assert silent.state == FAILED
-    assert silent.said.endswith("(silent for 60 minutes)")
+    assert silent.message.endswith("(silent for 60 minutes)")
     assert run_state(tmp_path, RunId("base", "other", "100", "1")).state == WAITING
 
 
@@ -90,8 +90,8 @@ def test_a_run_that_is_refined_is_seen_by_that_stages_log(tmp_path):
     other.parent.mkdir(parents=True)
     path.rename(other)
     other.write_text(other.read_text().replace("train: ", "refine: "))
-    (found,) = states(tmp_path)
-    assert (found.run, found.state, found.steps) == (RUN, RUNNING, 200)
+    (state,) = states(tmp_path)
+    assert (state.run, state.state, state.steps) == (RUN, RUNNING, 200)
 
 
 def test_expected_runs_come_first_and_each_once(tmp_path):

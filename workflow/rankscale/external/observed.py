@@ -14,7 +14,7 @@ from rankscale.evaluation.observations import calibration_columns, observe
 from rankscale.evaluation.scoring import score_observations
 from rankscale.external.query_table import RUN, TESTED
 from rankscale.storage import schemas, tables
-from rankscale.storage.elsewhere import OF_SCORES, RELAXED
+from rankscale.storage.external_schemas import OF_SCORES, RELAXED
 
 # Columns of the metrics table from those of the given one, where it has them.
 TRAINED = {

@@ -30,7 +30,7 @@ def screen(study: Path, runs: list[RunState]) -> str:
         share = run.step / run.steps if run.steps else 0.0
         lines.append(f"  {_bar(share)} {run.run}  step {run.step:,} of {run.steps or 0:,}{loss}{rate}{ahead}")
     lines += [f"  {run.run} diverged after step {run.step:,}" for run in diverged[:SHOWN]]
-    lines += [f"  {run.run} failed: {run.said}" for run in failed[:SHOWN]]
+    lines += [f"  {run.run} failed: {run.message}" for run in failed[:SHOWN]]
     hidden = sum(max(len(part) - SHOWN, 0) for part in (running, diverged, failed))
     lines += [f"  and {hidden} more"] if hidden else []
     lines += other_failures(study)

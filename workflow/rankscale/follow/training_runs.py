@@ -38,7 +38,7 @@ class RunState(NamedTuple):
     loss: float | None = None
     seconds_a_step: float | None = None
     seconds: float | None = None  # that it took, once it is done
-    said: str = ""
+    message: str = ""
 
     @property
     def seconds_left(self) -> float | None:
@@ -84,17 +84,17 @@ def run_state(study: Path, run: RunId, now: float | None = None) -> RunState:
     silent = (time.time() if now is None else now) - log.stat().st_mtime
     if not GOING.match(lines[-1]) or silent > SILENT:
         silence = f" (silent for {silent / 60:.0f} minutes)" if GOING.match(lines[-1]) else ""
-        return RunState(run, FAILED, said=lines[-1] + silence)
+        return RunState(run, FAILED, message=lines[-1] + silence)
     steps = next((int(found[1]) for line in reversed(lines) if (found := STEPS.search(line))), None)
     step, loss, rate = 0, None, None
     recorded = log_so_far(study, run)
     if recorded is not None and len(recorded["step"]):
         step, loss = int(recorded["step"][-1]), float(recorded["loss"][-RECENT:].mean())
         rate = float(recorded["seconds"][-RECENT:].mean())
-    said = next((found for line in reversed(lines) if (found := STEP.search(line))), None)
-    if said and int(said[1]) > step:
-        step, steps, loss = int(said[1]), int(said[2]), float(said[3])
-        left = 60 * int(said[4])
+    progress = next((match for line in reversed(lines) if (match := STEP.search(line))), None)
+    if progress and int(progress[1]) > step:
+        step, steps, loss = int(progress[1]), int(progress[2]), float(progress[3])
+        left = 60 * int(progress[4])
         rate = left / (steps - step) if left and steps > step else rate
     return RunState(run, RUNNING, step, steps, loss, rate)
 

@@ -8,12 +8,12 @@ from rankscale.evaluation.score_options import RERANKED
 from rankscale.laws.axes import headline_subset, is_product
 from rankscale.laws.verdicts.rule import CONFIRMED, NO_LONGER
 from rankscale.report.answer import answer_sentences, confidence_sentences
-from rankscale.report.beside.elsewhere import elsewhere_section, others_evaluated
-from rankscale.report.beside.references import reference_sentences
-from rankscale.report.beside.slices import slices_section
 from rankscale.report.best_variant import recipe_sentences
 from rankscale.report.missing_runs import describe_missing_runs, progress_phrase
 from rankscale.report.narrative import forecast_sentences, plan_sentence, scale_sentence
+from rankscale.report.test_sets.references import reference_sentences
+from rankscale.report.test_sets.slices import slices_section
+from rankscale.report.test_sets.transfers import others_evaluated, transfers_section
 from rankscale.report.text_tables import (
     contrast_table,
     headline_table,
@@ -119,7 +119,7 @@ def summary(
     beside = "".join(f"\n- {sentence}" for sentence in reference_sentences(references, metrics))
     beside = f"\nNothing was trained for these:\n{beside}\n" if beside else ""
     sliced = slices_section(slices, metrics)
-    elsewhere = elsewhere_section(metrics, verdicts, transfers)
+    elsewhere = transfers_section(metrics, verdicts, transfers)
     verdicts, contrasts = headline_of(verdicts, metrics), headline_of(contrasts, metrics)
     finals = headline_of(metrics[metrics.checkpoint == "final"], metrics)
     first = finals.iloc[0]

@@ -5,8 +5,8 @@ import pandas as pd
 from rankscale.core.metrics import CALIBRATED, PARTS, metric_named
 from rankscale.laws.axes import ENVELOPE, headline_slice, headline_subset
 from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
-from rankscale.report.beside.references import headline_rows
 from rankscale.report.labels import error_text, name_of, searched_words, share
+from rankscale.report.test_sets.references import headline_rows
 from rankscale.report.verdicts import AXES, ScalingFinding, headline_of, verdict_words, what_would_decide, why_undecided
 
 

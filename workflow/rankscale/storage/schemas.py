@@ -6,7 +6,7 @@ A `row` column holds 0-based positions in the collection's `documents.parquet`; 
 import pyarrow as pa
 
 from rankscale.core.metrics import metrics_of
-from rankscale.storage.beside import tables_beside
+from rankscale.storage.test_set_schemas import test_set_tables
 
 
 def schema(key: str, nullable: str = "", **columns: pa.DataType) -> pa.Schema:
@@ -243,7 +243,7 @@ SCHEMAS = {
         "encoder_parameters train_queries", encoder_parameters=f64, train_queries=f64, cost=f64, predicted=f64
     ),
     "curves": schema(" ".join((*FIT_KEY, "x")), "low high", **fitted, x=f64, y=f64, low=f64, high=f64),
-    **tables_beside(schema, evaluated, RETRIEVAL),
+    **test_set_tables(schema, evaluated, RETRIEVAL),
 }
 # The status of a run in `left_out` that is still to come.
 UNFINISHED = "unfinished"

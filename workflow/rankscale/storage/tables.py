@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from rankscale.core.atomic_files import whole
 from rankscale.core.errors import StudyError, refuse_unreadable
-from rankscale.storage.elsewhere import schema_of
+from rankscale.storage.external_schemas import schema_of
 from rankscale.storage.identity import STUDY, columns_apart, refuse_other_keys, refuse_unpromised
 from rankscale.storage.schemas import SCHEMAS
 

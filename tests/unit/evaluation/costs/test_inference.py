@@ -60,6 +60,6 @@ def test_a_checkpoint_is_counted_as_its_variant_reads(folder):
     costs = InferenceCosts(readings, {"m": folder}, read_candidates(folder / "candidates.parquet"))
     row = {"model": "m", "split": "test", "candidates": "hard", "encoder_parameters": 100, "head_parameters": 10}
     row |= {"layers": 2, "hidden": 4}
-    found = [costs.of({**row, "variant": variant}) for variant in "ab"]
-    assert found == [answer_flops(reading.kind, load_of(folder), SIZE) for reading in readings.values()]
+    flops = [costs.of({**row, "variant": variant}) for variant in "ab"]
+    assert flops == [answer_flops(reading.kind, load_of(folder), SIZE) for reading in readings.values()]
     assert pa.types.is_string(tables.SCHEMAS["metrics"].field("ranker").type)

@@ -11,7 +11,7 @@ from rankscale.collection.base import Source
 from rankscale.collection.ingest import write_collection
 from rankscale.collection.readers import Judgment, Text
 from rankscale.evaluation.slices import query_features, sliced
-from rankscale.report.beside.slices import slices_section
+from rankscale.report.test_sets.slices import slices_section
 from rankscale.storage import schemas, tables
 from tests.unit.synthetic import observed
 
@@ -78,11 +78,11 @@ def test_likeness_is_to_what_is_trained_on_alone(tmp_path):
     names = schemas.SCHEMAS["candidates"].names
     values = ["test", "test"], ["hard", "hard"], ["q3", "q2"], [3, 2], [[0, 1], [0, 1]]
     candidates = pa.table(dict(zip(names, values, strict=True)), schemas.SCHEMAS["candidates"])
-    found = query_features.query_features(tmp_path, tmp_path, "train", candidates)
-    assert found.index.tolist() == ["q3", "q2"]
-    assert found.words.tolist() == [4, 2]
-    assert found.positive_similarity["q3"] > query_features.DUPLICATE > found.positive_similarity["q2"]
-    assert found.query_similarity["q3"] > 0.2 > found.query_similarity["q2"]
+    features = query_features.query_features(tmp_path, tmp_path, "train", candidates)
+    assert features.index.tolist() == ["q3", "q2"]
+    assert features.words.tolist() == [4, 2]
+    assert features.positive_similarity["q3"] > query_features.DUPLICATE > features.positive_similarity["q2"]
+    assert features.query_similarity["q3"] > 0.2 > features.query_similarity["q2"]
 
 
 def test_without_slices_the_report_says_nothing():

@@ -9,7 +9,7 @@ from rankscale.laws.forms.registry import LAWS
 from rankscale.laws.options import FitOptions
 from rankscale.laws.transfer import transfer_laws
 from rankscale.laws.variants.multipliers import Side
-from rankscale.report.beside.elsewhere import transfer_sentences, transfer_table
+from rankscale.report.test_sets.transfers import transfer_sentences, transfer_table
 from rankscale.storage import schemas, tables
 from tests.unit.synthetic import write_study
 
@@ -25,15 +25,15 @@ def side(*thetas):
 
 def test_the_drop_is_that_of_the_two_laws_by_hand():
     rows = transfer_laws.drop_rows(LAWS["additive"], side((20, 2), (20, 2)), side((30, 4), (40, 4)))
-    found = {row["parameter"]: row for row in rows}
+    drops = {row["parameter"]: row for row in rows}
     # At (1e4, 400) MRR is 1 - .1 - .2 - .1 = .6 at home and 1 - .1 - .3 - .2 = .4 there, or .3 in the other study.
-    assert found["drop_smallest"]["estimate"] == pytest.approx(1 - 0.4 / 0.6)
+    assert drops["drop_smallest"]["estimate"] == pytest.approx(1 - 0.4 / 0.6)
     # At (1e6, 40000): .87 at home, .85 there.
-    assert found["drop_largest"]["estimate"] == pytest.approx(1 - 0.85 / 0.87)
-    assert found["drop_change"]["estimate"] == pytest.approx(0.4 / 0.6 - 0.85 / 0.87)
+    assert drops["drop_largest"]["estimate"] == pytest.approx(1 - 0.85 / 0.87)
+    assert drops["drop_change"]["estimate"] == pytest.approx(0.4 / 0.6 - 0.85 / 0.87)
     smallest = 1 - 0.4 / 0.6, 1 - 0.3 / 0.6
-    assert found["drop_smallest"]["low"] == pytest.approx(smallest[0] + 0.025 * (smallest[1] - smallest[0]))
-    assert found["drop_smallest"]["high"] == pytest.approx(smallest[1] - 0.025 * (smallest[1] - smallest[0]))
+    assert drops["drop_smallest"]["low"] == pytest.approx(smallest[0] + 0.025 * (smallest[1] - smallest[0]))
+    assert drops["drop_smallest"]["high"] == pytest.approx(smallest[1] - 0.025 * (smallest[1] - smallest[0]))
 
 
 def study_on(folder, **harder):
@@ -96,11 +96,11 @@ def test_rows_make_a_table_and_sentences(compared, tmp_path):
     columns = {name: [None if pd.isna(v) else v for v in rows[name]] for name in schemas.SCHEMAS["transfers"].names}
     tables.write("transfers", columns, tmp_path / "transfers.parquet")
     read = tables.read("transfers", tmp_path / "transfers.parquet").to_pandas()
-    said = transfer_sentences(read, metrics)
-    about = [line for line in said if line.startswith("On twin (test), Rank-Entropy beside home (test): ")]
+    sentences = transfer_sentences(read, metrics)
+    about = [line for line in sentences if line.startswith("On twin (test), Rank-Entropy beside home (test): ")]
     assert len(about) == 1
     assert about[0].count("the two cannot be told apart") == 2
-    drop = next(line for line in said if line.startswith("On hard (test), the drop of MRR goes from "))
+    drop = next(line for line in sentences if line.startswith("On hard (test), the drop of MRR goes from "))
     assert "at the smallest cell to" in drop
     assert "| hard (test) " in transfer_table(read, metrics)
 

@@ -10,8 +10,8 @@ from rankscale.core.metrics import metric_named
 from rankscale.laws.axes import coordinates
 from rankscale.laws.forms.registry import LAWS, NO_CHANGE, forecasting_laws
 from rankscale.laws.query_covariance import values_of
-from rankscale.report.beside.references import label_of
 from rankscale.report.labels import in_figure, name_of
+from rankscale.report.test_sets.references import label_of
 from rankscale.report.verdicts import headline_of, on_headline_test
 
 mpl.use("Agg")

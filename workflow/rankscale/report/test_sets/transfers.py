@@ -13,12 +13,12 @@ SHOWN = ("rank_entropy", CALIBRATED, "1-mrr")
 OVER = {"alpha": "model size", "beta": "training queries"}
 
 
-def elsewhere_section(metrics: pd.DataFrame, verdicts: pd.DataFrame, transfers: pd.DataFrame | None) -> str:
+def transfers_section(metrics: pd.DataFrame, verdicts: pd.DataFrame, transfers: pd.DataFrame | None) -> str:
     """The laws and verdicts of every other test set beside the headline's; empty where there is none."""
     if not others_evaluated(metrics):
         return ""
     words = transfer_sentences(transfers, metrics) if transfers is not None else []
-    said = "\n".join(f"- {sentence}" for sentence in words)
+    answer = "\n".join(f"- {sentence}" for sentence in words)
     shown = "" if transfers is None else transfer_table(transfers, metrics)
     verdict_rows = verdicts_by_test_set(metrics, verdicts).to_markdown(index=False, disable_numparse=True)
     return f"""## On other test sets
@@ -29,7 +29,7 @@ intervals and differences from the same simulated studies. The drop is the share
 nDCG@10 that is missing beside the study's own test set, by the two laws; test sets differ in how hard they are, so \
 its change says more than its size.
 
-{said}
+{answer}
 
 {shown}{verdict_rows}
 
@@ -67,14 +67,14 @@ def transfer_sentences(transfers: pd.DataFrame, metrics: pd.DataFrame) -> list[s
 def _exponent_words(row: pd.Series) -> str:
     """An exponent on both, and what the difference is worth."""
     if row.difference_low > 0:
-        said = "it falls faster there"
+        answer = "it falls faster there"
     elif row.difference_high < 0:
-        said = "it falls more slowly there"
+        answer = "it falls more slowly there"
     else:
-        said = "the two cannot be told apart"
+        answer = "the two cannot be told apart"
     return (
         f"over {OVER[row.parameter]} ({row.parameter}) {row.estimate:.3f} [{row.low:.3f}, {row.high:.3f}], at home "
-        f"{row.home_estimate:.3f} [{row.home_low:.3f}, {row.home_high:.3f}]: {said} (difference "
+        f"{row.home_estimate:.3f} [{row.home_low:.3f}, {row.home_high:.3f}]: {answer} (difference "
         f"{row.difference:+.3f} [{row.difference_low:+.3f}, {row.difference_high:+.3f}])"
     )
 
@@ -82,14 +82,14 @@ def _exponent_words(row: pd.Series) -> str:
 def _drop_words(drops: pd.DataFrame, metric: str) -> str:
     small, large, change = (drops.loc[name] for name in DROPS)
     if change.high < 0:
-        said = "larger models with more data lose less of it"
+        trend = "larger models with more data lose less of it"
     elif change.low > 0:
-        said = "larger models with more data lose more of it"
+        trend = "larger models with more data lose more of it"
     else:
-        said = "no change with size can be told"
+        trend = "no change with size can be told"
     name = metric_named(metric.removeprefix(COMPLEMENT)).label
     return (
-        f"the drop of {name} goes from {_share(small)} at the smallest cell to {_share(large)} at the largest: {said} "
+        f"the drop of {name} goes from {_share(small)} at the smallest cell to {_share(large)} at the largest: {trend} "
         f"(change {change.estimate * 100:+.1f} [{change.low * 100:+.1f}, {change.high * 100:+.1f}] points)"
     )
 
@@ -132,13 +132,13 @@ def verdicts_by_test_set(metrics: pd.DataFrame, verdicts: pd.DataFrame) -> pd.Da
 
 
 def _verdict_row(row: pd.Series) -> dict[str, str]:
-    told = pd.notna(row.realised_gain)
+    is_judged = pd.notna(row.realised_gain)
     return {
         "axis": row.axis,
         "metric": name_of(row.metric),
         "test set": f"{row.collection} ({row.split}), {row.candidates}",
-        "gain forecast": f"{row.predicted_gain:.3g}" if told else "-",
-        "gain realised": f"{row.realised_gain:.3g} [{row.gain_low:.3g}, {row.gain_high:.3g}]" if told else "-",
+        "gain forecast": f"{row.predicted_gain:.3g}" if is_judged else "-",
+        "gain realised": f"{row.realised_gain:.3g} [{row.gain_low:.3g}, {row.gain_high:.3g}]" if is_judged else "-",
         "verdict": verdict_words(row),
     }
 

@@ -13,7 +13,7 @@ TRANSFER_NUMBERS = (
 )
 
 
-def tables_beside(
+def test_set_tables(
     schema: Callable[..., pa.Schema], evaluated: Mapping[str, pa.DataType], retrieval: tuple[str, ...]
 ) -> dict[str, pa.Schema]:
     """By name; `schema` makes one, `evaluated` are the key columns of a checkpoint's evaluation."""
